@@ -1,0 +1,216 @@
+"""Borrows for everybody in this process, one round trip at a time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+
+from proxy.leases.flight import Ask, Flight, Refused
+from proxy.leases.refusals import LimitReached, StoreAway
+from proxy.leases.request import Answer
+from proxy.leases.returns import ReturnBatch
+from proxy.leases.share import whole_seconds
+from proxy.leases.shares import Shares
+from proxy.leases.store import Store
+
+_TICK_S = 0.1
+_HEARTBEAT_S = 0.5
+_RECALL_S = 0.05
+_RECALL_AGAIN_S = 0.005
+_MOST_ASKS = 128
+_MOST_RETURNS = 32
+
+
+class Borrower:
+    """Sends asks and returns in flights; between them it sweeps, and beats."""
+
+    def __init__(
+        self, store: Store, shares: Shares, *, process: str, clock: Callable[[], float]
+    ) -> None:
+        self._store = store
+        self._shares = shares
+        self._process = process
+        self._clock = clock
+        self._queue: deque[Ask] = deque()
+        self._parked: set[Ask] = set()
+        self._work = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._epoch = ""
+        self._turn = 0
+        self._unanswered: ReturnBatch | None = None
+        self._last_batch = 0
+        self._is_due = False
+        self._beat_at = 0.0
+
+    async def start(self) -> None:
+        """Ask the store once, then go on by itself; a store that is away is no error."""
+        await self._fly()
+        self._tasks = [
+            asyncio.create_task(self._fly_always(), name="lease flights"),
+            asyncio.create_task(self._tick_always(), name="lease ticks"),
+        ]
+
+    async def stop(self) -> None:
+        """Refuse who still waits, and return everything idle."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        self._fail_all()
+        self._shares.hand_back_all()
+        while (self._shares.returns or self._unanswered) and not self._store.is_away:
+            await self._fly()
+
+    def enlist(self, ask: Ask) -> None:
+        """Put an ask into the next flight."""
+        self._queue.append(ask)
+        self._work.set()
+
+    def return_named(self, store_name: str) -> None:
+        """Answer a recall: what is idle goes back at once."""
+        share = self._shares.find_named(store_name)
+        if share is not None:
+            self._shares.hand_back(share)
+        self._is_due = True
+        self._work.set()
+
+    async def _tick_always(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._shares.sweep()
+            is_owing = bool(self._shares.returns) and not self._store.is_away
+            if is_owing or self._clock() >= self._beat_at:
+                self._is_due = True
+                self._work.set()
+
+    async def _fly_always(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._queue or self._is_due:
+                await self._fly()
+
+    async def _fly(self) -> None:
+        """Make one round trip with up to a bounded number of asks and returns."""
+        flight = Flight(self._shares)
+        self._board(flight)
+        returns, is_resent = self._unanswered, self._unanswered is not None
+        if returns is None:
+            returns = self._shares.returns.pack(most=_MOST_RETURNS)
+        self._unanswered = returns
+        self._last_batch = returns.number if returns is not None else self._last_batch
+        self._turn += 1
+        request = flight.request.encode(
+            turn=self._turn,
+            epoch=self._epoch,
+            returns=returns,
+            last_batch=self._last_batch,
+            resent=is_resent,
+        )
+        sent_at = self._clock()
+        self._beat_at = sent_at + _HEARTBEAT_S
+        try:
+            answer = await self._store.call(
+                self._process, flight.request.keys(self._process), request
+            )
+        except StoreAway:
+            self._is_due = False
+            self._queue.extend(flight.asks)
+            self._fail_all()
+            return
+        except asyncio.CancelledError:
+            self._queue.extend(flight.asks)
+            raise
+        self._unanswered = None
+        self._note_epoch(answer)
+        self._land(flight, answer, sent_at=sent_at)
+        self._is_due = bool(self._shares.returns) and self._is_due
+
+    def _board(self, flight: Flight) -> None:
+        """Fill the flight from the queue; whom a slice can serve meanwhile need not fly."""
+        now = self._clock()
+        left_behind = []
+        while self._queue and len(flight.asks) < _MOST_ASKS:
+            ask = self._queue.popleft()
+            if ask.future.done():
+                continue
+            held = None if ask.everything else self._shares.take_all(ask.wants)
+            if held is not None:
+                ask.future.set_result(held)
+            elif not flight.board(ask, now=now):
+                left_behind.append(ask)
+        self._queue.extendleft(reversed(left_behind))
+
+    def _note_epoch(self, answer: Answer) -> None:
+        epoch = answer.epoch.decode("ascii", "replace")
+        if epoch != self._epoch:
+            self._shares.lose_all()
+        self._epoch = epoch
+
+    def _land(self, flight: Flight, answer: Answer, *, sent_at: float) -> None:
+        now = self._clock()
+        if answer.is_stale:
+            self._queue.extend(flight.asks)
+            return
+        flight.land(answer, sent_at=sent_at, now=now)
+        for ask, outcome in zip(flight.asks, answer.outcomes, strict=True):
+            if outcome.refused_by:
+                self._refuse(ask, flight.explain(ask, outcome), now=now)
+                continue
+            held = flight.deal(ask, now=now)
+            if held is not None:
+                ask.future.set_result(held)
+            else:
+                ask.everything = True
+                self._ask_again(ask, now=now)
+
+    def _ask_again(self, ask: Ask, *, now: float) -> None:
+        if ask.future.done():
+            return
+        if now >= ask.give_up_at or self._store.is_away:
+            ask.future.set_exception(StoreAway())
+        else:
+            self.enlist(ask)
+
+    def _refuse(self, ask: Ask, refused: Refused, *, now: float) -> None:
+        """Refuse for good only when nobody may still return something."""
+        if ask.future.done():
+            return
+        if ask.recall_until is None:
+            ask.recall_until = now + _RECALL_S
+        if refused.is_recalling and now < ask.recall_until:
+            self._park(ask)
+            return
+        no = refused.share.refuse(
+            amount=refused.amount,
+            limit=refused.window.limit,
+            remaining=refused.remaining,
+            wait_s=refused.wait_s,
+            now=now,
+        )
+        ask.future.set_exception(
+            LimitReached(
+                refused.window,
+                limit=refused.window.limit,
+                remaining=no.remaining,
+                retry_after_s=whole_seconds(refused.wait_s),
+            )
+        )
+
+    def _park(self, ask: Ask) -> None:
+        self._parked.add(ask)
+        asyncio.get_running_loop().call_later(_RECALL_AGAIN_S, self._unpark, ask)
+
+    def _unpark(self, ask: Ask) -> None:
+        if ask in self._parked:
+            self._parked.discard(ask)
+            ask.give_up_at = max(ask.give_up_at, self._clock() + _RECALL_S)
+            self._ask_again(ask, now=self._clock())
+
+    def _fail_all(self) -> None:
+        for ask in (*self._queue, *self._parked):
+            if not ask.future.done():
+                ask.future.set_exception(StoreAway())
+        self._queue.clear()
+        self._parked.clear()

@@ -1,0 +1,59 @@
+"""Hears when the store wants idle slices back."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from redis.exceptions import RedisError
+
+from proxy.leases.request import RECALL_CHANNEL
+from proxy.leases.store import connect
+
+_TRY_AGAIN_S = 0.5
+_LISTEN_S = 5.0
+_CONNECT_S = 1.0
+
+
+class RecallListener:
+    """Calls `on_recall` with the store's name of a window; deaf while the store is away.
+
+    A recall that is missed costs little: slices end by themselves within two seconds.
+    """
+
+    def __init__(self, url: str, *, process: str, on_recall: Callable[[str], None]) -> None:
+        self._url = url
+        self._channel = RECALL_CHANNEL + process
+        self._on_recall = on_recall
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Listen from now on."""
+        self._task = asyncio.create_task(self._listen_always(), name="lease recalls")
+
+    async def stop(self) -> None:
+        """Listen no more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _listen_always(self) -> None:
+        while True:
+            with suppress(RedisError, OSError, TimeoutError):
+                await self._listen()
+            await asyncio.sleep(_TRY_AGAIN_S)
+
+    async def _listen(self) -> None:
+        client = connect(self._url, timeout_s=_CONNECT_S)
+        channel = client.pubsub(ignore_subscribe_messages=True)
+        try:
+            await channel.subscribe(self._channel)
+            while True:
+                message = await channel.get_message(timeout=_LISTEN_S)
+                if message is None:
+                    await channel.ping()
+                elif message["type"] == "message":
+                    self._on_recall(message["data"].decode("ascii", "replace"))
+        finally:
+            await channel.aclose()  # type: ignore[no-untyped-call]
+            await client.aclose()

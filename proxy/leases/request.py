@@ -1,0 +1,116 @@
+"""One call of the store's function: what is sent, and what its answer means."""
+
+import msgspec
+
+from proxy.leases.returns import ReturnBatch
+from proxy.leases.window import Window
+
+STATE_KEY = "latchkey:lease:1:state"
+PROCESS_KEY = "latchkey:lease:1:process:"
+RECALL_CHANNEL = "latchkey:lease:1:recall:"
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True):
+    """What became of one ask.
+
+    refused_by: 0 when granted, else the place of a window in the request, from 1.
+    recalling: 1 while other processes are asked to return what they do not use.
+    """
+
+    refused_by: int
+    wait_us: int
+    recalling: int
+
+
+class Lent(msgspec.Struct, frozen=True, array_like=True):
+    """How one window stands after the call.
+
+    slice: lent on top of what was asked.
+    remaining: below 0 where more was used than reserved.
+    """
+
+    bucket: int
+    life_us: int
+    slice: int
+    remaining: int
+    empty_us: int
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """The function's reply; `lent` has an empty place for each window that nobody asked for."""
+
+    epoch: bytes
+    is_stale: int
+    outcomes: list[Outcome]
+    lent: list[list[int]]
+
+
+class Request:
+    """Windows, asks and returns in the order in which the function reads them."""
+
+    def __init__(self) -> None:
+        self.windows: list[Window] = []
+        self._places: dict[tuple[str, int], int] = {}
+        self._table: list[list[int | bool]] = []
+        self._asks: list[list[tuple[int, int]]] = []
+
+    def place_of(self, window: Window, *, slice_wanted: int = 0, asked: bool = False) -> int:
+        """The window's place, from 1; added when it is not there yet."""
+        name = (window.key, window.length_s)
+        place = self._places.get(name)
+        if place is None:
+            self.windows.append(window)
+            place = self._places[name] = len(self.windows)
+            self._table.append(
+                [window.limit, window.bucket_us, window.buckets, slice_wanted, asked]
+            )
+        return place
+
+    def limit_of(self, window: Window) -> int | None:
+        """Under which limit the window is asked for in this request; None when it is not."""
+        place = self._places.get((window.key, window.length_s))
+        return None if place is None else self.windows[place - 1].limit
+
+    def ask(self, wants: list[tuple[int, int]]) -> None:
+        """Add one all-or-nothing ask of (place, amount)."""
+        self._asks.append(wants)
+
+    def keys(self, process: str) -> list[str]:
+        """The keys that the function declares."""
+        names = [window.store_name for window in self.windows]
+        return [STATE_KEY, PROCESS_KEY + process, *names]
+
+    def encode(
+        self, *, turn: int, epoch: str, returns: ReturnBatch | None, last_batch: int, resent: bool
+    ) -> bytes:
+        """The one argument: integers and one epoch, nothing that a caller wrote."""
+        batch = returns if returns is not None else ReturnBatch(last_batch, [], [], [])
+        place_of = self.place_of
+        credits = [(place_of(window), bucket, n) for window, bucket, n in batch.credits]
+        debts = [(place_of(window), amount) for window, amount in batch.debts]
+        emptied = [place_of(window) for window in batch.emptied]
+        return _encode(
+            {
+                "turn": turn,
+                "batch": batch.number,
+                "resent": resent,
+                "epoch": epoch,
+                "windows": self._table,
+                "asks": self._asks,
+                "credits": credits,
+                "debts": debts,
+                "emptied": emptied,
+            }
+        )
+
+
+def decode_answer(reply: object) -> Answer:
+    """Read the reply, or raise ValueError (msgspec.ValidationError) for anything unexpected."""
+    return msgspec.convert(reply, Answer)
+
+
+def decode_lent(fields: list[int]) -> Lent:
+    """Read one window's place in the answer."""
+    return msgspec.convert(fields, Lent)

@@ -1,0 +1,84 @@
+"""What goes back to the store: merged until the next call takes it along."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+
+from proxy.leases.window import Window
+
+_MOST_CREDITS = 100_000
+
+
+class ReturnBatch(msgspec.Struct, frozen=True):
+    """Returns that travel together and count once, however often they are sent.
+
+    credits: (window, bucket, amount) lent in the bucket and not used.
+    debts: (window, amount) used beyond what was reserved.
+    emptied: windows of which nothing idle is held any more.
+    """
+
+    number: int
+    credits: list[tuple[Window, int, int]]
+    debts: list[tuple[Window, int]]
+    emptied: list[Window]
+
+    def windows(self) -> Iterator[Window]:
+        """Every window named, some of them more than once."""
+        yield from (entry[0] for entry in self.credits)
+        yield from (entry[0] for entry in self.debts)
+        yield from self.emptied
+
+
+class Returns:
+    """Credits and debts that the store has not been told of."""
+
+    def __init__(self) -> None:
+        self._credits: dict[tuple[Window, int], int] = {}
+        self._debts: dict[Window, int] = {}
+        self._emptied: dict[Window, None] = {}
+        self._batches = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._credits or self._debts or self._emptied)
+
+    def credit(self, window: Window, bucket: int, amount: int) -> None:
+        """Give `amount` back to the bucket that it was lent in.
+
+        Beyond a bound of distinct buckets it is dropped: the window stays tighter, never looser.
+        """
+        entry = (window, bucket)
+        if entry in self._credits or len(self._credits) < _MOST_CREDITS:
+            self._credits[entry] = self._credits.get(entry, 0) + amount
+
+    def charge(self, window: Window, amount: int) -> None:
+        """Count `amount` on top of what was reserved."""
+        self._debts[window] = self._debts.get(window, 0) + amount
+
+    def empty(self, window: Window) -> None:
+        """Tell the store that nothing idle is held of the window."""
+        self._emptied[window] = None
+
+    def forget_credits(self) -> None:
+        """Drop what was owed to an epoch that is over."""
+        self._credits.clear()
+        self._emptied.clear()
+
+    def pack(self, *, most: int) -> ReturnBatch | None:
+        """Take out up to `most` entries of each kind; None when there is nothing."""
+        if not self or most < 1:
+            return None
+        self._batches += 1
+        credits = [
+            (window, bucket, amount)
+            for (window, bucket), amount in islice(self._credits.items(), most)
+        ]
+        debts = list(islice(self._debts.items(), most))
+        emptied = list(islice(self._emptied, most))
+        for window, bucket, _ in credits:
+            del self._credits[window, bucket]
+        for window, _ in debts:
+            del self._debts[window]
+        for window in emptied:
+            del self._emptied[window]
+        return ReturnBatch(number=self._batches, credits=credits, debts=debts, emptied=emptied)
