@@ -1,0 +1,125 @@
+"""What a journal holds: that a call was admitted, and how it ended.
+
+A record is written as a msgpack array, so fields may only ever be added at the end, with a default: a journal outlives
+the process that wrote it and is read by whichever version comes next.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from proxy.call import CallKind, CallStatus
+
+END_BYTES_MAX = 248
+ADMISSION_BYTES_MAX = 2048
+CODE_CHARACTERS_MAX = 16
+TEXT_CHARACTERS_MAX = 128
+COUNT_MAX = 2**63 - 1
+
+
+class Admission(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, tag=1):
+    """A call was let in, and this is who asked for what at which price.
+
+    Ids are the 16 bytes of a UUID; `call_id` is a UUIDv7.
+    """
+
+    call_id: bytes
+    admitted_at_us: int
+    team_id: bytes
+    key_id: bytes
+    service_account_id: bytes | None
+    person_id: bytes | None
+    model_id: bytes | None
+    deployment_id: bytes | None
+    provider_id: bytes | None
+    kind: CallKind
+    stream: bool
+    peer: str
+    request_id: str
+    reserved_tokens: int
+    price_input_micro_usd_per_million: int
+    price_cached_micro_usd_per_million: int
+    price_output_micro_usd_per_million: int
+    purpose: str = ""
+
+
+class End(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, tag=2):
+    """A call is over, and this is what it used.
+
+    `input_tokens` includes `cached_tokens`, `output_tokens` includes `reasoning_tokens`, as upstreams report them.
+    """
+
+    call_id: bytes
+    status: CallStatus
+    http_status: int = 0
+    code: str = ""
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    usage_estimated: bool = False
+    cost_micro_usd: int = 0
+    duration_us: int = 0
+    upstream_us: int = 0
+    first_byte_us: int = 0
+    attempts: int = 0
+    answer_bytes: int = 0
+
+
+Record = Admission | End
+Entry = TypeVar("Entry", Admission, End)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Record).decode
+
+
+def encode_admission(admission: Admission) -> bytes:
+    """Return the admission as bytes, its texts shortened where it would exceed ADMISSION_BYTES_MAX."""
+    try:
+        payload = _encode(admission)
+    except (OverflowError, UnicodeEncodeError):
+        return _encode(_clip(admission, characters_max=TEXT_CHARACTERS_MAX))
+    if len(payload) > ADMISSION_BYTES_MAX:
+        return _encode(_clip(admission, characters_max=TEXT_CHARACTERS_MAX))
+    return payload
+
+
+def encode_end(end: End) -> bytes:
+    """Return the end as bytes, never more than END_BYTES_MAX: the room for it was set aside at admission."""
+    try:
+        payload = _encode(end)
+    except (OverflowError, UnicodeEncodeError):
+        return _encode(_clip(end, characters_max=CODE_CHARACTERS_MAX))
+    if len(payload) > END_BYTES_MAX:
+        return _encode(_clip(end, characters_max=CODE_CHARACTERS_MAX))
+    return payload
+
+
+def decode_record(payload: bytes | memoryview) -> Record:
+    """Return the record that these bytes hold.
+
+    Raises: msgspec.MsgspecError where they hold none that this version knows.
+    """
+    record: Record = _decode(payload)
+    return record
+
+
+def interrupted_end(admission: Admission) -> End:
+    """Return the end of a call whose process died: nothing is known of what it used."""
+    return End(
+        call_id=admission.call_id,
+        status=CallStatus.INTERRUPTED,
+        code="interrupted",
+        usage_estimated=True,
+    )
+
+
+def _clip(record: Entry, *, characters_max: int) -> Entry:
+    changes: dict[str, object] = {}
+    for name in record.__struct_fields__:
+        value = getattr(record, name)
+        if type(value) is int:
+            changes[name] = min(max(value, 0), COUNT_MAX)
+        elif type(value) is str:
+            changes[name] = value[:characters_max].encode("utf-8", "replace").decode()
+    return msgspec.structs.replace(record, **changes)

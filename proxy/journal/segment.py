@@ -1,0 +1,86 @@
+"""One file of the journal: of a fixed size, its space reserved before anything is written to it."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+_ZEROS = bytes(1 << 20)
+_NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+
+
+class Segment:
+    """A segment open for writing; `written_bytes` is where the next record goes."""
+
+    __slots__ = ("_fd", "number", "path", "size_bytes", "written_bytes")
+
+    def __init__(self, path: Path, number: int, size_bytes: int, fd: int) -> None:
+        self.path = path
+        self.number = number
+        self.size_bytes = size_bytes
+        self.written_bytes = 0
+        self._fd = fd
+
+    @classmethod
+    def create(cls, path: Path, number: int, size_bytes: int) -> "Segment":
+        """Make the file and reserve its space, so that no later write can find the disk full.
+
+        Raises: OSError, with nothing left behind, where there is no space.
+        """
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            _reserve(fd, size_bytes)
+        except OSError:
+            os.close(fd)
+            path.unlink(missing_ok=True)
+            raise
+        return cls(path, number, size_bytes, fd)
+
+    @property
+    def room_bytes(self) -> int:
+        """What may still be written."""
+        return self.size_bytes - self.written_bytes
+
+    def write(self, data: bytes) -> None:
+        """Append the data. After an OSError nothing counts as written, and the next write takes its place."""
+        offset = self.written_bytes
+        count = os.pwrite(self._fd, data, offset)
+        while count < len(data):
+            count += os.pwrite(self._fd, data[count:], offset + count)
+        self.written_bytes = offset + count
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk itself."""
+        _sync_data(self._fd)
+
+    def close(self) -> None:
+        """Give back the space that was not used; nothing is written here any more."""
+        if self._fd < 0:
+            return
+        with suppress(OSError):
+            os.ftruncate(self._fd, self.written_bytes)
+        os.close(self._fd)
+        self._fd = -1
+
+    def discard(self) -> None:
+        """Close the file and delete it."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+def _reserve(fd: int, size_bytes: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(fd, 0, size_bytes)
+            return
+        except OSError as error:
+            if error.errno not in _NOT_SUPPORTED:
+                raise
+    offset = 0
+    while offset < size_bytes:
+        offset += os.pwrite(fd, _ZEROS[: size_bytes - offset], offset)
+
+
+def _sync_data(fd: int) -> None:
+    # macOS has no fdatasync.
+    getattr(os, "fdatasync", os.fsync)(fd)

@@ -1,0 +1,141 @@
+"""The ledger, for reading. Rows are written by the journal's shipper alone and never change.
+
+The tables are made by 0001_ledger in SQL, because Django knows no partitions. No foreign keys: the ledger outlives teams,
+keys and models, and holds their ids only.
+"""
+
+import uuid
+
+from django.db import models
+
+
+class Call(models.Model):
+    """One call that was admitted, or refused to a known caller. What became known later is an Adjustment.
+
+    Partitioned by month on `id`, whose first 48 bits are the milliseconds of its admission: a span of time is
+    `id >= first_id_at(start) AND id < first_id_at(end)`, which also keeps a query to the partitions it needs.
+
+    id: a UUIDv7, made at admission.
+    admitted_at: when it was let in, by the gateway's clock.
+    team_id: whose budget it counts against.
+    key_id: the key it came with.
+    service_account_id: set where the key is an application's.
+    person_id: set where the key is a person's.
+    model_id: the model it was authorised for.
+    deployment_id: the deployment that served it.
+    provider_id: the provider of that deployment.
+    kind: proxy.call.CallKind.
+    stream: whether the answer was asked for as a stream.
+    peer: the caller's address, after trusted proxies.
+    request_id: the id in the X-Request-Id header of the answer.
+    purpose: the key's purpose at the time.
+    reserved_tokens: the worst case held while it ran.
+    price_input_micro_usd_per_million: the price at admission.
+    price_cached_micro_usd_per_million: the price at admission.
+    price_output_micro_usd_per_million: the price at admission.
+    status: proxy.call.CallStatus.
+    http_status: what the caller was answered; 0 where nothing was.
+    code: the error's code; empty where it was answered.
+    input_tokens: prompt tokens, cached ones included.
+    cached_tokens: prompt tokens the upstream had cached.
+    output_tokens: answer tokens, reasoning included.
+    reasoning_tokens: answer tokens that were reasoning.
+    usage_estimated: counted here, or unknown: not the upstream's word.
+    cost_micro_usd: 1e-6 USD at the prices above.
+    duration_us: from admission to the last byte.
+    upstream_us: of that, spent on the upstream.
+    first_byte_us: from admission to the answer's first byte.
+    attempts: connections tried to the upstream.
+    answer_bytes: bytes of the answer sent to the caller.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    admitted_at = models.DateTimeField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    service_account_id = models.UUIDField(null=True)
+    person_id = models.UUIDField(null=True)
+    model_id = models.UUIDField(null=True)
+    deployment_id = models.UUIDField(null=True)
+    provider_id = models.UUIDField(null=True)
+    kind = models.TextField()
+    stream = models.BooleanField()
+    peer = models.TextField()
+    request_id = models.TextField()
+    purpose = models.TextField()
+    reserved_tokens = models.BigIntegerField()
+    price_input_micro_usd_per_million = models.BigIntegerField()
+    price_cached_micro_usd_per_million = models.BigIntegerField()
+    price_output_micro_usd_per_million = models.BigIntegerField()
+    status = models.TextField()
+    http_status = models.BigIntegerField()
+    code = models.TextField()
+    input_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    usage_estimated = models.BooleanField()
+    cost_micro_usd = models.BigIntegerField()
+    duration_us = models.BigIntegerField()
+    upstream_us = models.BigIntegerField()
+    first_byte_us = models.BigIntegerField()
+    attempts = models.BigIntegerField()
+    answer_bytes = models.BigIntegerField()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["team_id", "id"], name="proxy_call_team"),
+            models.Index(fields=["key_id", "id"], name="proxy_call_key"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.id} {self.status}"
+
+
+class Adjustment(models.Model):
+    """What became known of a call after its row was written. Figures are differences, to be added to the row's.
+
+    call_id: the call it corrects.
+    kind: proxy.call.AdjustmentKind; at most one of each for a call.
+    at: when it was booked, by the database's clock.
+    status: the status the call has now.
+    http_status: the status code the caller had.
+    code: the error's code the call has now.
+    usage_estimated: whether the corrected figures are estimates.
+    input_tokens: difference.
+    cached_tokens: difference.
+    output_tokens: difference.
+    reasoning_tokens: difference.
+    cost_micro_usd: difference, 1e-6 USD.
+    duration_us: difference.
+    answer_bytes: difference.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    call_id = models.UUIDField()
+    kind = models.TextField()
+    at = models.DateTimeField()
+    status = models.TextField()
+    http_status = models.BigIntegerField()
+    code = models.TextField()
+    usage_estimated = models.BooleanField()
+    input_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    cost_micro_usd = models.BigIntegerField()
+    duration_us = models.BigIntegerField()
+    answer_bytes = models.BigIntegerField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=["call_id", "kind"], name="proxy_adjustment_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.call_id}"
+
+
+def first_id_at(unix_ms: int) -> uuid.UUID:
+    """Return the bound below every id made at or after this millisecond."""
+    return uuid.UUID(int=unix_ms << 80)
