@@ -1,0 +1,123 @@
+"""The ground of every test: real PostgreSQL and Valkey, Django as the application role, a time limit.
+
+Tests use `db` (rolled back) or commit rows of their own with unique names (not cleaned). There is
+no `transactional_db`: it empties tables by TRUNCATE, which the application role may not.
+"""
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import django
+import django.conf
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from tests.environment import fixed_environment
+from tests.services import FACTS, ROOT, Services, claim_part, provide_services
+
+DEFAULT_TIME_LIMIT_S = 60
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+# Two busy cores must not fail a property by its pace.
+hypothesis_settings.register_profile("latchkey", deadline=None, max_examples=60)
+hypothesis_settings.load_profile("latchkey")
+JOURNAL_DIR = tempfile.TemporaryDirectory(prefix="latchkey-journal-")
+
+
+# Settings and models are imported by test modules and by conftests below this one, before any hook
+# of ours could run; so the environment is complete when this module has been imported.
+if FACTS not in os.environ:
+    os.environ.update(fixed_environment(journal_dir=JOURNAL_DIR.name))
+os.environ["LATCHKEY_JOURNAL_DIR"] = JOURNAL_DIR.name
+SERVICES = provide_services()
+ENVIRONMENT = claim_part(SERVICES, WORKER)
+os.environ.update(ENVIRONMENT)
+try:
+    django.setup()
+except Exception as error:  # noqa: BLE001 - whoever needs Django is told; the rest still run.
+    SETUP_ERROR = f"{type(error).__name__}: {error}"
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+    django.conf.settings._wrapped = django.conf.empty
+else:
+    SETUP_ERROR = ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the marker of the time limit."""
+    config.addinivalue_line("markers", "time_limit_s(n): end this test after n seconds, not 60.")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test that takes longer than its limit, instead of hanging the run."""
+    marker = item.get_closest_marker("time_limit_s")
+    limit_s = int(marker.args[0]) if marker else DEFAULT_TIME_LIMIT_S
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        pytest.fail(f"The test took longer than {limit_s} s.")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(limit_s)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def services() -> Services:
+    """The servers this run uses, with the superuser's URL."""
+    return SERVICES
+
+
+@pytest.fixture(scope="session")
+def django_db_setup() -> None:
+    """Use this worker's clone of the migrated template; pytest-django is not to make its own."""
+    if SETUP_ERROR or SERVICES.migration_error:
+        pytest.fail(f"The template was not migrated. {SETUP_ERROR}\n{SERVICES.migration_error}")
+
+
+@pytest.fixture
+def transactional_db() -> None:
+    """Refuse: the application role may not TRUNCATE."""
+    pytest.fail("Use `db`, or commit rows with unique names; tables cannot be emptied here.")
+
+
+@pytest.fixture(scope="session")
+def database_url() -> str:
+    """The worker's database as the application role."""
+    return ENVIRONMENT["LATCHKEY_DATABASE_URL"]
+
+
+@pytest.fixture(scope="session")
+def migrator_url() -> str:
+    """The worker's database as the role that owns the tables."""
+    return ENVIRONMENT["LATCHKEY_DATABASE_MIGRATOR_URL"]
+
+
+@pytest.fixture(scope="session")
+def broker_url() -> str:
+    """The worker's Valkey database for jobs, in the form Celery reads."""
+    return ENVIRONMENT["LATCHKEY_BROKER_URL"]
+
+
+@pytest.fixture(scope="session")
+def cache_url() -> str:
+    """The worker's Valkey database for the cache."""
+    return ENVIRONMENT["LATCHKEY_CACHE_URL"]
+
+
+@pytest.fixture(scope="session")
+def limits_url() -> str:
+    """The worker's Valkey database for limits."""
+    return ENVIRONMENT["LATCHKEY_LIMITS_URL"]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the repository."""
+    return ROOT
