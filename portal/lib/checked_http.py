@@ -1,0 +1,87 @@
+"""Synchronous HTTP for jobs and commands: `requests`, held to the same networks as the inference path.
+
+The address is checked when the connection is made, so that a name cannot point elsewhere between a check and its use.
+No proxies or netrc from the environment, no redirects, bounded answers.
+"""
+
+import ipaddress
+import socket
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from portal.lib.networks import NetworkPolicy
+
+
+class AnswerTooLarge(requests.RequestException):
+    """The answer is larger than was asked for."""
+
+
+def get_bytes(
+    url: str,
+    *,
+    networks: NetworkPolicy,
+    headers: dict[str, str] | None = None,
+    timeout_s: float = 10.0,
+    max_bytes: int = 4 * 1024 * 1024,
+) -> bytes:
+    """Fetch a document. Raises: requests.RequestException, AddressNotAllowed."""
+    with requests.Session() as session:
+        session.trust_env = False
+        adapter = _CheckedAdapter(networks)
+        session.mount("http://", adapter)
+        session.mount("https://", adapter)
+        with session.get(
+            url, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True
+        ) as response:
+            response.raise_for_status()
+            if response.is_redirect:
+                raise requests.TooManyRedirects("redirects are not followed")
+            body = response.raw.read(max_bytes + 1, decode_content=False)
+    if len(body) > max_bytes:
+        raise AnswerTooLarge(f"the answer is larger than {max_bytes} bytes")
+    return bytes(body)
+
+
+class _CheckedAdapter(HTTPAdapter):
+    def __init__(self, networks: NetworkPolicy) -> None:
+        self._networks = networks
+        super().__init__(max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": _pool(HTTPConnectionPool, HTTPConnection, self._networks),
+            "https": _pool(HTTPSConnectionPool, HTTPSConnection, self._networks),
+        }
+
+
+def _pool(pool: Any, connection: Any, networks: NetworkPolicy) -> Any:
+    """The pool's class with connections that check the address they connect to."""
+
+    class Checked(connection):  # type: ignore[misc]
+        def _new_conn(self) -> socket.socket:
+            return _connect(self._dns_host, self.port, self.timeout, networks)
+
+    return type("CheckedPool", (pool,), {"ConnectionCls": Checked})
+
+
+def _connect(host: str, port: int, timeout_s: float, networks: NetworkPolicy) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for *_, address in found:
+        networks.check(ipaddress.ip_address(address[0]))
+    error: OSError = OSError("no address")
+    for family, kind, protocol, _, address in found:
+        connection = socket.socket(family, kind, protocol)
+        connection.settimeout(timeout_s)
+        try:
+            connection.connect(address)
+        except OSError as refused:
+            connection.close()
+            error = refused
+        else:
+            return connection
+    raise error

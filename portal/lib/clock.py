@@ -1,0 +1,17 @@
+"""Time as everybody here takes it: aware UTC, and passed in wherever a decision depends on it."""
+
+import datetime
+import time
+
+
+def utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def unix_us() -> int:
+    """Microseconds since 1970-01-01 UTC, for the journal."""
+    return time.time_ns() // 1000
+
+
+def from_unix_us(value: int) -> datetime.datetime:
+    return datetime.datetime.fromtimestamp(value / 1_000_000, datetime.UTC)

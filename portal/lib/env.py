@@ -1,0 +1,221 @@
+"""Settings from the environment: each is declared once, read once, and can be listed.
+
+`NAME_FILE` names a file that holds the value, for secrets mounted by an orchestrator. Every fault is collected, so that
+an operator sees all of them at the first start and not one per start.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+_SIZE = re.compile(r"^(\d+)\s*(B|KiB|MiB|GiB)?$")
+_UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_PLACEHOLDERS = ("changeme", "change-me", "insecure", "default", "example", "password", "secret123")
+_REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an operator can set: its name, its default as text ("" means required) and what it accepts."""
+
+    name: str
+    default: str
+    accepts: str
+    secret: bool
+
+
+@dataclass
+class Environment:
+    """Reads declared settings out of `values` and remembers what was declared and what was wrong."""
+
+    values: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    declared: dict[str, Setting] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def read(
+        self,
+        name: str,
+        convert: Callable[[str], T],
+        *,
+        accepts: str,
+        default: object = _REQUIRED,
+        fallback: T,
+        secret: bool = False,
+    ) -> T:
+        """Return the setting's value; a fault is noted and `fallback` stands in until `refuse_faults`."""
+        shown = "" if default is _REQUIRED else str(default)
+        self.declared[name] = Setting(name, "" if secret else shown, accepts, secret)
+        try:
+            raw = self._raw(name)
+            if raw is None:
+                if default is _REQUIRED:
+                    raise ValueError("it is not set")
+                raw = shown
+            return convert(raw)
+        except (ValueError, OSError) as error:
+            self.faults.append(f"{name}: {error}. It accepts {accepts}.")
+            return fallback
+
+    def _raw(self, name: str) -> str | None:
+        if name in self.values:
+            return self.values[name].strip()
+        file_name = self.values.get(f"{name}_FILE")
+        if file_name is None:
+            return None
+        try:
+            return Path(file_name).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ValueError(f"its file could not be read ({error.strerror})") from None
+
+    def text(self, name: str, *, accepts: str, default: object = _REQUIRED) -> str:
+        return self.read(name, str, accepts=accepts, default=default, fallback="")
+
+    def flag(self, name: str, *, accepts: str, default: bool = False) -> bool:
+        return self.read(name, _flag, accepts=accepts, default=int(default), fallback=default)
+
+    def number(self, name: str, *, accepts: str, default: float, minimum: float) -> float:
+        return self.read(
+            name, _number(minimum), accepts=accepts, default=default, fallback=float(default)
+        )
+
+    def whole(self, name: str, *, accepts: str, default: int, minimum: int) -> int:
+        number = _number(minimum)
+        return self.read(
+            name,
+            lambda raw: _whole(number(raw)),
+            accepts=accepts,
+            default=default,
+            fallback=default,
+        )
+
+    def size_bytes(self, name: str, *, accepts: str, default: str) -> int:
+        return self.read(name, _size, accepts=accepts, default=default, fallback=_size(default))
+
+    def names(self, name: str, *, accepts: str, default: object = _REQUIRED) -> tuple[str, ...]:
+        return self.read(name, _names, accepts=accepts, default=default, fallback=())
+
+    def choice(self, name: str, choices: tuple[str, ...], *, default: str) -> str:
+        def one_of(raw: str) -> str:
+            if raw not in choices:
+                raise ValueError(f"{raw!r} is not one of its values")
+            return raw
+
+        return self.read(
+            name, one_of, accepts=" or ".join(choices), default=default, fallback=default
+        )
+
+    def database_url(self, name: str, *, accepts: str, default: object = _REQUIRED) -> str:
+        return self.read(
+            name, _database_url, accepts=accepts, default=default, fallback="", secret=True
+        )
+
+    def store_url(self, name: str, *, accepts: str) -> str:
+        return self.read(name, _store_url, accepts=accepts, fallback="", secret=True)
+
+    def secret(self, name: str, *, accepts: str, min_length: int) -> str:
+        """A secret that is present, long enough and not a placeholder."""
+
+        def strong(raw: str) -> str:
+            refuse_weak_secret(raw, min_length=min_length)
+            return raw
+
+        return self.read(name, strong, accepts=accepts, fallback="", secret=True)
+
+    def keys(self, name: str, *, accepts: str) -> dict[str, bytes]:
+        """`id:hex[,id:hex…]` → ids to 32-byte keys, the current one first."""
+        return self.read(name, parse_keys, accepts=accepts, fallback={}, secret=True)
+
+    def refuse_faults(self) -> None:
+        """Raise one error that names every setting at fault. Values never stand in it."""
+        if self.faults:
+            listed = "\n  - ".join(self.faults)
+            raise ImproperlyConfigured(
+                f"Latchkey does not start with these settings:\n  - {listed}\nSee docs/settings.md."
+            )
+
+
+def refuse_weak_secret(raw: str, *, min_length: int) -> None:
+    """Raise ValueError for a secret that is empty, short, a placeholder or made of few characters."""
+    if not raw:
+        raise ValueError("it is empty")
+    if len(raw) < min_length:
+        raise ValueError(f"it is shorter than {min_length} characters")
+    if any(word in raw.lower() for word in _PLACEHOLDERS):
+        raise ValueError("it looks like a placeholder")
+    if len(set(raw)) < 8:
+        raise ValueError("it repeats a few characters")
+
+
+def parse_keys(raw: str) -> dict[str, bytes]:
+    """Parse `id:hex[,id:hex…]`; order is kept and the first key is the current one.
+
+    Raises: ValueError, which never quotes a key.
+    """
+    if not raw:
+        raise ValueError("it is empty")
+    keys: dict[str, bytes] = {}
+    for entry in raw.split(","):
+        key_id, _, text = entry.strip().partition(":")
+        if not re.fullmatch(r"[a-z0-9]{1,16}", key_id):
+            raise ValueError("a key's id is not 1 to 16 lower-case letters and digits")
+        if key_id in keys:
+            raise ValueError(f"the id {key_id} stands twice")
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+            raise ValueError(f"key {key_id} is not 32 bytes in hexadecimal")
+        key = bytes.fromhex(text)
+        if len(set(key)) < 8:
+            raise ValueError(f"key {key_id} is not random")
+        keys[key_id] = key
+    return keys
+
+
+def _flag(raw: str) -> bool:
+    if raw not in ("0", "1"):
+        raise ValueError("it is neither 0 nor 1")
+    return raw == "1"
+
+
+def _number(minimum: float) -> Callable[[str], float]:
+    def convert(raw: str) -> float:
+        value = float(raw)
+        if not minimum <= value < float("inf"):
+            raise ValueError(f"{raw} is below {minimum:g} or not finite")
+        return value
+
+    return convert
+
+
+def _whole(value: float) -> int:
+    if value != int(value):
+        raise ValueError("it is not a whole number")
+    return int(value)
+
+
+def _size(raw: str) -> int:
+    match = _SIZE.match(raw)
+    if match is None:
+        raise ValueError(f"{raw!r} is not a size")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _names(raw: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def _database_url(raw: str) -> str:
+    if raw and not raw.startswith(("postgresql://", "postgres://")):
+        raise ValueError("it is not a postgresql:// URL")
+    return raw
+
+
+def _store_url(raw: str) -> str:
+    if not raw.startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
+        raise ValueError("it is not a redis://, rediss:// or unix:// URL")
+    return raw

@@ -1,0 +1,59 @@
+"""JSON lines on standard error, one per event, with every text redacted and no stack trace's local values."""
+
+import logging
+import traceback
+from typing import Any
+
+import msgspec
+
+from portal.lib.clock import utc_now
+from portal.lib.redaction import redact
+
+_PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_encode = msgspec.json.Encoder().encode
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as one JSON object: at, level, logger, message, and whatever `extra` named."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "at": utc_now().isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        for name, value in vars(record).items():
+            if name not in _PLAIN:
+                line[name] = _shown(value)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["exception"] = _frames(record.exc_info[1])
+        return _encode(line).decode()
+
+
+def _shown(value: object) -> object:
+    return value if isinstance(value, int | float | bool | None) else redact(str(value))
+
+
+def _frames(error: BaseException) -> dict[str, object]:
+    """The error's class and where it was raised. Its text is redacted; source lines stay out, they may hold literals."""
+    stack = traceback.extract_tb(error.__traceback__)
+    return {
+        "class": type(error).__qualname__,
+        "text": redact(str(error))[:500],
+        "at": [f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in stack[-12:]],
+    }
+
+
+def logging_config(level: str) -> dict[str, Any]:
+    """Django's LOGGING: JSON to standard error for everything, our areas at `level`."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "portal.lib.logs.JsonFormatter"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},
+        "loggers": {
+            name: {"level": level} for name in ("latchkey", "django.request", "celery", "granian")
+        },
+    }

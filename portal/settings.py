@@ -1,0 +1,299 @@
+"""Django's settings, all from the environment (docs/settings.md). Every fault is reported at once, by name."""
+
+import os
+import sys
+from pathlib import Path
+
+from portal.lib.database_url import django_database, user_of
+from portal.lib.env import Environment
+from portal.lib.logs import logging_config
+from portal.lib.networks import NetworkPolicy
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment()
+
+# --- Secrets: empty, default or short ones stop the start -----------------------------------------------------------
+SECRET_KEY = env.secret(
+    "LATCHKEY_SECRET_KEY", accepts="a random text of at least 50 characters", min_length=50
+)
+LATCHKEY_KEY_PEPPERS = env.keys(
+    "LATCHKEY_KEY_PEPPERS", accepts="id:hex[,id:hex…], 32 random bytes each, the current one first"
+)
+LATCHKEY_SEALING_KEYS = env.keys(
+    "LATCHKEY_SEALING_KEYS", accepts="id:hex[,id:hex…], 32 random bytes each, the current one first"
+)
+
+# --- PostgreSQL -----------------------------------------------------------------------------------------------------
+_DATABASE_URL = env.database_url(
+    "LATCHKEY_DATABASE_URL",
+    accepts="postgresql://role:password@host:port/database, the application's role",
+)
+LATCHKEY_DATABASE_LISTEN_URL = env.database_url(
+    "LATCHKEY_DATABASE_LISTEN_URL",
+    accepts="the same database reached directly, where a pooler stands between",
+    default=_DATABASE_URL,
+)
+_MIGRATOR_URL = env.database_url(
+    "LATCHKEY_DATABASE_MIGRATOR_URL",
+    accepts="the same database as the role that owns the tables, given to `migrate` alone",
+    default="",
+)
+LATCHKEY_APPLICATION_ROLE = user_of(_DATABASE_URL)
+DATABASES = {"default": django_database(_DATABASE_URL)}
+if _MIGRATOR_URL:
+    DATABASES["migrator"] = django_database(_MIGRATOR_URL)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Valkey: three URLs, because clearing a cache flushes a whole database -------------------------------------------
+CELERY_BROKER_URL = env.store_url("LATCHKEY_BROKER_URL", accepts="redis:// or unix:// URL for jobs")
+_CACHE_URL = env.store_url("LATCHKEY_CACHE_URL", accepts="redis:// or unix:// URL for the cache")
+LATCHKEY_LIMITS_URL = env.store_url(
+    "LATCHKEY_LIMITS_URL", accepts="redis:// or unix:// URL for limits (noeviction, one primary)"
+)
+if len({CELERY_BROKER_URL, _CACHE_URL, LATCHKEY_LIMITS_URL} - {""}) == 1:
+    env.faults.append(
+        "LATCHKEY_BROKER_URL, LATCHKEY_CACHE_URL and LATCHKEY_LIMITS_URL are one database. "
+        "Clearing the cache would clear the limits: give each its own."
+    )
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _CACHE_URL}
+}
+
+# --- Where it stands ------------------------------------------------------------------------------------------------
+LATCHKEY_BASE_URL = env.text(
+    "LATCHKEY_BASE_URL",
+    accepts="the address people and applications use, such as https://models.corp",
+).rstrip("/")
+ALLOWED_HOSTS = list(
+    env.names("LATCHKEY_ALLOWED_HOSTS", accepts="a comma list of host names answered to")
+)
+if "*" in ALLOWED_HOSTS:
+    env.faults.append("LATCHKEY_ALLOWED_HOSTS: * would answer to any name. Name the hosts.")
+LATCHKEY_TRUSTED_HOPS = env.whole(
+    "LATCHKEY_TRUSTED_HOPS",
+    accepts="the number of proxies of yours in front that append to X-Forwarded-For",
+    default=0,
+    minimum=0,
+)
+LATCHKEY_PROVIDER_NETWORKS = env.read(
+    "LATCHKEY_PROVIDER_NETWORKS",
+    NetworkPolicy.parse,
+    accepts="a comma list of CIDRs where providers may stand, and the word public",
+    default="public",
+    fallback=NetworkPolicy.parse("public"),
+)
+LATCHKEY_DEMONSTRATION = env.flag(
+    "LATCHKEY_DEMONSTRATION", accepts="1 where `make run` runs it, which pages then say"
+)
+
+# --- One inference call ---------------------------------------------------------------------------------------------
+LATCHKEY_MAX_BODY_BYTES = env.size_bytes(
+    "LATCHKEY_MAX_BODY_BYTES", accepts="the largest request body, such as 8MiB", default="8MiB"
+)
+LATCHKEY_MAX_ANSWER_BYTES = env.size_bytes(
+    "LATCHKEY_MAX_ANSWER_BYTES",
+    accepts="the largest answer of an upstream, such as 32MiB",
+    default="32MiB",
+)
+LATCHKEY_CONNECT_TIMEOUT_S = env.number(
+    "LATCHKEY_CONNECT_TIMEOUT_S", accepts="seconds to reach an upstream", default=2, minimum=0.05
+)
+LATCHKEY_FIRST_BYTE_TIMEOUT_S = env.number(
+    "LATCHKEY_FIRST_BYTE_TIMEOUT_S",
+    accepts="seconds until an upstream's first byte",
+    default=30,
+    minimum=0.05,
+)
+LATCHKEY_IDLE_TIMEOUT_S = env.number(
+    "LATCHKEY_IDLE_TIMEOUT_S",
+    accepts="seconds an upstream may pause within an answer",
+    default=60,
+    minimum=0.05,
+)
+LATCHKEY_TOTAL_TIMEOUT_S = env.number(
+    "LATCHKEY_TOTAL_TIMEOUT_S", accepts="seconds for a whole answer", default=600, minimum=0.05
+)
+LATCHKEY_UPSTREAM_CONNECTIONS = env.whole(
+    "LATCHKEY_UPSTREAM_CONNECTIONS",
+    accepts="connections of one process to one upstream at once",
+    default=2000,
+    minimum=1,
+)
+LATCHKEY_IDENTITY_GRACE_S = env.number(
+    "LATCHKEY_IDENTITY_GRACE_S",
+    accepts="seconds a gateway cut off from PostgreSQL goes on with the callers it knows",
+    default=60,
+    minimum=0,
+)
+LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE = env.whole(
+    "LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE",
+    accepts="calls a minute of a key that names no limit",
+    default=600,
+    minimum=1,
+)
+LATCHKEY_DEFAULT_TOKENS_PER_MINUTE = env.whole(
+    "LATCHKEY_DEFAULT_TOKENS_PER_MINUTE",
+    accepts="tokens a minute of a key that names no limit",
+    default=1_000_000,
+    minimum=1,
+)
+
+# --- Journal --------------------------------------------------------------------------------------------------------
+LATCHKEY_JOURNAL_DIR = Path(
+    env.text("LATCHKEY_JOURNAL_DIR", accepts="a local directory that outlives the process")
+)
+LATCHKEY_JOURNAL_SEGMENT_BYTES = env.size_bytes(
+    "LATCHKEY_JOURNAL_SEGMENT_BYTES", accepts="the size of one segment", default="16MiB"
+)
+LATCHKEY_JOURNAL_MAX_BYTES = env.size_bytes(
+    "LATCHKEY_JOURNAL_MAX_BYTES",
+    accepts="what one process may keep on disk before it refuses calls",
+    default="2GiB",
+)
+LATCHKEY_JOURNAL_SYNC = env.choice(
+    "LATCHKEY_JOURNAL_SYNC", ("never", "interval", "each"), default="never"
+)
+
+# --- Logs -----------------------------------------------------------------------------------------------------------
+LOGGING = logging_config(
+    env.choice("LATCHKEY_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
+)
+LATCHKEY_CALL_LOG = env.choice("LATCHKEY_CALL_LOG", ("all", "failures", "none"), default="failures")
+
+env.refuse_faults()
+
+# --- Django ---------------------------------------------------------------------------------------------------------
+DEBUG = False
+ROOT_URLCONF = "portal.urls"
+ASGI_APPLICATION = "portal.asgi.application"
+AUTH_USER_MODEL = "accounts.User"
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "csp",
+    "accounts",
+    "oauth2_provider",
+    "models_registry",
+    "proxy",
+    "portal",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "portal.request_ids.RequestIds",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "portal.sign_in_required.SignInRequired",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "portal.page_context.page_context",
+            ],
+        },
+    },
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+# --- People and pages -----------------------------------------------------------------------------------------------
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 15},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+]
+_SECURE = LATCHKEY_BASE_URL.startswith("https://")
+SESSION_COOKIE_SECURE = _SECURE
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+CSRF_COOKIE_SECURE = _SECURE
+CSRF_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = [LATCHKEY_BASE_URL]
+SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
+SECURE_HSTS_PRELOAD = _SECURE
+SECURE_SSL_REDIRECT = _SECURE
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if _SECURE and LATCHKEY_TRUSTED_HOPS else None
+)
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1 << 20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'"],
+        "font-src": ["'self'"],
+        "script-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+RATELIMIT_USE_CACHE = "default"
+RATELIMIT_FAIL_OPEN = False
+SILENCED_SYSTEM_CHECKS = [
+    # django-ratelimit does not know Django's own Redis backend by name; its increments are atomic.
+    "django_ratelimit.W001",
+]
+
+# --- REST and OAuth2 ------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["portal.deny.DenyAll"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+}
+OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.OAuthApplication"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "accounts.OAuthAccessToken"
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "accounts.OAuthRefreshToken"
+OAUTH2_PROVIDER_ID_TOKEN_MODEL = "accounts.OAuthIdToken"
+OAUTH2_PROVIDER_GRANT_MODEL = "accounts.OAuthGrant"
+OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "accounts.OAuthDeviceGrant"
+OAUTH2_PROVIDER = {"PKCE_REQUIRED": True, "ACCESS_TOKEN_EXPIRE_SECONDS": 900}
+
+# --- Celery ---------------------------------------------------------------------------------------------------------
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_TIME_LIMIT = 600
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE = {
+    "make-partitions": {"task": "proxy.tasks.make_partitions", "schedule": 6 * 60 * 60},
+    "forget-changes": {"task": "accounts.tasks.forget_changes", "schedule": 10 * 60},
+}
