@@ -1,0 +1,132 @@
+"""Follows the change log, so that what a process remembers of rights is true within a second.
+
+Triggers on the deciding tables write the log in the writer's transaction, whoever writes. NOTIFY only wakes us; every
+`POLL_S` we read past our watermark anyway. A transaction that began early may commit late, so the watermark never passes
+the snapshot's xmin: rows above it are acted on at once and read again later. Every new connection starts with "everything
+may have changed", because nothing is known of what was missed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psycopg
+
+POLL_S = 0.2
+ANSWER_TIMEOUT_S = 0.3
+CONNECT_TIMEOUT_S = 2.0
+RETRY_S = 0.1
+_SEEN_MAX = 50_000
+_log = logging.getLogger("latchkey.changes")
+
+_XMIN = "SELECT pg_is_in_recovery(), pg_snapshot_xmin(pg_current_snapshot())::text"
+_READ = """
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text, id, topic, ref
+    FROM (SELECT 1) AS one LEFT JOIN accounts_change ON transaction >= %s::xid8
+"""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What changed since the last look; `everything` where that cannot be told."""
+
+    ids: frozenset[uuid.UUID]
+    registry: bool
+    everything: bool
+
+
+EVERYTHING = Changes(frozenset(), registry=True, everything=True)
+
+
+class ChangeFeed:
+    """One connection that listens and polls, for the life of the process."""
+
+    def __init__(self, url: str, *, on_changes: Callable[[Changes], None]) -> None:
+        self._url = url
+        self.on_changes = on_changes
+        self._watermark = "0"
+        self._seen: set[int] = set()
+        self._task: asyncio.Task[None] | None = None
+        self.last_success = float("-inf")
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last poll that succeeded."""
+        return time.monotonic() - self.last_success
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except (psycopg.Error, OSError, TimeoutError) as error:
+                _log.warning(
+                    "The change log cannot be read.", extra={"error": type(error).__name__}
+                )
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            connection = await psycopg.AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=int(CONNECT_TIMEOUT_S)
+            )
+        try:
+            await self._begin(connection)
+            while True:
+                async for _ in connection.notifies(timeout=POLL_S, stop_after=1):
+                    pass
+                await self._poll(connection)
+        finally:
+            # Closing politely could wait for a server that no longer answers.
+            connection.pgconn.finish()
+
+    async def _begin(self, connection: psycopg.AsyncConnection) -> None:
+        started = time.monotonic()
+        async with asyncio.timeout(ANSWER_TIMEOUT_S * 3):
+            await connection.execute("LISTEN latchkey_change")
+            row = await (await connection.execute(_XMIN)).fetchone()
+        assert row is not None
+        if row[0]:
+            raise psycopg.OperationalError("the change log must be read at the primary")
+        self._watermark, self._seen = row[1], set()
+        self.on_changes(EVERYTHING)
+        self.last_success = started
+
+    async def _poll(self, connection: psycopg.AsyncConnection) -> None:
+        # The age counts from before the question: what was committed after it may not be in the answer.
+        started = time.monotonic()
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            rows = await (await connection.execute(_READ, [self._watermark])).fetchall()
+        changes = self._take(rows)
+        if changes is not None:
+            self.on_changes(changes)
+        self.last_success = started
+
+    def _take(self, rows: list[tuple[str, int | None, str, uuid.UUID | None]]) -> Changes | None:
+        fresh = [row for row in rows if row[1] is not None and row[1] not in self._seen]
+        xmin = rows[0][0]
+        if xmin != self._watermark:
+            self._seen = {row[1] for row in rows if row[1] is not None}
+            self._watermark = xmin
+        else:
+            self._seen.update(row[1] for row in fresh if row[1] is not None)
+        if not fresh:
+            return None
+        topics = {row[2] for row in fresh}
+        return Changes(
+            ids=frozenset(row[3] for row in fresh if row[3] is not None),
+            registry="registry" in topics,
+            everything="all" in topics or len(self._seen) > _SEEN_MAX,
+        )

@@ -1,0 +1,58 @@
+import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.audit import COMMAND
+from accounts.models import ServiceAccount, Team, User
+from accounts.models.keys import Scope
+from accounts.writes.keys import issue_key
+from portal.lib.clock import utc_now
+
+
+class Command(BaseCommand):
+    help = "Issue an API key. The key alone is printed on standard output, once; it cannot be shown again."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("team", help="The team's slug.")
+        holder = parser.add_mutually_exclusive_group(required=True)
+        holder.add_argument("--service-account", metavar="NAME")
+        holder.add_argument("--person", metavar="EMAIL")
+        parser.add_argument("--name", required=True)
+        parser.add_argument("--purpose", default="")
+        parser.add_argument("--scope", action="append", choices=Scope.values, required=True)
+        parser.add_argument("--days", type=int, default=90, help="Until the key ends. Default: 90.")
+        parser.add_argument("--network", action="append", default=[], metavar="CIDR")
+        parser.add_argument("--requests-per-minute", type=int)
+        parser.add_argument("--tokens-per-minute", type=int)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            team = Team.objects.get(slug=options["team"])
+            issued = issue_key(
+                team,
+                holder=_holder(team, options),
+                name=options["name"],
+                purpose=options["purpose"],
+                scopes=[Scope(scope) for scope in options["scope"]],
+                expires_at=utc_now() + datetime.timedelta(days=options["days"]),
+                networks=options["network"],
+                requests_per_minute=options["requests_per_minute"],
+                tokens_per_minute=options["tokens_per_minute"],
+                actor=COMMAND,
+            )
+        except (Team.DoesNotExist, ServiceAccount.DoesNotExist, User.DoesNotExist) as error:
+            raise CommandError(str(error)) from None
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from None
+        self.stderr.write(
+            f"Key {issued.key} of team {team.slug} ends {issued.key.expires_at:%Y-%m-%d}."
+        )
+        self.stdout.write(issued.text)
+
+
+def _holder(team: Team, options: dict[str, Any]) -> ServiceAccount | User:
+    if options["service_account"]:
+        return ServiceAccount.objects.get(team=team, name=options["service_account"])
+    return User.objects.get(email__iexact=options["person"])

@@ -1,0 +1,58 @@
+"""The audit trail: who did what to what, when. The application's database role can add rows and read them, nothing else."""
+
+from django.db import models
+
+from portal.lib.clock import utc_now
+
+
+class AuditTag(models.TextChoices):
+    """Everything that is audited; docs/audit.md explains each."""
+
+    PERSON_CREATED = "person.created"
+    TEAM_CREATED = "team.created"
+    MEMBER_ADDED = "member.added"
+    MEMBER_REMOVED = "member.removed"
+    SERVICE_ACCOUNT_CREATED = "service_account.created"
+    KEY_ISSUED = "key.issued"
+    KEY_REVOKED = "key.revoked"
+    PROVIDER_ADDED = "provider.added"
+    PROVIDER_CHANGED = "provider.changed"
+    MODEL_ADDED = "model.added"
+    MODEL_STATUS_CHANGED = "model.status_changed"
+    DEPLOYMENT_ADDED = "deployment.added"
+    GRANT_MADE = "grant.made"
+    GRANT_ENDED = "grant.ended"
+    KEY_MODELS_NARROWED = "key.models_narrowed"
+    SIGNED_IN = "person.signed_in"
+
+
+class ActorKind(models.TextChoices):
+    """Who acted: a signed-in person, a command on the host, or the system itself."""
+
+    PERSON = "person"
+    COMMAND = "command"
+    SYSTEM = "system"
+
+
+class AuditEntry(models.Model):
+    """One act. Ids are opaque and carry no foreign key: the trail outlives what it speaks of."""
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(default=utc_now, editable=False)
+    tag = models.CharField(max_length=40, choices=AuditTag.choices)
+    actor_kind = models.CharField(max_length=10, choices=ActorKind.choices)
+    actor_id = models.UUIDField(null=True)
+    team_id = models.UUIDField(null=True)
+    subject_kind = models.CharField(max_length=40)
+    subject_id = models.UUIDField(null=True)
+    facts = models.JSONField(default=dict)
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [
+            models.Index(fields=["team_id", "id"], name="audit_by_team"),
+            models.Index(fields=["subject_id", "id"], name="audit_by_subject"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.tag}"

@@ -1,0 +1,81 @@
+"""API keys. The row can prove a key and never yield it: it holds a peppered digest, not the secret."""
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from accounts.models.teams import ServiceAccount, Team
+from portal.lib.clock import utc_now
+from portal.lib.ids import new_id
+
+
+class Scope(models.TextChoices):
+    """Kinds of call that a key or a grant can allow."""
+
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+
+
+class ApiKey(models.Model):
+    """One credential of one team, held by one service account or one person."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    public_id = models.CharField(max_length=16, unique=True, editable=False)
+    pepper_id = models.CharField(max_length=16, editable=False)
+    digest = models.BinaryField(max_length=32, editable=False)
+
+    team = models.ForeignKey(Team, models.CASCADE, related_name="keys")
+    service_account = models.ForeignKey(
+        ServiceAccount, models.CASCADE, related_name="keys", null=True, blank=True
+    )
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="keys", null=True, blank=True
+    )
+
+    name = models.CharField(max_length=100)
+    purpose = models.CharField(max_length=500, blank=True)
+    tags = ArrayField(models.CharField(max_length=60), default=list, blank=True, size=20)
+    cost_centre = models.CharField(max_length=60, blank=True)
+
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), size=20)
+    networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
+
+    created_at = models.DateTimeField(default=utc_now, editable=False)
+    created_by = models.UUIDField(null=True, editable=False)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, editable=False)
+    revoked_by = models.UUIDField(null=True, editable=False)
+    revoked_reason = models.CharField(max_length=500, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(service_account__isnull=False, person__isnull=True)
+                | models.Q(service_account__isnull=True, person__isnull=False),
+                name="key_has_one_holder",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(revoked_at__isnull=True, revoked_reason="")
+                | models.Q(revoked_at__isnull=False) & ~models.Q(revoked_reason=""),
+                name="key_revoked_with_reason",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"lk_{self.public_id}_…"
+
+
+class KeyUse(models.Model):
+    """When a key was last used. A table of its own: writing it must neither wait for nor wake anything about the key."""
+
+    key = models.OneToOneField(
+        ApiKey, models.CASCADE, primary_key=True, related_name="use", db_constraint=False
+    )
+    last_used_at = models.DateTimeField()
+    last_peer = models.CharField(max_length=45, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.key_id} at {self.last_used_at}"

@@ -1,0 +1,67 @@
+"""Teams own everything: keys, service accounts and grants hang on exactly one, and access runs through membership."""
+
+from django.conf import settings
+from django.db import models
+
+from portal.lib.clock import utc_now
+from portal.lib.ids import new_id
+
+
+class Team(models.Model):
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=100, unique=True)
+    slug = models.SlugField(max_length=60, unique=True)
+    cost_centre = models.CharField(max_length=60, blank=True)
+    created_at = models.DateTimeField(default=utc_now, editable=False)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Role(models.TextChoices):
+    """What a member may do in a team, from most to least."""
+
+    OWNER = "owner"
+    MANAGER = "manager"
+    MEMBER = "member"
+    AUDITOR = "auditor"
+
+
+class Membership(models.Model):
+    """A person in a team. When it goes, the person's keys of that team stop working."""
+
+    team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices)
+    created_at = models.DateTimeField(default=utc_now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "person"], name="membership_once"),
+            models.CheckConstraint(
+                condition=models.Q(role__in=Role.values), name="membership_role_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} in {self.team_id}"
+
+
+class ServiceAccount(models.Model):
+    """An application of a team that calls models in its own name."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    team = models.ForeignKey(Team, models.CASCADE, related_name="service_accounts")
+    name = models.CharField(max_length=100)
+    description = models.TextField(blank=True, max_length=2000)
+    created_at = models.DateTimeField(default=utc_now, editable=False)
+    disabled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["team", "name"], name="service_account_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
