@@ -1,0 +1,44 @@
+import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.audit import COMMAND
+from accounts.models import ServiceAccount, Team
+from accounts.models.keys import Scope
+from models_registry.models import AiModel
+from models_registry.writes.grants import grant_model
+from portal.lib.clock import utc_now
+
+
+class Command(BaseCommand):
+    help = "Grant a model to a team, or to one of its service accounts alone."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("model")
+        parser.add_argument("team", help="The team's slug.")
+        parser.add_argument("--service-account", metavar="NAME")
+        parser.add_argument("--scope", action="append", choices=Scope.values, required=True)
+        parser.add_argument(
+            "--days", type=int, default=90, help="Until the grant ends. Default: 90."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            team = Team.objects.get(slug=options["team"])
+            to: Team | ServiceAccount = team
+            if options["service_account"]:
+                to = ServiceAccount.objects.get(team=team, name=options["service_account"])
+            grant = grant_model(
+                AiModel.objects.get(name=options["model"]),
+                to=to,
+                scopes=[Scope(scope) for scope in options["scope"]],
+                ends_at=utc_now() + datetime.timedelta(days=options["days"]),
+                actor=COMMAND,
+            )
+        except (Team.DoesNotExist, ServiceAccount.DoesNotExist, AiModel.DoesNotExist) as error:
+            raise CommandError(str(error)) from None
+        except ValidationError as error:
+            raise CommandError("; ".join(error.messages)) from None
+        self.stdout.write(f"{to} may call {options['model']} until {grant.ends_at:%Y-%m-%d}.")

@@ -1,0 +1,83 @@
+"""Models and their deployments."""
+
+import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.audit import Actor, record_audit
+from accounts.models.audit import AuditTag
+from models_registry.models import AiModel, Deployment, ModelKind, ModelStatus, Provider
+from portal.lib.clock import utc_now
+
+_NEXT = {
+    ModelStatus.DRAFT: {ModelStatus.PUBLISHED, ModelStatus.RETIRED},
+    ModelStatus.PUBLISHED: {ModelStatus.DEPRECATED, ModelStatus.RETIRED},
+    ModelStatus.DEPRECATED: {ModelStatus.PUBLISHED, ModelStatus.RETIRED},
+    ModelStatus.RETIRED: set(),
+}
+
+
+@transaction.atomic
+def add_model(name: str, *, kind: ModelKind, actor: Actor, **facts: Any) -> AiModel:
+    """Make a draft of a model; `facts` are AiModel's fields. Raises: ValidationError naming the field."""
+    model = AiModel(name=name, kind=kind, **facts)
+    model.full_clean()
+    if kind is ModelKind.CHAT and model.max_output_tokens < 1:
+        raise ValidationError({"max_output_tokens": "A chat model needs a largest output."})
+    model.save()
+    record_audit(
+        AuditTag.MODEL_ADDED, actor=actor, subject_kind="model", subject_id=model.id, name=name
+    )
+    return model
+
+
+@transaction.atomic
+def deploy_model(
+    model: AiModel, *, provider: Provider, upstream_name: str, actor: Actor, position: int = 0
+) -> Deployment:
+    """Say that a provider serves the model under `upstream_name`; the lowest position is used first."""
+    deployment = Deployment(
+        model=model, provider=provider, upstream_name=upstream_name, position=position
+    )
+    deployment.full_clean()
+    deployment.save()
+    record_audit(
+        AuditTag.DEPLOYMENT_ADDED,
+        actor=actor,
+        subject_kind="model",
+        subject_id=model.id,
+        provider_id=str(provider.pk),
+        upstream_name=upstream_name,
+    )
+    return deployment
+
+
+@transaction.atomic
+def set_model_status(
+    model: AiModel,
+    *,
+    status: ModelStatus,
+    actor: Actor,
+    sunset_at: datetime.datetime | None = None,
+) -> None:
+    """Move a model along its life.
+
+    sunset_at: when a deprecated model will stop answering; callers see it in the Sunset header.
+    Raises: ValidationError for a step that the life does not have.
+    """
+    model = AiModel.objects.select_for_update().get(pk=model.pk)
+    if status not in _NEXT[ModelStatus(model.status)]:
+        raise ValidationError({"status": f"A {model.status} model cannot become {status.value}."})
+    model.status = status
+    model.deprecated_at = utc_now() if status is ModelStatus.DEPRECATED else model.deprecated_at
+    model.sunset_at = sunset_at if status is ModelStatus.DEPRECATED else model.sunset_at
+    model.save(update_fields=["status", "deprecated_at", "sunset_at"])
+    record_audit(
+        AuditTag.MODEL_STATUS_CHANGED,
+        actor=actor,
+        subject_kind="model",
+        subject_id=model.id,
+        status=status.value,
+    )

@@ -1,0 +1,78 @@
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.audit import Actor, record_audit
+from accounts.models.audit import AuditTag
+from models_registry.models import Provider
+from portal.lib.crypto import Sealer
+
+CREDENTIAL_COLUMN = "models_registry_provider.sealed_credential"
+
+
+@transaction.atomic
+def add_provider(
+    name: str,
+    *,
+    base_url: str,
+    actor: Actor,
+    credential: str = "",
+    is_demonstration: bool = False,
+) -> Provider:
+    """Register a server; its credential is sealed before it is written.
+
+    Raises: ValidationError naming the field.
+    """
+    provider = Provider(name=name, base_url=base_url.rstrip("/"), is_demonstration=is_demonstration)
+    _seal(provider, credential)
+    provider.full_clean()
+    provider.save()
+    record_audit(
+        AuditTag.PROVIDER_ADDED,
+        actor=actor,
+        subject_kind="provider",
+        subject_id=provider.id,
+        has_credential=bool(credential),
+    )
+    return provider
+
+
+@transaction.atomic
+def change_provider(
+    provider: Provider, *, actor: Actor, base_url: str | None = None, credential: str | None = None
+) -> None:
+    """Point a provider elsewhere or replace its credential; what is None stays."""
+    provider = Provider.objects.select_for_update().get(pk=provider.pk)
+    if base_url is not None:
+        provider.base_url = base_url.rstrip("/")
+    if credential is not None:
+        _seal(provider, credential)
+    provider.full_clean()
+    provider.save()
+    record_audit(
+        AuditTag.PROVIDER_CHANGED,
+        actor=actor,
+        subject_kind="provider",
+        subject_id=provider.id,
+        new_base_url=base_url is not None,
+        new_credential=credential is not None,
+    )
+
+
+def open_credential(provider: Provider) -> str:
+    """Return the provider's credential, "" when it has none. Raises: SealBroken."""
+    if provider.sealed_credential is None:
+        return ""
+    sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
+    return sealer.open(provider.sealed_credential, row=str(provider.pk), column=CREDENTIAL_COLUMN)
+
+
+def _seal(provider: Provider, credential: str) -> None:
+    if any(not 0x21 <= ord(character) <= 0x7E for character in credential):
+        raise ValidationError({"credential": "A credential is printable ASCII without spaces."})
+    sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
+    provider.sealed_credential = (
+        sealer.seal(credential, row=str(provider.pk), column=CREDENTIAL_COLUMN)
+        if credential
+        else None
+    )
