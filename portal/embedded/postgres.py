@@ -75,7 +75,7 @@ class Postgres:
             **self._settings,
         }
         arguments = [item for name, value in options.items() for item in ("-c", f"{name}={value}")]
-        command = [self._bin_dir / "postgres", "-D", self._data_dir, *arguments]
+        command: list[str | Path] = [self._bin_dir / "postgres", "-D", self._data_dir, *arguments]
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._try_start(command, deadline=deadline):
             time.sleep(0.2)
