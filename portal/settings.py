@@ -24,22 +24,22 @@ LATCHKEY_SEALING_KEYS = env.keys(
 )
 
 # --- PostgreSQL -----------------------------------------------------------------------------------------------------
-_DATABASE_URL = env.database_url(
+LATCHKEY_DATABASE_URL = env.database_url(
     "LATCHKEY_DATABASE_URL",
     accepts="postgresql://role:password@host:port/database, the application's role",
 )
 LATCHKEY_DATABASE_LISTEN_URL = env.database_url(
     "LATCHKEY_DATABASE_LISTEN_URL",
     accepts="the same database reached directly, where a pooler stands between",
-    default=_DATABASE_URL,
+    default=LATCHKEY_DATABASE_URL,
 )
 _MIGRATOR_URL = env.database_url(
     "LATCHKEY_DATABASE_MIGRATOR_URL",
     accepts="the same database as the role that owns the tables, given to `migrate` alone",
     default="",
 )
-LATCHKEY_APPLICATION_ROLE = user_of(_DATABASE_URL)
-DATABASES = {"default": django_database(_DATABASE_URL)}
+LATCHKEY_APPLICATION_ROLE = user_of(LATCHKEY_DATABASE_URL)
+DATABASES = {"default": django_database(LATCHKEY_DATABASE_URL)}
 if _MIGRATOR_URL:
     DATABASES["migrator"] = django_database(_MIGRATOR_URL)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -213,8 +213,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Served from where they lie: there is nothing to collect, and nothing to forget at an upgrade.
 WHITENOISE_USE_FINDERS = True
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

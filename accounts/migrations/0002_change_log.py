@@ -33,7 +33,7 @@ BEGIN
         INSERT INTO accounts_change (topic) VALUES ('all');
     ELSE
         EXECUTE format(
-            'SELECT array_agg(DISTINCT ref) FROM (SELECT ref FROM (%s) AS changed WHERE ref IS NOT NULL LIMIT 5000) AS some',
+            'SELECT array_agg(ref) FROM (SELECT DISTINCT ref FROM (%s) AS changed WHERE ref IS NOT NULL LIMIT 501) AS few',
             rows_changed
         ) INTO refs;
         IF refs IS NULL THEN

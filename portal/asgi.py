@@ -1,0 +1,78 @@
+"""The ASGI application: inference paths go straight to the pipeline, everything else to Django.
+
+Run one process per core: `granian --interface asgi portal.asgi:application`.
+"""
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.handlers.asgi import ASGIHandler
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+django.setup(set_prefix=False)
+
+from portal.checks import refuse_to_boot  # noqa: E402 - Django has to be set up first.
+from proxy.fast_door import FastDoor, is_inference  # noqa: E402
+from proxy.gateway import Gateway, build_gateway  # noqa: E402
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+_log = logging.getLogger("latchkey.gateway")
+
+
+class Application:
+    """Owns the process's gateway from the server's start to its stop."""
+
+    def __init__(self) -> None:
+        refuse_to_boot()
+        self._django = ASGIHandler()
+        self._gateway: Gateway | None = None
+        self._door: FastDoor | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if self._door is not None and is_inference(scope["path"]):
+                await self._door(scope, receive, send)
+            else:
+                await self._django(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                await self._start(send)
+            else:
+                if self._gateway is not None:
+                    await self._gateway.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+    async def _start(self, send: Send) -> None:
+        try:
+            gateway = build_gateway()
+            await gateway.start()
+        except Exception as error:
+            # The server goes on without a lifespan that raised, and would then answer without a gateway.
+            _log.exception("The gateway does not start.")
+            await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
+            return
+        self._gateway = gateway
+        self._door = FastDoor(
+            gateway,
+            allowed_hosts=settings.ALLOWED_HOSTS,
+            trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
+            max_body_bytes=settings.LATCHKEY_MAX_BODY_BYTES,
+        )
+        await send({"type": "lifespan.startup.complete"})
+
+
+application = Application()

@@ -1,0 +1,32 @@
+"""Two questions an orchestrator asks: does the process run, and may it be sent traffic."""
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+from proxy.readiness import readiness
+
+
+@require_safe
+def live(request: HttpRequest) -> JsonResponse:
+    return JsonResponse({"status": "live"})
+
+
+@require_safe
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 when calls can be answered now, else 503; each part is named, without its address or error text."""
+    parts = {"database": _database_answers(), **readiness()}
+    is_ready = all(parts.values())
+    return JsonResponse(
+        {"status": "ready" if is_ready else "not ready", "parts": parts},
+        status=200 if is_ready else 503,
+    )
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True

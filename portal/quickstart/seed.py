@@ -1,0 +1,113 @@
+"""The demonstration's rows: people, a team with a key, and two models behind the demonstration upstream."""
+
+import datetime
+import secrets
+from typing import Any
+
+from accounts.audit import SYSTEM
+from accounts.credential import read_credential
+from accounts.models import ApiKey, Team, User
+from accounts.models.keys import Scope
+from accounts.models.teams import Role
+from accounts.writes.keys import issue_key
+from accounts.writes.people import create_person
+from accounts.writes.teams import add_member, create_service_account, create_team
+from models_registry.models import AiModel, ModelKind, ModelStatus, Provider
+from models_registry.writes.catalogue import add_model, deploy_model, set_model_status
+from models_registry.writes.grants import grant_model
+from models_registry.writes.providers import add_provider, change_provider
+from portal.lib.clock import utc_now
+
+PROVIDER = "demonstration"
+TEAM = "Demonstration team"
+ADMIN = "admin@latchkey.example"
+MEMBER = "member@latchkey.example"
+CHAT, EMBEDDINGS = "demo-chat", "demo-embed"
+DEMONSTRATION_DAYS = 365
+
+Facts = dict[str, Any]
+
+
+def follow_upstream(url: str, credential: str, *, kept: Facts | None) -> Facts | None:
+    """Point a seeded demonstration at where its upstream is now. Returns its facts, or None if it has to be seeded.
+
+    Rows whose sign-ins were lost get new ones: passwords and keys cannot be read back.
+    """
+    provider = Provider.objects.filter(name=PROVIDER).first()
+    if provider is None:
+        return None
+    change_provider(provider, actor=SYSTEM, base_url=url, credential=credential)
+    return kept if kept is not None and _still_true(kept) else None
+
+
+def seed(url: str, credential: str) -> Facts:
+    """Make the demonstration, or what of it is missing. Passwords and the key are random, and new each time."""
+    admin, admin_password = _person(ADMIN, is_administrator=True)
+    member, member_password = _person(MEMBER, is_administrator=False)
+    team = Team.objects.filter(name=TEAM).first() or create_team(TEAM, actor=SYSTEM)
+    for person, role in ((admin, Role.OWNER), (member, Role.MEMBER)):
+        if not team.memberships.filter(person=person).exists():
+            add_member(team, person=person, role=role, actor=SYSTEM)
+    provider = Provider.objects.filter(name=PROVIDER).first() or add_provider(
+        PROVIDER, base_url=url, credential=credential, is_demonstration=True, actor=SYSTEM
+    )
+    ends_at = utc_now() + datetime.timedelta(days=DEMONSTRATION_DAYS)
+    for name, kind in ((CHAT, ModelKind.CHAT), (EMBEDDINGS, ModelKind.EMBEDDINGS)):
+        if not AiModel.objects.filter(name=name).exists():
+            _offer(name, kind, provider, team, ends_at)
+    account = team.service_accounts.filter(name="demonstration-app").first()
+    issued = issue_key(
+        team,
+        holder=account or create_service_account(team, name="demonstration-app", actor=SYSTEM),
+        name="Demonstration",
+        purpose="First calls",
+        scopes=[Scope.CHAT, Scope.EMBEDDINGS],
+        expires_at=ends_at,
+        actor=SYSTEM,
+    )
+    return {
+        "admin": {"email": ADMIN, "password": admin_password},
+        "member": {"email": MEMBER, "password": member_password},
+        "api_key": issued.text,
+        "models": {"chat": CHAT, "embeddings": EMBEDDINGS},
+    }
+
+
+def _offer(
+    name: str, kind: ModelKind, provider: Provider, team: Team, ends_at: datetime.datetime
+) -> None:
+    """A published model with made-up prices, so that usage shows a cost."""
+    model = add_model(
+        name,
+        kind=kind,
+        actor=SYSTEM,
+        description="A demonstration: answers are simulated on this machine.",
+        owner=team,
+        context_tokens=8192,
+        max_output_tokens=1024 if kind is ModelKind.CHAT else 0,
+        price_input=150_000,
+        price_cached_input=75_000,
+        price_output=600_000 if kind is ModelKind.CHAT else 0,
+    )
+    deploy_model(model, provider=provider, upstream_name=name, actor=SYSTEM)
+    set_model_status(model, status=ModelStatus.PUBLISHED, actor=SYSTEM)
+    grant_model(model, to=team, scopes=[Scope(kind.value)], ends_at=ends_at, actor=SYSTEM)
+
+
+def _person(email: str, *, is_administrator: bool) -> tuple[User, str]:
+    password = secrets.token_urlsafe(18)
+    person = User.objects.filter(email=email).first()
+    if person is None:
+        person = create_person(
+            email, password=password, is_administrator=is_administrator, actor=SYSTEM
+        )
+    else:
+        person.set_password(password)
+        person.save(update_fields=["password"])
+    return person, password
+
+
+def _still_true(kept: Facts) -> bool:
+    """Whether the kept key is one of this database's, and not of an earlier one that was deleted."""
+    credential = read_credential(str(kept.get("api_key", "")))
+    return credential is not None and ApiKey.objects.filter(public_id=credential.public_id).exists()

@@ -1,0 +1,28 @@
+"""Pages want a signed-in person unless they stand on this short list."""
+
+from collections.abc import Callable
+
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponseBase
+
+PUBLIC_VIEWS = frozenset({"home", "sign-in", "health-live", "health-ready"})
+
+
+class SignInRequired:
+    """Denies by default: a new page is closed to strangers until someone decides otherwise here."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: object, args: object, kwargs: object
+    ) -> HttpResponseBase | None:
+        match = request.resolver_match
+        if match is not None and match.view_name in PUBLIC_VIEWS:
+            return None
+        if request.user.is_authenticated:
+            return None
+        return redirect_to_login(request.get_full_path())

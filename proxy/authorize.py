@@ -1,0 +1,44 @@
+"""Step 3: may this principal make this kind of call to this model now. What is decided here is what is sent upstream."""
+
+import datetime
+from collections.abc import Iterator
+
+from proxy.call import CallKind
+from proxy.errors import Code, Refusal
+from proxy.principal import Principal
+from proxy.route import Route
+
+
+def authorize(
+    principal: Principal,
+    routes: dict[str, Route],
+    *,
+    kind: CallKind,
+    model: str,
+    now: datetime.datetime,
+) -> Route:
+    """Return the route. Raises: Refusal; a model that is not granted is refused in the words for one that does not exist."""
+    route = routes.get(model)
+    granted = frozenset[str]() if route is None else principal.may_call(route.model_id, now=now)
+    if route is None or not granted or _is_past_sunset(route, now):
+        raise Refusal(Code.MODEL_NOT_FOUND, param="model")
+    if route.kind != kind.value:
+        raise Refusal(Code.WRONG_MODEL_KIND, param="model", seen=f"It answers {route.kind} calls.")
+    if kind.value not in granted or kind.value not in principal.scopes:
+        raise Refusal(Code.KIND_NOT_ALLOWED)
+    return route
+
+
+def callable_routes(
+    principal: Principal, routes: dict[str, Route], *, now: datetime.datetime
+) -> Iterator[Route]:
+    """Every model this principal can call now, by name."""
+    for name in sorted(routes):
+        route = routes[name]
+        kinds = principal.may_call(route.model_id, now=now) & principal.scopes
+        if route.kind in kinds and not _is_past_sunset(route, now):
+            yield route
+
+
+def _is_past_sunset(route: Route, now: datetime.datetime) -> bool:
+    return route.sunset_at is not None and route.sunset_at <= now

@@ -1,0 +1,100 @@
+"""The frozen values that the steps of one call hand on, and nothing else: a step reads what stands before it and adds its own.
+
+Head → ParsedCall → Principal (proxy/principal.py) → Route → Allowance → Answer → Usage
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from proxy.call import CallKind
+from proxy.leases.held import Held
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a request's first lines say, read once and checked for form.
+
+    peer: the true peer's address, "" when it cannot be known.
+    call_id: UUIDv7 as 16 bytes. request_id: the same as text, sent back to the caller.
+    started_ns: time.perf_counter_ns() at the request's arrival.
+    """
+
+    kind: CallKind
+    credential: str
+    public_id: str
+    peer: str
+    call_id: bytes
+    request_id: str
+    started_ns: int
+    model_in_path: str = ""
+
+
+class ParsedCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The body, decoded one level deep, with the members the gateway itself decides on.
+
+    output_cap: tokens the caller asked for at most, per choice, or None.
+    reaches_out: some member can pull in content that the body's size says nothing of.
+    counted_bytes: bytes of the body that can become prompt tokens.
+    inputs: how many inputs the context window holds for, one by one (1 for a chat).
+    """
+
+    model: str
+    members: dict[str, msgspec.Raw]
+    stream: bool = False
+    wants_usage: bool = False
+    output_cap: int | None = None
+    choices: int = 1
+    counted_bytes: int = 0
+    counts_tokens_itself: bool = False
+    reaches_out: bool = False
+    inputs: int = 1
+
+
+class WorstCase(msgspec.Struct, frozen=True, gc=False):
+    """Upper bounds, in tokens, that hold whatever the upstream does within its cap."""
+
+    prompt_tokens: int
+    output_cap: int
+    output_tokens: int
+
+    @property
+    def total(self) -> int:
+        return self.prompt_tokens + self.output_tokens
+
+
+class Allowance(msgspec.Struct, frozen=True, gc=False):
+    """What was taken out of the windows for this call, to be settled once it is known what was used."""
+
+    held: Held
+    worst: WorstCase
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False):
+    """Tokens used. Input includes cached, output includes reasoning, as upstreams count them."""
+
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Sink(Protocol):
+    """Where an answer goes: a door's half of the conversation."""
+
+    def on_hang_up(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once if the caller hangs up before the answer is finished."""
+
+    async def start(self, status: int, headers: Headers) -> None: ...
+
+    async def write(self, chunk: bytes) -> None: ...
+
+    async def finish(self) -> None: ...

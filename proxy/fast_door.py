@@ -1,0 +1,190 @@
+"""The inference paths as one ASGI application, without Django's handler: the door that applications call.
+
+It holds the allowed hosts itself, wants exactly one Host, and answers every path under /v1/ so that none falls through to
+a page. A body is bounded before it is read, and while it is read.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.http.request import split_domain_port, validate_host
+
+from portal.lib.ids import new_id_bytes
+from proxy.call import CallKind
+from proxy.errors import Code, Refusal
+from proxy.exchange import Headers
+from proxy.gateway import Gateway
+from proxy.model_list import answer_models
+from proxy.parse import parse_head
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+PREFIX = "/v1/"
+_MODELS = "/v1/models"
+_POST = {"/v1/chat/completions": CallKind.CHAT, "/v1/embeddings": CallKind.EMBEDDINGS}
+_HEADER_VALUE_MAX = 8 * 1024
+_log = logging.getLogger("latchkey.calls")
+
+
+class AsgiSink:
+    """Sends an answer to the ASGI server and hears when the caller hangs up."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self._watch: asyncio.Task[None] | None = None
+        self.is_started = False
+
+    def on_hang_up(self, tell: Callable[[], None]) -> None:
+        self._watch = asyncio.ensure_future(self._await_hang_up(tell))
+
+    async def start(self, status: int, headers: Headers) -> None:
+        self.is_started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, chunk: bytes) -> None:
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def finish(self) -> None:
+        self.stop_watching()
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def stop_watching(self) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    async def _await_hang_up(self, tell: Callable[[], None]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        tell()
+
+
+class FastDoor:
+    """Turns an ASGI request into a call of the pipeline, and a refusal into its envelope."""
+
+    def __init__(
+        self, gateway: Gateway, *, allowed_hosts: list[str], trusted_hops: int, max_body_bytes: int
+    ) -> None:
+        self._gateway = gateway
+        self._allowed_hosts = allowed_hosts
+        self._trusted_hops = trusted_hops
+        self._max_body_bytes = max_body_bytes
+        self._known_hosts: set[bytes] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call_id = new_id_bytes()
+        request_id = str(uuid.UUID(bytes=call_id))
+        sink = AsgiSink(receive, send)
+        try:
+            await self._answer(scope, receive, sink, call_id, request_id)
+        except Refusal as refusal:
+            await self._refuse(sink, refusal, request_id)
+        except Exception as error:
+            # The server would answer in its own words, and print a traceback with whatever is in it.
+            _log.error("A call failed.", exc_info=error, extra={"request_id": request_id})
+            await self._refuse(sink, Refusal(Code.INTERNAL_ERROR), request_id)
+        finally:
+            sink.stop_watching()
+
+    async def _refuse(self, sink: AsgiSink, refusal: Refusal, request_id: str) -> None:
+        self._gateway.recorder.tell_refusal(request_id, refusal)
+        if not sink.is_started:
+            await _send_refusal(sink, refusal, request_id)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, sink: AsgiSink, call_id: bytes, request_id: str
+    ) -> None:
+        headers: Headers = scope["headers"]
+        self._check_headers(headers)
+        kind, model_in_path = _kind_of(scope["method"], scope["path"])
+        head = parse_head(
+            kind,
+            headers,
+            connection=scope["client"][0] if scope.get("client") else "",
+            trusted_hops=self._trusted_hops,
+            call_id=call_id,
+            request_id=request_id,
+            started_ns=time.perf_counter_ns(),
+            query=scope["query_string"],
+            model_in_path=model_in_path,
+        )
+        if kind is CallKind.MODELS:
+            await answer_models(head, self._gateway.pipeline, sink)
+            return
+        await self._gateway.pipeline.answer(head, lambda: self._read_body(headers, receive), sink)
+
+    def _check_headers(self, headers: Headers) -> None:
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1:
+            raise Refusal(Code.MALFORMED_REQUEST, seen="It needs exactly one Host header.")
+        if hosts[0] not in self._known_hosts:
+            domain, _ = split_domain_port(hosts[0].decode("latin-1").lower())
+            if not domain or not validate_host(domain, self._allowed_hosts):
+                raise Refusal(Code.UNKNOWN_HOST)
+            if len(self._known_hosts) < 100:
+                self._known_hosts.add(hosts[0])
+        if any(len(value) > _HEADER_VALUE_MAX for _, value in headers):
+            raise Refusal(Code.MALFORMED_REQUEST, seen="A header is too long.")
+
+    async def _read_body(self, headers: Headers, receive: Receive) -> bytes:
+        for name, value in headers:
+            if name == b"content-length" and int(value) > self._max_body_bytes:
+                raise self._too_large()
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        chunks, total = [body], len(body)
+        while message.get("more_body"):
+            message = await receive()
+            chunks.append(message.get("body", b""))
+            total += len(chunks[-1])
+            if total > self._max_body_bytes:
+                raise self._too_large()
+        if message["type"] == "http.disconnect":
+            raise Refusal(Code.CLIENT_GONE)
+        return body if len(chunks) == 1 else b"".join(chunks)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(Code.BODY_TOO_LARGE, seen=f"The limit is {self._max_body_bytes} bytes.")
+
+
+def _kind_of(method: str, path: str) -> tuple[CallKind, str]:
+    """Return what the path asks for, and the model it names. Raises: Refusal unknown_path, method_not_allowed."""
+    kind = _POST.get(path)
+    if kind is not None:
+        if method != "POST":
+            raise Refusal(Code.METHOD_NOT_ALLOWED, seen="It takes POST.")
+        return kind, ""
+    if path == _MODELS or path.startswith(_MODELS + "/"):
+        if method != "GET":
+            raise Refusal(Code.METHOD_NOT_ALLOWED, seen="It takes GET.")
+        return CallKind.MODELS, path[len(_MODELS) + 1 :]
+    raise Refusal(Code.UNKNOWN_PATH)
+
+
+async def _send_refusal(sink: AsgiSink, refusal: Refusal, request_id: str) -> None:
+    body = refusal.body()
+    headers: Headers = [
+        (b"content-type", b"application/json"),
+        (b"cache-control", b"no-store"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
+        *refusal.headers(),
+    ]
+    # A caller that hung up cannot be told; that is no fault worth a line.
+    with contextlib.suppress(ConnectionError, RuntimeError):
+        await sink.start(refusal.code.http_status, headers)
+        await sink.write(body)
+        await sink.finish()
+
+
+def is_inference(path: str) -> bool:
+    """Whether the fast door answers this path."""
+    return path == PREFIX[:-1] or path.startswith(PREFIX)

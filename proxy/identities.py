@@ -1,0 +1,216 @@
+"""Credential → Principal, and model name → Route, in this process's memory, and never older than the change log allows.
+
+Loader and revoker race: a row read before a revocation may arrive after it was heard of, and would then be remembered for
+ever. So each load notes what changed while it ran, and an answer that any of these changes touches is thrown away.
+"""
+
+import asyncio
+import hashlib
+import logging
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, InterfaceError, close_old_connections
+
+from accounts.change_feed import Changes
+from proxy.errors import Code, Refusal
+from proxy.principal import Principal
+from proxy.route import Route
+from proxy.stranger_throttle import StrangerThrottle
+
+T = TypeVar("T")
+FRESH_S = 1.0
+KNOWN_MAX = 100_000
+UNKNOWN_MAX = 20_000
+UNKNOWN_KEPT_S = 30.0
+LOAD_TRIES = 5
+LOAD_TIMEOUT_S = 5.0
+_log = logging.getLogger("latchkey.identity")
+
+
+@dataclass(eq=False)
+class _Loading:
+    """What changed since a load began."""
+
+    ids: set[uuid.UUID] = field(default_factory=set)
+    registry: bool = False
+    everything: bool = False
+
+
+class Identities:
+    """The process's memory of who may call and what there is to call.
+
+    feed_age_s: seconds since the change log was last read; decides whether memory may be believed.
+    grace_s: how long after that known callers go on while PostgreSQL cannot be reached.
+    """
+
+    def __init__(
+        self,
+        *,
+        load_principal: Callable[[str, str], Principal | None],
+        load_routes: Callable[[], dict[str, Route]],
+        feed_age_s: Callable[[], float],
+        grace_s: float,
+    ) -> None:
+        self._load_principal = load_principal
+        self._load_routes = load_routes
+        self._feed_age_s = feed_age_s
+        self._believed_s = max(FRESH_S, grace_s)
+        self._known: OrderedDict[bytes, Principal] = OrderedDict()
+        self._by_id: dict[uuid.UUID, set[bytes]] = {}
+        self._unknown: OrderedDict[bytes, float] = OrderedDict()
+        self._routes: dict[str, Route] | None = None
+        self._loads: set[_Loading] = set()
+        self._pending: dict[bytes, asyncio.Future[Principal | None]] = {}
+        self._pending_routes: asyncio.Future[dict[str, Route]] | None = None
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="identity")
+        self._throttle = StrangerThrottle()
+
+    def known(self, credential: str) -> Principal | None:
+        """The remembered principal, if memory may be believed. The steady path: no await, no look-up."""
+        if self._feed_age_s() > self._believed_s:
+            return None
+        return self._known.get(_digest(credential))
+
+    async def find(self, credential: str, public_id: str, *, peer: str) -> Principal | None:
+        """Return the principal, loading it when it is not remembered; None for a key that is not valid.
+
+        Raises: Refusal identity_unavailable, too_many_unknown_credentials.
+        """
+        self._refuse_blindness()
+        digest = _digest(credential)
+        principal = self._known.get(digest)
+        if principal is not None:
+            return principal
+        if self._unknown.get(digest, 0.0) > time.monotonic():
+            return None
+        self._throttle.refuse_flood(peer)
+        pending = self._pending.get(digest)
+        if pending is None:
+            pending = asyncio.ensure_future(self._fetch(digest, credential, public_id))
+            self._pending[digest] = pending
+            pending.add_done_callback(lambda done: self._forget_pending(digest, done))
+        principal = await asyncio.shield(pending)
+        if principal is None:
+            self._throttle.count_stranger(peer)
+        return principal
+
+    async def routes(self) -> dict[str, Route]:
+        """Every callable model. Raises: Refusal identity_unavailable."""
+        self._refuse_blindness()
+        if self._routes is not None:
+            return self._routes
+        if self._pending_routes is None:
+            self._pending_routes = asyncio.ensure_future(self._fetch_routes())
+            self._pending_routes.add_done_callback(self._forget_pending_routes)
+        return await asyncio.shield(self._pending_routes)
+
+    def routes_now(self) -> dict[str, Route] | None:
+        return self._routes if self._feed_age_s() <= self._believed_s else None
+
+    def apply(self, changes: Changes) -> None:
+        """Forget what these changes touch, also in loads that are under way."""
+        for loading in self._loads:
+            loading.ids |= changes.ids
+            loading.registry |= changes.registry
+            loading.everything |= changes.everything
+        self._unknown.clear()
+        if changes.everything:
+            self._known.clear()
+            self._by_id.clear()
+        for one in changes.ids:
+            for digest in self._by_id.pop(one, ()):
+                self._drop(digest)
+        if changes.registry or changes.everything:
+            self._routes = None
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _fetch(self, digest: bytes, credential: str, public_id: str) -> Principal | None:
+        for _ in range(LOAD_TRIES):
+            loading = _Loading()
+            principal = await self._load(loading, self._load_principal, credential, public_id)
+            if principal is None:
+                self._remember_unknown(digest)
+                return None
+            if not loading.everything and not (loading.ids & principal.depends_on):
+                self._remember(digest, principal)
+                return principal
+        raise Refusal(Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="changes outran the loads")
+
+    async def _fetch_routes(self) -> dict[str, Route]:
+        for _ in range(LOAD_TRIES):
+            loading = _Loading()
+            routes = await self._load(loading, self._load_routes)
+            if not loading.everything and not loading.registry:
+                self._routes = routes
+                return routes
+        raise Refusal(Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="changes outran the loads")
+
+    async def _load(self, loading: _Loading, load: Callable[..., T], *args: Any) -> T:
+        self._loads.add(loading)
+        try:
+            async with asyncio.timeout(LOAD_TIMEOUT_S):
+                return await asyncio.get_running_loop().run_in_executor(
+                    self._threads, _with_connection, load, args
+                )
+        except (DatabaseError, InterfaceError, TimeoutError) as error:
+            _log.warning("Identities cannot be loaded.", extra={"error": type(error).__name__})
+            raise Refusal(Code.IDENTITY_UNAVAILABLE, retry_after_s=1) from None
+        finally:
+            self._loads.discard(loading)
+
+    def _refuse_blindness(self) -> None:
+        if self._feed_age_s() > self._believed_s:
+            raise Refusal(
+                Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="the change log cannot be read"
+            )
+
+    def _remember(self, digest: bytes, principal: Principal) -> None:
+        self._known[digest] = principal
+        for one in principal.depends_on:
+            self._by_id.setdefault(one, set()).add(digest)
+        if len(self._known) > KNOWN_MAX:
+            self._drop(next(iter(self._known)))
+
+    def _drop(self, digest: bytes) -> None:
+        principal = self._known.pop(digest, None)
+        if principal is None:
+            return
+        for one in principal.depends_on:
+            holders = self._by_id.get(one)
+            if holders is not None:
+                holders.discard(digest)
+                if not holders:
+                    del self._by_id[one]
+
+    def _remember_unknown(self, digest: bytes) -> None:
+        self._unknown[digest] = time.monotonic() + UNKNOWN_KEPT_S
+        if len(self._unknown) > UNKNOWN_MAX:
+            self._unknown.popitem(last=False)
+
+    def _forget_pending(self, digest: bytes, done: asyncio.Future[Principal | None]) -> None:
+        self._pending.pop(digest, None)
+        if not done.cancelled():
+            done.exception()
+
+    def _forget_pending_routes(self, done: asyncio.Future[dict[str, Route]]) -> None:
+        self._pending_routes = None
+        if not done.cancelled():
+            done.exception()
+
+
+def _digest(credential: str) -> bytes:
+    """The whole credential under a digest: two keys that share any prefix never share an entry."""
+    return hashlib.sha256(credential.encode()).digest()
+
+
+def _with_connection(load: Callable[..., T], args: tuple[Any, ...]) -> T:
+    close_old_connections()
+    return load(*args)

@@ -1,0 +1,102 @@
+"""Every call that runs in this process, so that the end of a right ends the calls that stand on it."""
+
+import asyncio
+import contextlib
+import datetime
+import uuid
+from collections.abc import Iterator
+
+from accounts.change_feed import Changes
+from portal.lib.clock import utc_now
+from proxy.authenticate import authenticate
+from proxy.authorize import authorize
+from proxy.errors import Code, Refusal
+from proxy.identities import Identities
+from proxy.running_call import RunningCall
+
+SWEEP_S = 1.0
+
+
+class OpenCalls:
+    """Re-decides running calls when something they depend on changes, and once a second for whatever has ended by time."""
+
+    def __init__(self, identities: Identities) -> None:
+        self._identities = identities
+        self._running: set[RunningCall] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    @contextlib.contextmanager
+    def holding(self, running: RunningCall) -> Iterator[None]:
+        self._running.add(running)
+        try:
+            yield
+        finally:
+            self._running.discard(running)
+
+    def apply(self, changes: Changes) -> None:
+        """Check again every call that these changes may touch."""
+        touched = [running for running in self._running if _touches(changes, running)]
+        if touched:
+            task = asyncio.ensure_future(self._recheck(touched))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def cut_all(self, code: Code) -> None:
+        for running in tuple(self._running):
+            running.cut(code)
+
+    def start(self) -> None:
+        self._sweeper = asyncio.ensure_future(self._sweep())
+
+    async def stop(self) -> None:
+        for task in [self._sweeper, *self._tasks]:
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+
+    async def _recheck(self, touched: list[RunningCall]) -> None:
+        for running in touched:
+            if running in self._running:
+                await self._decide_again(running)
+
+    async def _decide_again(self, running: RunningCall) -> None:
+        now = utc_now()
+        try:
+            principal = await authenticate(running.head, self._identities, now=now)
+            if running.route is not None:
+                authorize(
+                    principal,
+                    await self._identities.routes(),
+                    kind=running.head.kind,
+                    model=running.route.name,
+                    now=now,
+                )
+        except Refusal as refusal:
+            # Not being able to ask is no reason to cut a call; the grace for known callers covers it.
+            if refusal.code.http_status not in (429, 503):
+                running.cut(Code.CREDENTIAL_ENDED)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now = utc_now()
+            for running in tuple(self._running):
+                if _has_ended(running, now):
+                    running.cut(Code.CREDENTIAL_ENDED)
+
+
+def _touches(changes: Changes, running: RunningCall) -> bool:
+    ids: frozenset[uuid.UUID] = running.principal.depends_on
+    return changes.everything or changes.registry or bool(ids & changes.ids)
+
+
+def _has_ended(running: RunningCall, now: datetime.datetime) -> bool:
+    principal, route = running.principal, running.route
+    if principal.expires_at <= now:
+        return True
+    return route is not None and not principal.may_call(route.model_id, now=now)

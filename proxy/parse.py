@@ -1,0 +1,102 @@
+"""Step 1: read what was sent, and refuse what has no one meaning.
+
+The head is read before the body: a caller without the form of a key costs no body and no look-up. Whether `model` may be
+called is decided later, from the body's one member of that name and from nothing else.
+"""
+
+from collections.abc import Sequence
+
+from accounts.credential import read_credential
+from portal.lib.client_address import true_peer
+from proxy.call import CallKind
+from proxy.errors import Code, Refusal
+from proxy.exchange import Head, ParsedCall
+from proxy.json_object import decode_object
+from proxy.upstreams import openai_chat, openai_embeddings
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+_SINGLE = frozenset(
+    {b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"content-length"}
+)
+_READ = {CallKind.CHAT: openai_chat.read_call, CallKind.EMBEDDINGS: openai_embeddings.read_call}
+
+
+def parse_head(
+    kind: CallKind,
+    headers: RawHeaders,
+    *,
+    connection: str,
+    trusted_hops: int,
+    call_id: bytes,
+    request_id: str,
+    started_ns: int,
+    query: bytes = b"",
+    model_in_path: str = "",
+) -> Head:
+    """Read the headers a call depends on.
+
+    connection: the address the connection comes from.
+    Raises: Refusal; a credential of the wrong form is refused here, like any that is unknown.
+    """
+    if query:
+        raise Refusal(Code.QUERY_NOT_ACCEPTED)
+    single, forwarded_for = _pick(headers)
+    credential = read_credential(_credential_text(single))
+    if credential is None:
+        raise Refusal(Code.INVALID_CREDENTIAL)
+    if kind is not CallKind.MODELS:
+        _refuse_encoding(single)
+    return Head(
+        kind=kind,
+        credential=credential.text,
+        public_id=credential.public_id,
+        peer=true_peer(connection, forwarded_for, trusted_hops=trusted_hops),
+        call_id=call_id,
+        request_id=request_id,
+        started_ns=started_ns,
+        model_in_path=model_in_path,
+    )
+
+
+def parse_body(kind: CallKind, body: bytes) -> ParsedCall:
+    """Decode the body one level deep and check the members that decide. Raises: Refusal."""
+    return _READ[kind](decode_object(body))
+
+
+def _pick(headers: RawHeaders) -> tuple[dict[bytes, bytes], list[str]]:
+    single: dict[bytes, bytes] = {}
+    forwarded_for: list[str] = []
+    for name, value in headers:
+        if name in _SINGLE:
+            if name in single:
+                raise Refusal(Code.MALFORMED_REQUEST, seen="A header that decides stands twice.")
+            single[name] = value
+        elif name == b"x-forwarded-for":
+            forwarded_for.append(value.decode("latin-1"))
+    return single, forwarded_for
+
+
+def _credential_text(single: dict[bytes, bytes]) -> str:
+    """The key from either carrier; both at once must agree, or one of them would go unchecked."""
+    bearer = single.get(b"authorization")
+    plain = single.get(b"x-api-key")
+    if bearer is None and plain is None:
+        raise Refusal(Code.MISSING_CREDENTIAL)
+    if bearer is not None:
+        scheme, _, token = bearer.partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise Refusal(Code.INVALID_CREDENTIAL)
+        bearer = token.strip(b" ")
+        if plain is not None and plain != bearer:
+            raise Refusal(Code.INVALID_CREDENTIAL)
+    return (bearer if bearer is not None else plain or b"").decode("latin-1")
+
+
+def _refuse_encoding(single: dict[bytes, bytes]) -> None:
+    if single.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise Refusal(Code.COMPRESSED_BODY)
+    media_type, _, parameters = single.get(b"content-type", b"").lower().partition(b";")
+    if media_type.strip() != b"application/json":
+        raise Refusal(Code.WRONG_CONTENT_TYPE)
+    if parameters.strip().replace(b'"', b"") not in (b"", b"charset=utf-8"):
+        raise Refusal(Code.WRONG_CONTENT_TYPE)

@@ -1,0 +1,192 @@
+"""One inference call, step by step. This is the only file that knows the order:
+
+    parse → authenticate → authorize → limit → guard_input → forward → guard_output → meter → record
+
+Between admission and the end every way out leads through RunningCall.close, which settles and records.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from email.utils import format_datetime
+
+from portal.lib.clock import utc_now
+from proxy.authenticate import authenticate
+from proxy.authorize import authorize
+from proxy.errors import Code, Refusal
+from proxy.exchange import Head, Headers, Sink
+from proxy.forward import forward
+from proxy.guard_input import guard_input
+from proxy.identities import Identities
+from proxy.limit import Limiter
+from proxy.open_calls import OpenCalls
+from proxy.parse import parse_body
+from proxy.record import Recorder
+from proxy.relay import EventRelay, take_whole
+from proxy.route import Route
+from proxy.running_call import RunningCall
+from proxy.upstreams.answer import UpstreamAnswer
+from proxy.upstreams.client import UpstreamClient
+from proxy.upstreams.timeouts import Timeouts
+
+JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+EVENTS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),
+]
+DRAIN_S = 30.0
+_log = logging.getLogger("latchkey.calls")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The steps with what they need; one per process."""
+
+    identities: Identities
+    limiter: Limiter
+    recorder: Recorder
+    client: UpstreamClient
+    open_calls: OpenCalls
+    timeouts: Timeouts
+    max_answer_bytes: int
+
+    async def answer(
+        self, head: Head, read_body: Callable[[], Awaitable[bytes]], sink: Sink
+    ) -> None:
+        """Answer one call into the sink. The body is read only after the caller is known.
+
+        Raises: Refusal when nothing was sent yet; what fails later ends the stream with an error event.
+        """
+        now = utc_now()
+        principal = await authenticate(head, self.identities, now=now)
+        running = RunningCall(head, principal)
+        with self.open_calls.holding(running):
+            try:
+                await self._run(running, read_body, sink, now)
+            except BaseException as error:
+                refusal = _refusal_of(error, running)
+                running.close(self.limiter, self.recorder, refusal=refusal)
+                if isinstance(error, asyncio.CancelledError) and running.cut_by is None:
+                    raise
+                raise refusal from None
+
+    async def _run(
+        self,
+        running: RunningCall,
+        read_body: Callable[[], Awaitable[bytes]],
+        sink: Sink,
+        now: datetime.datetime,
+    ) -> None:
+        head, principal = running.head, running.principal
+        running.call = call = parse_body(head.kind, await read_body())
+        routes = self.identities.routes_now() or await self.identities.routes()
+        running.route = route = authorize(
+            principal, routes, kind=head.kind, model=call.model, now=now
+        )
+        if call.stream:
+            sink.on_hang_up(lambda: running.cut(Code.CLIENT_GONE))
+        windows = principal.windows
+        running.allowance = allowance = await self.limiter.reserve(windows, call, route)
+        guard_input(head.kind, call, route)
+        self.recorder.admit(head, principal, call, route, reserved_tokens=allowance.worst.total)
+        running.is_admitted = True
+        answer = await self._forward(running)
+        try:
+            headers = self.limiter.headers(windows) + _lifecycle(route) + _request_id(head)
+            if call.stream and answer.status == 200:
+                await self._stream(running, answer, sink, headers)
+            else:
+                await self._whole(running, answer, sink, headers)
+        finally:
+            await answer.aclose()
+
+    async def _forward(self, running: RunningCall) -> UpstreamAnswer:
+        call, route, allowance = running.call, running.route, running.allowance
+        assert call is not None and route is not None and allowance is not None
+        running.mark_sent()
+        answer = await forward(
+            running.head,
+            call,
+            route,
+            allowance.worst,
+            client=self.client,
+            timeouts=self.timeouts,
+            max_answer_bytes=self.max_answer_bytes,
+        )
+        running.mark_head(answer)
+        return answer
+
+    async def _whole(
+        self, running: RunningCall, answer: UpstreamAnswer, sink: Sink, headers: Headers
+    ) -> None:
+        body = await take_whole(running, answer)
+        running.close(self.limiter, self.recorder)
+        await sink.start(200, [*JSON, *headers, (b"content-length", b"%d" % len(body))])
+        await sink.write(body)
+        await sink.finish()
+
+    async def _stream(
+        self, running: RunningCall, answer: UpstreamAnswer, sink: Sink, headers: Headers
+    ) -> None:
+        relay = EventRelay.checked(running, answer)
+        try:
+            await relay.carry(answer, sink, [*EVENTS, *headers])
+            running.close(self.limiter, self.recorder)
+        except BaseException as error:
+            refusal = _refusal_of(error, running)
+            if running.cut_by is not None and running.task is not None:
+                running.task.uncancel()
+            if refusal.code is Code.CLIENT_GONE and _drains(running):
+                await self._drain(relay, answer)
+            running.close(self.limiter, self.recorder, refusal=refusal)
+            if isinstance(error, asyncio.CancelledError) and running.cut_by is None:
+                raise
+            await _say_in_stream(sink, refusal)
+        await sink.finish()
+
+    async def _drain(self, relay: EventRelay, answer: UpstreamAnswer) -> None:
+        with contextlib.suppress(Refusal, TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await relay.drain(answer)
+
+
+def _refusal_of(error: BaseException, running: RunningCall) -> Refusal:
+    """Name what ended the call: its own refusal, whoever cut it, the server stopping, or a fault of ours."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, asyncio.CancelledError | GeneratorExit | KeyboardInterrupt):
+        return running.cut_by or Refusal(Code.STOPPING, retry_after_s=1)
+    _log.error(
+        "A call failed inside the gateway.",
+        exc_info=error,
+        extra={"request_id": running.head.request_id},
+    )
+    return Refusal(Code.INTERNAL_ERROR, detail=type(error).__name__)
+
+
+def _drains(running: RunningCall) -> bool:
+    return running.route is not None and running.route.drains
+
+
+async def _say_in_stream(sink: Sink, refusal: Refusal) -> None:
+    """The head is sent and says 200, so the reason can only be an event; OpenAI's clients raise on it."""
+    if refusal.code is not Code.CLIENT_GONE:
+        await sink.write(b"data: " + refusal.body() + b"\n\n")
+
+
+def _lifecycle(route: Route) -> Headers:
+    """RFC 9745 and RFC 8594 for a model that will go."""
+    fields: Headers = []
+    if route.deprecated_at is not None:
+        fields.append((b"deprecation", b"@%d" % int(route.deprecated_at.timestamp())))
+    if route.sunset_at is not None:
+        fields.append((b"sunset", format_datetime(route.sunset_at, usegmt=True).encode()))
+    return fields
+
+
+def _request_id(head: Head) -> Headers:
+    return [(b"x-request-id", head.request_id.encode())]

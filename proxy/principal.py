@@ -1,0 +1,55 @@
+"""Who calls: everything about a key that a call is decided on, frozen, so that a decision needs no look-up."""
+
+import datetime
+import uuid
+
+import msgspec
+
+from portal.lib.client_address import Network
+from proxy.leases.window import Window
+
+
+class GrantedModel(msgspec.Struct, frozen=True, gc=False):
+    """One grant's part for one model."""
+
+    scopes: frozenset[str]
+    starts_at: datetime.datetime
+    ends_at: datetime.datetime
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """A key that was proven, whose team, holder and membership all stand.
+
+    grants: by model id; several grants for one model stand side by side.
+    windows: the key's calls and tokens of any minute, in that order.
+    only_models: the key's narrower list, or None where it has none.
+    """
+
+    key_id: uuid.UUID
+    team_id: uuid.UUID
+    service_account_id: uuid.UUID | None
+    person_id: uuid.UUID | None
+    purpose: str
+    scopes: frozenset[str]
+    networks: tuple[Network, ...]
+    expires_at: datetime.datetime
+    windows: tuple[Window, Window]
+    grants: dict[uuid.UUID, tuple[GrantedModel, ...]]
+    only_models: frozenset[uuid.UUID] | None
+
+    @property
+    def depends_on(self) -> frozenset[uuid.UUID]:
+        """The ids whose change may change this principal."""
+        ids = {self.key_id, self.team_id, self.service_account_id, self.person_id}
+        return frozenset(one for one in ids if one is not None)
+
+    def may_call(self, model_id: uuid.UUID, *, now: datetime.datetime) -> frozenset[str]:
+        """Return the kinds of call granted for the model now, whatever the key itself allows."""
+        if self.only_models is not None and model_id not in self.only_models:
+            return frozenset()
+        live = [
+            grant.scopes
+            for grant in self.grants.get(model_id, ())
+            if grant.starts_at <= now < grant.ends_at
+        ]
+        return frozenset().union(*live)

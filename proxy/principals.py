@@ -1,0 +1,87 @@
+"""Loads principals from PostgreSQL. Unknown, wrong, revoked and ended keys take the same path and the same time."""
+
+import datetime
+import hmac
+import ipaddress
+import uuid
+from collections import defaultdict
+
+from django.conf import settings
+from django.db.models import Q
+
+from accounts.models import ApiKey, Membership
+from models_registry.models import Grant, KeyModel
+from portal.lib.clock import utc_now
+from portal.lib.crypto import Peppers
+from proxy.leases.window import Window
+from proxy.principal import GrantedModel, Principal
+
+MINUTE_S = 60
+
+
+def load_principal(credential: str, public_id: str) -> Principal | None:
+    """Return the key's principal, or None for a key that is unknown, wrong, revoked, ended or whose holder is gone."""
+    peppers = Peppers(settings.LATCHKEY_KEY_PEPPERS)
+    key = (
+        ApiKey.objects.select_related("team", "service_account", "person")
+        .filter(public_id=public_id)
+        .first()
+    )
+    # An unknown key is digested too, so that the time taken does not tell it from a wrong one.
+    stored = bytes(key.digest) if key is not None else bytes(32)
+    presented = peppers.digest(credential, pepper_id=key.pepper_id if key else peppers.current_id)
+    is_proven = hmac.compare_digest(stored, presented)
+    if key is None or not is_proven or not _stands(key, now=utc_now()):
+        return None
+    return _assemble(key)
+
+
+def _stands(key: ApiKey, *, now: datetime.datetime) -> bool:
+    if key.revoked_at is not None or key.expires_at <= now or key.team.disabled_at is not None:
+        return False
+    if key.service_account is not None:
+        return key.service_account.disabled_at is None
+    return (
+        key.person is not None
+        and key.person.is_active
+        and Membership.objects.filter(team=key.team, person=key.person).exists()
+    )
+
+
+def _assemble(key: ApiKey) -> Principal:
+    only = frozenset(KeyModel.objects.filter(key=key).values_list("model_id", flat=True))
+    return Principal(
+        key_id=key.id,
+        team_id=key.team_id,
+        service_account_id=key.service_account_id,
+        person_id=key.person_id,
+        purpose=key.purpose,
+        scopes=frozenset(key.scopes),
+        networks=tuple(ipaddress.ip_network(text) for text in key.networks),
+        expires_at=key.expires_at,
+        windows=_windows(key),
+        grants=_grants(key),
+        only_models=only or None,
+    )
+
+
+def _windows(key: ApiKey) -> tuple[Window, Window]:
+    requests = key.requests_per_minute or settings.LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE
+    tokens = key.tokens_per_minute or settings.LATCHKEY_DEFAULT_TOKENS_PER_MINUTE
+    return (
+        Window(f"key:{key.id.hex}:requests", requests, MINUTE_S),
+        Window(f"key:{key.id.hex}:tokens", tokens, MINUTE_S),
+    )
+
+
+def _grants(key: ApiKey) -> dict[uuid.UUID, tuple[GrantedModel, ...]]:
+    """Every grant that has not ended, of the team and of the service account; starts are judged at each call."""
+    of_holder = Q(team_id=key.team_id)
+    if key.service_account_id is not None:
+        of_holder |= Q(service_account_id=key.service_account_id)
+    found: dict[uuid.UUID, list[GrantedModel]] = defaultdict(list)
+    for grant in Grant.objects.filter(of_holder, ends_at__gt=utc_now()):
+        found[grant.model_id].append(
+            GrantedModel(frozenset(grant.scopes), grant.starts_at, grant.ends_at)
+        )
+    return {model_id: tuple(grants) for model_id, grants in found.items()}

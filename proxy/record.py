@@ -1,0 +1,180 @@
+"""Step 9: what happened, into the journal: once when the call is let in, once when it is over."""
+
+import logging
+import time
+import uuid
+
+import msgspec
+
+from portal.lib.clock import unix_us
+from proxy.call import CallStatus
+from proxy.errors import Code, Refusal
+from proxy.exchange import Head, ParsedCall, Usage
+from proxy.journal.journal import Journal, JournalFull
+from proxy.journal.records import Admission, End
+from proxy.meter import cost_micro_usd
+from proxy.principal import Principal
+from proxy.route import Price, Route
+
+_log = logging.getLogger("latchkey.calls")
+_FREE = Price(0, 0, 0)
+FULL_SHOWN_S = 5.0
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a call came out."""
+
+    status: CallStatus
+    http_status: int
+    code: str = ""
+    usage: Usage = Usage()
+    sent_upstream_ns: int = 0
+    first_byte_ns: int = 0
+    answered_ns: int = 0
+    attempts: int = 0
+    answer_bytes: int = 0
+    detail: str = ""
+
+
+class Recorder:
+    """Writes calls to the journal, and the ones an operator asked for to the log, without prompts and secrets."""
+
+    def __init__(self, journal: Journal, *, call_log: str) -> None:
+        self._journal = journal
+        self._call_log = call_log
+        self._full_at = float("-inf")
+
+    @property
+    def is_recording(self) -> bool:
+        """False for some seconds after a call was refused because its record had no room."""
+        return time.monotonic() - self._full_at > FULL_SHOWN_S
+
+    def admit(
+        self,
+        head: Head,
+        principal: Principal,
+        call: ParsedCall,
+        route: Route,
+        *,
+        reserved_tokens: int,
+    ) -> None:
+        """Journal that the call is let in. Raises: Refusal journal_full, before any upstream is called."""
+        try:
+            self._journal.admit(_admission(head, principal, call, route, reserved_tokens))
+        except JournalFull:
+            self._full_at = time.monotonic()
+            raise Refusal(Code.JOURNAL_FULL, retry_after_s=5) from None
+
+    def end(self, head: Head, route: Route, outcome: Outcome) -> None:
+        """Journal that an admitted call is over; its row in the ledger says this and nothing else."""
+        self._journal.end(_end(head, outcome, route.price))
+        self._tell(head, outcome)
+
+    def refuse(
+        self,
+        head: Head,
+        principal: Principal,
+        outcome: Outcome,
+        *,
+        call: ParsedCall | None,
+        route: Route | None,
+    ) -> None:
+        """Journal a call of a known caller that was not let in. A full journal cannot stop a refusal."""
+        try:
+            self._journal.refuse(
+                _admission(head, principal, call, route, 0), _end(head, outcome, _FREE)
+            )
+        except JournalFull:
+            _log.warning("A refused call is not in the journal: it is full.")
+        self._tell(head, outcome)
+
+    def tell_refusal(self, request_id: str, refusal: Refusal) -> None:
+        """Log that a call was refused. Where nobody could be named for it, this is all that remains of it."""
+        if self._call_log != "none":
+            _log.info(
+                "A call was refused.",
+                extra={
+                    "request_id": request_id,
+                    "code": refusal.code.code,
+                    "detail": refusal.detail,
+                },
+            )
+
+    def _tell(self, head: Head, outcome: Outcome) -> None:
+        """Refusals are told at the door, with those of strangers; this tells of the rest."""
+        is_failure = outcome.status not in (CallStatus.ANSWERED, CallStatus.REFUSED)
+        if self._call_log == "all" or (self._call_log == "failures" and is_failure):
+            _log.log(
+                logging.WARNING if outcome.status is CallStatus.FAILED else logging.INFO,
+                "A call is over.",
+                extra={
+                    "request_id": head.request_id,
+                    "kind": head.kind.value,
+                    "status": outcome.status.value,
+                    "http_status": outcome.http_status,
+                    "code": outcome.code,
+                    "detail": outcome.detail,
+                    "duration_ms": (time.perf_counter_ns() - head.started_ns) // 1_000_000,
+                },
+            )
+
+
+def _admission(
+    head: Head,
+    principal: Principal,
+    call: ParsedCall | None,
+    route: Route | None,
+    reserved_tokens: int,
+) -> Admission:
+    price = _FREE if route is None else route.price
+    return Admission(
+        call_id=head.call_id,
+        admitted_at_us=unix_us(),
+        team_id=principal.team_id.bytes,
+        key_id=principal.key_id.bytes,
+        service_account_id=_bytes(principal.service_account_id),
+        person_id=_bytes(principal.person_id),
+        model_id=None if route is None else route.model_id.bytes,
+        deployment_id=None if route is None else route.deployment_id.bytes,
+        provider_id=None if route is None else route.provider_id.bytes,
+        kind=head.kind,
+        stream=call is not None and call.stream,
+        peer=head.peer,
+        request_id=head.request_id,
+        reserved_tokens=reserved_tokens,
+        price_input_micro_usd_per_million=price.input,
+        price_cached_micro_usd_per_million=price.cached_input,
+        price_output_micro_usd_per_million=price.output,
+        purpose=principal.purpose,
+    )
+
+
+def _end(head: Head, outcome: Outcome, price: Price) -> End:
+    usage = outcome.usage
+    sent, answered = outcome.sent_upstream_ns, outcome.answered_ns
+    return End(
+        call_id=head.call_id,
+        status=outcome.status,
+        http_status=outcome.http_status,
+        code=outcome.code,
+        input_tokens=usage.input_tokens,
+        cached_tokens=usage.cached_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        usage_estimated=usage.estimated,
+        cost_micro_usd=cost_micro_usd(usage, price),
+        duration_us=_us(head.started_ns, time.perf_counter_ns()),
+        upstream_us=_us(sent, answered),
+        first_byte_us=_us(sent, outcome.first_byte_ns),
+        attempts=outcome.attempts,
+        answer_bytes=outcome.answer_bytes,
+    )
+
+
+def _us(start_ns: int, end_ns: int) -> int:
+    """Microseconds between two moments, 0 where one of them never came."""
+    return (end_ns - start_ns) // 1000 if start_ns and end_ns >= start_ns else 0
+
+
+def _bytes(value: uuid.UUID | None) -> bytes | None:
+    return None if value is None else value.bytes

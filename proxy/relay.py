@@ -1,0 +1,165 @@
+"""Carries an answer from the upstream to the caller, whole or event by event, and reads its usage on the way."""
+
+import time
+
+import msgspec
+from msgspec import UNSET
+
+from proxy.call import CallKind
+from proxy.errors import Code, Refusal
+from proxy.exchange import Headers, Sink
+from proxy.forward import refusal_for
+from proxy.guard_output import check_head, refusal_for_status
+from proxy.json_object import encode_object, raw
+from proxy.running_call import RunningCall
+from proxy.upstreams.answer import UpstreamAnswer
+from proxy.upstreams.failures import UpstreamFailure
+from proxy.upstreams.openai_chat import Chunk, decode_chunk
+from proxy.upstreams.openai_embeddings import decode_answer
+from proxy.upstreams.sse import EventReader, EventTooLarge
+
+EVENT_BYTES_MAX = 4 * 1024 * 1024
+_DONE = b"[DONE]"
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_NONSENSE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
+
+
+async def take_whole(running: RunningCall, answer: UpstreamAnswer) -> bytes:
+    """Read the whole answer and return it under the model's public name. Raises: Refusal."""
+    call, route = running.call, running.route
+    assert call is not None and route is not None
+    try:
+        body = await answer.read()
+    except UpstreamFailure as failure:
+        raise refusal_for(failure) from None
+    running.answered_ns = time.perf_counter_ns()
+    running.answer_bytes = len(body)
+    if answer.status != 200:
+        raise refusal_for_status(answer, body, route)
+    check_head(answer, call)
+    try:
+        _note_usage(running, body)
+        members = _decode_members(body)
+    except _NONSENSE:
+        raise Refusal(
+            Code.UPSTREAM_NONSENSE, detail="the answer is not the JSON expected"
+        ) from None
+    if "model" in members:
+        members["model"] = raw(route.name)
+    return encode_object(members)
+
+
+def _note_usage(running: RunningCall, body: bytes) -> None:
+    if running.head.kind is CallKind.EMBEDDINGS:
+        reported = decode_answer(body).usage
+    else:
+        answer = decode_chunk(body)
+        reported = answer.usage
+        running.output_events = len(answer.choices)
+        running.output_bytes = sum(
+            choice.message.text_bytes() for choice in answer.choices if choice.message
+        )
+    if reported is not None and reported is not UNSET:
+        running.usage = reported.to_usage()
+
+
+class EventRelay:
+    """One stream on its way: events in, events out, with the upstream's name and unasked usage taken out."""
+
+    def __init__(self, running: RunningCall) -> None:
+        assert running.call is not None and running.route is not None
+        self._running = running
+        self._wants_usage = running.call.wants_usage
+        self._reader = EventReader(max_event_bytes=EVENT_BYTES_MAX)
+        self._public_name = raw(running.route.name)
+        self._old_name = b'"model":' + _quoted(running.route.upstream_name)
+        self._new_name = b'"model":' + bytes(self._public_name)
+        self.is_done = False
+
+    @classmethod
+    def checked(cls, running: RunningCall, answer: UpstreamAnswer) -> "EventRelay":
+        """Make one for an answer whose head is that of a stream. Raises: Refusal."""
+        assert running.call is not None
+        check_head(answer, running.call)
+        return cls(running)
+
+    async def carry(self, answer: UpstreamAnswer, sink: Sink, headers: Headers) -> None:
+        """Send everything up to the end mark. Raises: Refusal when the stream is broken off or is nonsense."""
+        await sink.start(200, headers)
+        while not self.is_done:
+            chunk = await self._next_chunk(answer)
+            events = self._translate(chunk)
+            if events:
+                await sink.write(events)
+
+    async def drain(self, answer: UpstreamAnswer) -> None:
+        """Read on for the usage alone, after the caller hung up."""
+        while not self.is_done:
+            self._translate(await self._next_chunk(answer))
+
+    async def _next_chunk(self, answer: UpstreamAnswer) -> bytes:
+        try:
+            chunk = await answer.next_chunk()
+        except UpstreamFailure as failure:
+            raise refusal_for(failure) from None
+        if chunk is None:
+            raise Refusal(Code.UPSTREAM_CUT_OFF, detail="the stream has no end mark")
+        running = self._running
+        running.answered_ns = time.perf_counter_ns()
+        running.answer_bytes += len(chunk)
+        return chunk
+
+    def _translate(self, chunk: bytes) -> bytes:
+        sent = []
+        try:
+            for data in self._reader.feed(chunk):
+                if data == _DONE:
+                    self.is_done = True
+                    sent.append(b"data: [DONE]\n\n")
+                    break
+                event = self._event(data)
+                if event is not None:
+                    sent.append(b"data: " + event + b"\n\n")
+        except (*_NONSENSE, EventTooLarge):
+            raise Refusal(
+                Code.UPSTREAM_NONSENSE, detail="an event is not the JSON expected"
+            ) from None
+        return b"".join(sent)
+
+    def _event(self, data: bytes) -> bytes | None:
+        """Return the event as the caller gets it, or None for one that only says usage nobody asked for."""
+        chunk = decode_chunk(data)
+        if chunk.error is not UNSET:
+            raise Refusal(Code.UPSTREAM_ERROR, detail="the stream says an error")
+        self._count(chunk)
+        if chunk.usage is not UNSET and not self._wants_usage:
+            if chunk.usage is not None and not chunk.choices:
+                return None
+            return self._rewritten(data)
+        if self._old_name in data:
+            return data.replace(self._old_name, self._new_name, 1)
+        if b'"model"' in data:
+            return self._rewritten(data)
+        return data
+
+    def _rewritten(self, data: bytes) -> bytes:
+        members = _decode_members(data)
+        if not self._wants_usage:
+            members.pop("usage", None)
+        if "model" in members:
+            members["model"] = self._public_name
+        return encode_object(members)
+
+    def _count(self, chunk: Chunk) -> None:
+        running = self._running
+        if chunk.usage is not None and chunk.usage is not UNSET:
+            running.usage = chunk.usage.to_usage()
+        for choice in chunk.choices:
+            if choice.delta is not None:
+                added = choice.delta.text_bytes()
+                running.output_bytes += added
+                running.output_events += added > 0
+
+
+def _quoted(text: str) -> bytes:
+    return bytes(raw(text))

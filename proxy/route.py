@@ -1,0 +1,105 @@
+"""Where a call goes: one model with the deployment that serves it, loaded whole and kept in memory."""
+
+import datetime
+import logging
+import uuid
+
+import msgspec
+
+from models_registry.models import AiModel, Deployment, ModelStatus
+from models_registry.writes.providers import open_credential
+from portal.lib.crypto import SealBroken
+from proxy.upstreams.origin import Origin
+
+_log = logging.getLogger("latchkey.registry")
+_CALLABLE = (ModelStatus.PUBLISHED, ModelStatus.DEPRECATED)
+
+
+class Price(msgspec.Struct, frozen=True, gc=False):
+    """Micro-USD (1e-6 USD) per million tokens."""
+
+    input: int
+    cached_input: int
+    output: int
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that can be called now, and where. The credential opens the upstream; it goes nowhere else."""
+
+    model_id: uuid.UUID
+    name: str
+    kind: str
+    owned_by: str
+    created: int
+    deprecated_at: datetime.datetime | None
+    sunset_at: datetime.datetime | None
+    context_tokens: int
+    max_output_tokens: int
+    tokens_per_byte: float
+    price: Price
+    extra_members: frozenset[str]
+    drains: bool
+    cap_member: str
+    deployment_id: uuid.UUID
+    provider_id: uuid.UUID
+    upstream_name: str
+    origin: Origin
+    base_path: bytes
+    credential: str
+
+    def __repr__(self) -> str:
+        return f"Route({self.name!r})"
+
+
+def load_routes() -> dict[str, Route]:
+    """Return every callable model that has an enabled deployment, by the name callers use."""
+    routes: dict[str, Route] = {}
+    deployments = (
+        Deployment.objects.filter(enabled=True, model__status__in=_CALLABLE)
+        .select_related("model__owner", "provider")
+        .order_by("model_id", "position", "id")
+    )
+    for deployment in deployments:
+        if deployment.model.name not in routes:
+            try:
+                routes[deployment.model.name] = _route(deployment)
+            except (ValueError, SealBroken) as fault:
+                # One provider that cannot be used must not take the others with it.
+                _log.error(
+                    "A deployment cannot be used.",
+                    extra={"deployment_id": str(deployment.pk), "fault": str(fault)},
+                )
+    return routes
+
+
+def _route(deployment: Deployment) -> Route:
+    model, provider = deployment.model, deployment.provider
+    origin, base_path = Origin.from_url(provider.base_url)
+    return Route(
+        model_id=model.id,
+        name=model.name,
+        kind=model.kind,
+        owned_by=_owner(model, is_demonstration=provider.is_demonstration),
+        created=int(model.created_at.timestamp()),
+        deprecated_at=model.deprecated_at if model.status == ModelStatus.DEPRECATED else None,
+        sunset_at=model.sunset_at if model.status == ModelStatus.DEPRECATED else None,
+        context_tokens=model.context_tokens,
+        max_output_tokens=model.max_output_tokens,
+        tokens_per_byte=model.tokens_per_byte,
+        price=Price(model.price_input, model.price_cached_input, model.price_output),
+        extra_members=frozenset(model.extra_members),
+        drains=model.hang_up == "drain",
+        cap_member=model.output_cap_member,
+        deployment_id=deployment.id,
+        provider_id=provider.id,
+        upstream_name=deployment.upstream_name,
+        origin=origin,
+        base_path=base_path,
+        credential=open_credential(provider),
+    )
+
+
+def _owner(model: AiModel, *, is_demonstration: bool) -> str:
+    if is_demonstration:
+        return "latchkey-demonstration"
+    return model.owner.slug if model.owner is not None else "latchkey"

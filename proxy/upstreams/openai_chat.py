@@ -1,0 +1,208 @@
+"""OpenAI's chat completions: what a request may say, and what its answers say of usage."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from proxy.errors import Code, Refusal
+from proxy.exchange import ParsedCall, Usage
+from proxy.json_object import raw
+
+PATH = b"/chat/completions"
+ACCEPTED_MEMBERS = frozenset(
+    {
+        "model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n",
+        "temperature", "top_p", "stop", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs",
+        "top_logprobs", "seed", "user", "response_format", "tools", "tool_choice", "parallel_tool_calls",
+        "functions", "function_call", "reasoning_effort", "verbosity", "modalities", "prediction",
+        "safety_identifier", "prompt_cache_key",
+    }
+)  # fmt: skip
+_PLAIN_PARTS = frozenset({"text", "refusal"})
+_TOKENS_PER_MESSAGE = 16
+
+Tokens = Annotated[int, Meta(ge=1, le=10_000_000)]
+
+
+class _Part(msgspec.Struct, gc=False):
+    type: str
+    text: str | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    role: Annotated[str, Meta(max_length=20)]
+    content: str | list[_Part] | None = None
+    audio: msgspec.Raw | None = None
+
+
+class _Tool(msgspec.Struct, gc=False):
+    type: str
+
+
+class _StreamOptions(msgspec.Struct, gc=False):
+    include_usage: bool | None = None
+
+
+class _Decided(msgspec.Struct, gc=False):
+    """The members the gateway decides on; the rest is the upstream's to judge."""
+
+    model: Annotated[str, Meta(min_length=1, max_length=200)]
+    messages: Annotated[list[_Message], Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    max_tokens: Tokens | None = None
+    max_completion_tokens: Tokens | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    tools: list[_Tool] | None = None
+    modalities: list[str] | None = None
+    prediction: msgspec.Raw | None = None
+
+
+_NAMES = _Decided.__struct_fields__
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(_Decided)
+}
+
+
+def read_call(members: dict[str, msgspec.Raw]) -> ParsedCall:
+    """Check the deciding members' types and ranges. Raises: Refusal missing_member or unsupported_value."""
+    decided = decide(_decoders, members, required=("model", "messages"))
+    asked = [decided.get("max_tokens"), decided.get("max_completion_tokens")]
+    if None not in asked:
+        raise Refusal(
+            Code.UNSUPPORTED_VALUE,
+            param="max_tokens",
+            seen="Send max_tokens or max_completion_tokens, not both.",
+        )
+    stream = bool(decided.get("stream"))
+    options = decided.get("stream_options")
+    if options is not None and not stream:
+        raise Refusal(Code.UNSUPPORTED_VALUE, param="stream_options", seen="It needs stream=true.")
+    messages: list[_Message] = decided["messages"]
+    return ParsedCall(
+        model=decided["model"],
+        members=members,
+        stream=stream,
+        wants_usage=options is not None and bool(options.include_usage),
+        output_cap=asked[0] or asked[1],
+        choices=decided.get("n") or 1,
+        counted_bytes=sum(len(bytes(value)) for value in members.values())
+        + _TOKENS_PER_MESSAGE * len(messages),
+        reaches_out=_reaches_out(decided, messages),
+    )
+
+
+def decide(
+    decoders: dict[str, msgspec.json.Decoder[Any]],
+    members: dict[str, msgspec.Raw],
+    *,
+    required: tuple[str, ...],
+) -> dict[str, Any]:
+    """Decode the members that have a decoder; errors name the member and what it accepts, never its value."""
+    for name in required:
+        if name not in members:
+            raise Refusal(Code.MISSING_MEMBER, param=name, seen=f"It needs {name}.")
+    decided: dict[str, Any] = {}
+    for name, decoder in decoders.items():
+        value = members.get(name)
+        if value is not None:
+            try:
+                decided[name] = decoder.decode(value)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise Refusal(Code.UNSUPPORTED_VALUE, param=name, seen=_said(name, error)) from None
+    return decided
+
+
+def prepare_members(
+    call: ParsedCall, *, upstream_name: str, cap_member: str, output_cap: int
+) -> dict[str, msgspec.Raw]:
+    """The members as the upstream gets them: its own name for the model, the output capped, usage asked for."""
+    members = dict(call.members)
+    members["model"] = raw(upstream_name)
+    members.pop("max_tokens", None)
+    members.pop("max_completion_tokens", None)
+    members[cap_member] = raw(output_cap)
+    if call.stream:
+        members["stream_options"] = raw({"include_usage": True})
+    return members
+
+
+def _reaches_out(decided: dict[str, Any], messages: list[_Message]) -> bool:
+    """Whether any part names content that is not in the body: an image's address, a file's id, a hosted tool."""
+    if any(tool.type != "function" for tool in decided.get("tools") or ()):
+        return True
+    if any(kind != "text" for kind in decided.get("modalities") or ()):
+        return True
+    return any(
+        message.audio is not None
+        or (
+            isinstance(message.content, list)
+            and any(part.type not in _PLAIN_PARTS for part in message.content)
+        )
+        for message in messages
+    )
+
+
+def _said(name: str, error: Exception) -> str:
+    """msgspec says which type it expected and where; it quotes names and types, not values."""
+    return f"{name}: {error}."[:300]
+
+
+class _Details(msgspec.Struct, gc=False):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class ReportedUsage(msgspec.Struct, gc=False):
+    """An answer's usage as upstreams report it."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+    def to_usage(self) -> Usage:
+        """Return it with every count at least 0 and every part at most its whole."""
+        input_tokens, output_tokens = max(0, self.prompt_tokens), max(0, self.completion_tokens)
+        cached = (self.prompt_tokens_details or _Details()).cached_tokens or 0
+        reasoning = (self.completion_tokens_details or _Details()).reasoning_tokens or 0
+        return Usage(
+            input_tokens=input_tokens,
+            cached_tokens=min(max(0, cached), input_tokens),
+            output_tokens=output_tokens,
+            reasoning_tokens=min(max(0, reasoning), output_tokens),
+        )
+
+
+class Delta(msgspec.Struct, gc=False):
+    """What a streamed choice adds; whatever has bytes counts towards an estimate."""
+
+    content: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: msgspec.Raw | None = None
+
+    def text_bytes(self) -> int:
+        total = 0 if self.tool_calls is None else len(bytes(self.tool_calls))
+        for text in (self.content, self.reasoning_content, self.refusal):
+            if text:
+                total += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+        return total
+
+
+class Choice(msgspec.Struct, gc=False):
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct, gc=False):
+    """One streamed event, or a whole answer: the parts that the gateway reads."""
+
+    choices: list[Choice] = []
+    usage: ReportedUsage | None | UnsetType = UNSET
+    error: msgspec.Raw | UnsetType = UNSET
+
+
+decode_chunk = msgspec.json.Decoder(Chunk).decode
