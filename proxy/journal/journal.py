@@ -13,7 +13,14 @@ from typing import NamedTuple
 
 from proxy.journal.directory import JournalDirectory, disk_bytes
 from proxy.journal.frame import HEADER_BYTES, frame
-from proxy.journal.records import END_BYTES_MAX, Admission, End, encode_admission, encode_end
+from proxy.journal.records import (
+    END_BYTES_MAX,
+    Admission,
+    End,
+    decode_record,
+    encode_admission,
+    encode_end,
+)
 from proxy.journal.segment import Segment
 
 log = logging.getLogger(__name__)
@@ -21,6 +28,7 @@ log = logging.getLogger(__name__)
 END_ROOM_BYTES = HEADER_BYTES + END_BYTES_MAX
 ROTATION_RETRY_S = 0.1
 SYNC_INTERVAL_S = 1.0
+UNWRITABLE = "The journal's disk refuses to be written. Look at its log."
 
 
 class Sync(StrEnum):
@@ -29,6 +37,10 @@ class Sync(StrEnum):
     NEVER = "never"
     INTERVAL = "interval"
     EACH = "each"
+
+
+# Looking a member up on its enum takes longer than the rest of the comparison.
+_EACH = Sync.EACH
 
 
 class JournalFull(Exception):
@@ -96,7 +108,7 @@ class Journal:
             try:
                 self._rotate(0)
             except JournalFull as full:
-                log.error("journal: %s", full)
+                log.warning("journal: %s", full)
 
     def admit(self, admission: Admission) -> None:
         """Write down that a call was let in, before anything is done for it.
@@ -105,8 +117,7 @@ class Journal:
         """
         data = frame(encode_admission(admission))
         with self._lock:
-            self._make_room(len(data), ends=len(self._open) + 1)
-            self._write_or_refuse(data)
+            self._write_with_room(data, ends=len(self._open) + 1)
             self._open[admission.call_id] = data
 
     def end(self, end: End) -> None:
@@ -128,8 +139,7 @@ class Journal:
         """
         data = frame(encode_admission(admission)) + frame(encode_end(end))
         with self._lock:
-            self._make_room(len(data), ends=len(self._open))
-            self._write_or_refuse(data)
+            self._write_with_room(data, ends=len(self._open))
 
     def position(self) -> Position:
         """Return where the next record goes; everything before it may be read."""
@@ -150,8 +160,8 @@ class Journal:
             self._sync_due_at = time.monotonic() + SYNC_INTERVAL_S
             self._sync_segment(segment)
 
-    def close(self) -> list[bytes]:
-        """Close the file and return the ids of calls still open; the directory stays, and stays held."""
+    def close(self) -> list[End]:
+        """Close the file for good; return the ends that could never be written. The directory stays held."""
         with self._lock:
             self._write_unwritten()
             if self._segment is not None:
@@ -161,18 +171,19 @@ class Journal:
                 self._next_number = self._segment.number + 1
                 self._segment = None
             self._retry_rotation_at = float("inf")
-            return list(self._open)
+            payloads = [data[HEADER_BYTES:] for _, data in self._unwritten]
+            return [end for end in map(decode_record, payloads) if isinstance(end, End)]
 
-    def _make_room(self, size_bytes: int, *, ends: int) -> None:
+    def _write_with_room(self, data: bytes, *, ends: int) -> None:
+        """Write the data where room for this many ends remains behind it, in a new segment if need be."""
         if self._unwritten and not self._write_unwritten():
-            raise JournalFull("The journal's disk refuses to be written. Look at its log.")
+            raise JournalFull(UNWRITABLE)
         segment = self._segment
-        if segment is None or segment.room_bytes < size_bytes + END_ROOM_BYTES * ends:
-            self._rotate(size_bytes)
-
-    def _write_or_refuse(self, data: bytes) -> None:
+        needed_bytes = len(data) + END_ROOM_BYTES * ends
+        if segment is None or segment.size_bytes - segment.written_bytes < needed_bytes:
+            self._rotate(len(data))
         if not self._try_write(data):
-            raise JournalFull("The journal's disk refuses to be written. Look at its log.")
+            raise JournalFull(UNWRITABLE)
 
     def _try_write(self, data: bytes) -> bool:
         segment = self._segment
@@ -180,10 +191,10 @@ class Journal:
             return False
         try:
             segment.write(data)
-            if self._sync is Sync.EACH:
+            if self._sync is _EACH:
                 segment.sync()
         except OSError as error:
-            log.error("journal: %s could not be written: %s", segment.path, error)
+            log.warning("journal: %s could not be written: %s", segment.path, error)
             return False
         return True
 
@@ -233,4 +244,4 @@ class Journal:
         try:
             segment.sync()
         except OSError as error:
-            log.error("journal: %s could not be synced: %s", segment.path, error)
+            log.warning("journal: %s could not be synced: %s", segment.path, error)

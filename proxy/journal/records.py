@@ -4,7 +4,7 @@ A record is written as a msgpack array, so fields may only ever be added at the 
 the process that wrote it and is read by whichever version comes next.
 """
 
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -17,21 +17,25 @@ TEXT_CHARACTERS_MAX = 128
 COUNT_MAX = 2**63 - 1
 
 
+# Checked when a record is read: an id of another length would stop the ledger at every attempt.
+Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+
+
 class Admission(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, tag=1):
     """A call was let in, and this is who asked for what at which price.
 
     Ids are the 16 bytes of a UUID; `call_id` is a UUIDv7.
     """
 
-    call_id: bytes
+    call_id: Id
     admitted_at_us: int
-    team_id: bytes
-    key_id: bytes
-    service_account_id: bytes | None
-    person_id: bytes | None
-    model_id: bytes | None
-    deployment_id: bytes | None
-    provider_id: bytes | None
+    team_id: Id
+    key_id: Id
+    service_account_id: Id | None
+    person_id: Id | None
+    model_id: Id | None
+    deployment_id: Id | None
+    provider_id: Id | None
     kind: CallKind
     stream: bool
     peer: str
@@ -49,7 +53,7 @@ class End(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, 
     `input_tokens` includes `cached_tokens`, `output_tokens` includes `reasoning_tokens`, as upstreams report them.
     """
 
-    call_id: bytes
+    call_id: Id
     status: CallStatus
     http_status: int = 0
     code: str = ""

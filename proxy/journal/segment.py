@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+_pwrite = os.pwrite
 _ZEROS = bytes(1 << 20)
 _NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
@@ -36,17 +37,12 @@ class Segment:
             raise
         return cls(path, number, size_bytes, fd)
 
-    @property
-    def room_bytes(self) -> int:
-        """What may still be written."""
-        return self.size_bytes - self.written_bytes
-
     def write(self, data: bytes) -> None:
         """Append the data. After an OSError nothing counts as written, and the next write takes its place."""
         offset = self.written_bytes
-        count = os.pwrite(self._fd, data, offset)
+        count = _pwrite(self._fd, data, offset)
         while count < len(data):
-            count += os.pwrite(self._fd, data[count:], offset + count)
+            count += _pwrite(self._fd, data[count:], offset + count)
         self.written_bytes = offset + count
 
     def sync(self) -> None:
@@ -72,10 +68,11 @@ def _reserve(fd: int, size_bytes: int) -> None:
     if hasattr(os, "posix_fallocate"):
         try:
             os.posix_fallocate(fd, 0, size_bytes)
-            return
         except OSError as error:
             if error.errno not in _NOT_SUPPORTED:
                 raise
+        else:
+            return
     offset = 0
     while offset < size_bytes:
         offset += os.pwrite(fd, _ZEROS[: size_bytes - offset], offset)

@@ -1,5 +1,8 @@
 """The ledger: calls by month, adjustments, the staging table, and who may do what with them."""
 
+from collections.abc import Callable
+from typing import Any
+
 from django.conf import settings
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
@@ -177,7 +180,7 @@ GRANT EXECUTE ON FUNCTION {schema}.latchkey_make_partitions(integer) TO {role};
 """
 
 
-def make_partitions(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+def make_partitions(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Make the function that makes partitions, pinned to the schema the tables stand in, and call it."""
     schema = _schema(schema_editor)
     schema_editor.execute(
@@ -189,12 +192,12 @@ def make_partitions(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) ->
     )
 
 
-def drop_make_partitions(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+def drop_make_partitions(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Drop the function again."""
     schema_editor.execute("DROP FUNCTION latchkey_make_partitions(integer)", params=None)
 
 
-def grant_to_application(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+def grant_to_application(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """Let the application's role append and read, where it is another than the owner."""
     role = getattr(settings, "LATCHKEY_APPLICATION_ROLE", "")
     with schema_editor.connection.cursor() as cursor:
@@ -219,9 +222,11 @@ def _schema(schema_editor: BaseDatabaseSchemaEditor) -> str:
 
 
 def _fields(
-    type_: type[models.Field], *names: str, **options: object
-) -> list[tuple[str, models.Field]]:
-    return [(name, type_(**options)) for name in names]
+    type_: "Callable[..., models.Field[Any, Any]]",
+    *names: str,
+    null: bool = False,
+) -> "list[tuple[str, models.Field[Any, Any]]]":
+    return [(name, type_(null=null)) for name in names]
 
 
 class Migration(migrations.Migration):

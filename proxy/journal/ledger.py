@@ -1,0 +1,199 @@
+"""Writes batches of calls to PostgreSQL's ledger, each call once however often it is sent."""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from proxy.call import AdjustmentKind, CallStatus
+from proxy.journal.copy_line import STAGING_COLUMNS, copy_line, plain_text
+from proxy.journal.reader import PAUSE_S, Batch
+from proxy.journal.records import COUNT_MAX, Admission, End
+
+Connection = psycopg.Connection[tuple[object, ...]]
+NoteKeyUse = Callable[[Connection, Mapping[UUID, tuple[datetime, str]]], None]
+
+KEY_USE_INTERVAL_S = 60.0
+STATEMENT_TIMEOUT_MS = 30_000
+LINES_A_WRITE = 64
+# A server that fell silent is given up after some ten seconds.
+CONNECTION_OPTIONS: dict[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "client_encoding": "utf8",
+    "application_name": "latchkey-journal",
+}
+
+_COLUMNS = ", ".join(name for name in STAGING_COLUMNS if name not in ("batch_id", "admitted_at_us"))
+COPY = f"COPY proxy_call_staging ({', '.join(STAGING_COLUMNS)}) FROM STDIN"
+# The columns are the constants above.
+MOVE = f"""
+WITH moved AS (
+    DELETE FROM proxy_call_staging WHERE batch_id = %s RETURNING *
+), booked AS (
+    INSERT INTO proxy_call ({_COLUMNS}, admitted_at)
+    SELECT {_COLUMNS}, timestamptz 'epoch' + admitted_at_us * interval '1 microsecond' FROM moved
+    ON CONFLICT DO NOTHING RETURNING id
+)
+SELECT id FROM moved EXCEPT ALL SELECT id FROM booked
+"""  # noqa: S608
+# Statements of their own, because their snapshot has to be younger than the rows that the one before ran into.
+INTERRUPTED = "SELECT id FROM proxy_call WHERE id = ANY(%s) AND status = 'interrupted'"
+ADJUST = """
+INSERT INTO proxy_adjustment (
+    call_id, kind, status, http_status, code, usage_estimated, input_tokens, cached_tokens, output_tokens,
+    reasoning_tokens, cost_micro_usd, duration_us, answer_bytes
+)
+SELECT id, %(kind)s, %(status)s, %(http_status)s, %(code)s, %(usage_estimated)s, %(input_tokens)s - input_tokens,
+    %(cached_tokens)s - cached_tokens, %(output_tokens)s - output_tokens, %(reasoning_tokens)s - reasoning_tokens,
+    %(cost_micro_usd)s - cost_micro_usd, %(duration_us)s - duration_us, %(answer_bytes)s - answer_bytes
+FROM proxy_call WHERE id = %(id)s AND status = 'interrupted'
+ON CONFLICT DO NOTHING
+"""
+
+
+class Ledger:
+    """A connection to the ledger that is opened when needed, and again after a failure."""
+
+    def __init__(self, database_url: str, *, note_key_use: NoteKeyUse | None = None) -> None:
+        self._database_url = database_url
+        self._note_key_use = note_key_use
+        self._connection: Connection | None = None
+        self._key_noted_at_s: dict[bytes, float] = {}
+
+    def write(self, batch: Batch) -> None:
+        """Book the batch, all of it or nothing. Rows that stand already stay as they are.
+
+        Raises: psycopg.Error, after which the same batch may be sent again.
+        """
+        if batch.calls or batch.late_ends:
+            try:
+                self._book(self._connect(), batch)
+            except psycopg.Error:
+                self.close()
+                raise
+
+    def note_key_uses(self, uses: Mapping[bytes, tuple[int, str]]) -> None:
+        """Say when keys were last used, for each key at most once a minute.
+
+        Raises: psycopg.Error; nothing but freshness is lost.
+        """
+        if self._note_key_use is None:
+            return
+        now_s = time.monotonic()
+        due = {
+            key_id: use
+            for key_id, use in uses.items()
+            if now_s - self._key_noted_at_s.get(key_id, -KEY_USE_INTERVAL_S) >= KEY_USE_INTERVAL_S
+        }
+        if not due:
+            return
+        noted = {
+            UUID(bytes=key_id): (_moment(at_us), peer) for key_id, (at_us, peer) in due.items()
+        }
+        try:
+            connection = self._connect()
+            with connection.transaction():
+                self._limit_time(connection)
+                self._note_key_use(connection, noted)
+        except psycopg.Error:
+            self.close()
+            raise
+        self._remember_noted(due, now_s)
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _connect(self) -> Connection:
+        if self._connection is None:
+            # No prepared statements: a pooler may stand between.
+            self._connection = psycopg.connect(
+                self._database_url, autocommit=True, prepare_threshold=None, **CONNECTION_OPTIONS
+            )
+        return self._connection
+
+    def _book(self, connection: Connection, batch: Batch) -> None:
+        with connection.transaction():
+            self._limit_time(connection)
+            late_ends = list(batch.late_ends)
+            if batch.calls:
+                standing = self._insert(connection, batch.calls)
+                late_ends += [end for _, end in batch.calls if end.call_id in standing]
+            if late_ends:
+                self._adjust(connection, late_ends)
+
+    def _insert(
+        self, connection: Connection, calls: Sequence[tuple[Admission, End]]
+    ) -> frozenset[bytes]:
+        """Insert the calls and return the ids of those that stood already."""
+        batch_id = str(uuid.uuid4())
+        with connection.cursor() as cursor:
+            with cursor.copy(COPY) as copy:
+                for start in range(0, len(calls), LINES_A_WRITE):
+                    lines = [
+                        copy_line(batch_id, admission, end)
+                        for admission, end in calls[start : start + LINES_A_WRITE]
+                    ]
+                    copy.write("\n".join(lines) + "\n")
+                    time.sleep(PAUSE_S)
+            cursor.execute(MOVE, [batch_id])
+            return frozenset(row[0].bytes for row in cursor if isinstance(row[0], UUID))
+
+    def _adjust(self, connection: Connection, late_ends: Sequence[End]) -> None:
+        """Book what is now known of calls that stand as interrupted; of others nothing new is."""
+        ids = [UUID(bytes=end.call_id) for end in late_ends]
+        interrupted = {row[0] for row in connection.execute(INTERRUPTED, [ids])}
+        adjustments = [
+            _adjustment(end)
+            for end in late_ends
+            if end.status is not CallStatus.INTERRUPTED and UUID(bytes=end.call_id) in interrupted
+        ]
+        if adjustments:
+            connection.cursor().executemany(ADJUST, adjustments)
+
+    def _limit_time(self, connection: Connection) -> None:
+        connection.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
+
+    def _remember_noted(self, due: Mapping[bytes, object], now_s: float) -> None:
+        self._key_noted_at_s.update(dict.fromkeys(due, now_s))
+        if len(self._key_noted_at_s) > 100_000:
+            self._key_noted_at_s = {
+                key_id: at_s
+                for key_id, at_s in self._key_noted_at_s.items()
+                if now_s - at_s < KEY_USE_INTERVAL_S
+            }
+
+
+def _adjustment(end: End) -> dict[str, object]:
+    counts = (
+        "http_status",
+        "input_tokens",
+        "cached_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "cost_micro_usd",
+        "duration_us",
+        "answer_bytes",
+    )
+    return {
+        "id": UUID(bytes=end.call_id),
+        "kind": AdjustmentKind.LATE_END.value,
+        "status": end.status.value,
+        "code": plain_text(end.code),
+        "usage_estimated": end.usage_estimated,
+        **{name: min(max(getattr(end, name), 0), COUNT_MAX) for name in counts},
+    }
+
+
+def _moment(unix_us: int) -> datetime:
+    return datetime.fromtimestamp(unix_us / 1_000_000, tz=UTC)
