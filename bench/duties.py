@@ -1,0 +1,76 @@
+"""What an administrator does for a proof, through the application's own writes where there is one."""
+
+import datetime as dt
+from collections.abc import Callable
+
+from django.db import connection
+
+from accounts.audit import SYSTEM
+from accounts.models import ApiKey
+from accounts.models.keys import Scope
+from accounts.writes.keys import issue_key as issue
+from accounts.writes.keys import revoke_key as revoke
+from models_registry.models import Provider
+from portal.lib.clock import utc_now
+
+MOST_PER_MINUTE = 2_000_000_000
+
+
+def _find_key(text: str) -> ApiKey:
+    return ApiKey.objects.get(public_id=text.split("_")[1])
+
+
+def open_limits(*, key: str) -> int:
+    """Give a key limits so wide that no proof reaches them; they are still kept."""
+    return ApiKey.objects.filter(pk=_find_key(key).pk).update(
+        requests_per_minute=MOST_PER_MINUTE, tokens_per_minute=MOST_PER_MINUTE
+    )
+
+
+def point_providers(*, base_url: str) -> int:
+    """Send every model's calls to one upstream."""
+    return Provider.objects.update(base_url=base_url)
+
+
+def issue_key(*, like: str) -> dict[str, str]:
+    """Issue a key for the holder of another, with its scopes and without limits."""
+    sample = _find_key(like)
+    holder = sample.service_account or sample.person
+    if holder is None:
+        message = f"Key {sample.public_id} has no holder."
+        raise LookupError(message)
+    issued = issue(
+        sample.team,
+        holder=holder,
+        name="revocation proof",
+        scopes=[Scope(scope) for scope in sample.scopes],
+        expires_at=utc_now() + dt.timedelta(days=1),
+        actor=SYSTEM,
+    )
+    return {"key_id": str(issued.key.id), "text": issued.text}
+
+
+def revoke_key(*, key_id: str) -> bool:
+    """Revoke a key; it is committed when this returns."""
+    revoke(ApiKey.objects.get(pk=key_id), actor=SYSTEM, reason="revocation proof")
+    return True
+
+
+def list_listeners() -> list[int]:
+    """The PostgreSQL server processes behind connections that listen for changes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pid FROM pg_stat_activity WHERE query ILIKE 'listen%'")
+        return [pid for (pid,) in cursor.fetchall()]
+
+
+def count_ledger() -> dict[str, int]:
+    """How many rows the ledger has for each request id."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT request_id, count(*) FROM proxy_call GROUP BY request_id")
+        return dict(cursor.fetchall())
+
+
+DUTIES: dict[str, Callable[..., object]] = {
+    duty.__name__: duty
+    for duty in (open_limits, point_providers, issue_key, revoke_key, list_listeners, count_ledger)
+}

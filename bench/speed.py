@@ -1,0 +1,190 @@
+"""Calls per second and CPU per call on one pinned core, beside nginx, Envoy and LiteLLM.
+
+All gateways run at once on one core and are called in turn, round after round, so that whatever the
+machine does in between falls on all of them; the load and the upstream have the other core. What
+counts is CPU per call. The verdict stands on the cheaper form of auth_request, answered inside
+nginx; the ratio to the form that asks another server is printed beside it.
+
+A run counts as disturbed where others had over a tenth of the gateway's core: that raises CPU per
+call through the shared caches, and not equally for all. With too many of those there is no verdict.
+Calls per second are a core's capacity only where the gateway had nearly all of it; others are
+marked ">", because the true figure is higher.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from bench.administrator import start_administrator
+from bench.fixed_upstream import start_fixed_upstream
+from bench.load import Sample, Target, measure, warm_up
+from bench.proof import NotProven, Verdict
+from bench.rivals import MODEL, PATH, Check, start_envoy, start_litellm, start_nginx
+from bench.stack import Stack, start_gateway, start_stack
+from bench.table import draw_table, take_medians
+
+NAME = "speed"
+PROMISE = "A governed call costs at most 3 times the CPU of nginx with auth_request."
+MOST_RATIO = 3.0
+ROUNDS = 3
+DURATION_S = float(os.environ.get("BENCH_DURATION_S", "6"))
+PART_LOAD = 0.3
+GATEWAY_CORE, LOAD_CORE = 0, 1
+Runs = dict[str, list[Sample]]
+FLOOR = Check.INSIDE.value
+MOST_FOREIGN = 0.10
+LEAST_SATURATED = 0.90
+FEWEST_CALLS = 200
+GOVERNED = "Latchkey, governed"
+UNGOVERNED = "Latchkey, ungoverned"
+HEADS = (
+    *("gateway", "calls/s", "CPU ms", "min to max", "of floor", "p50 ms", "p99 ms"),
+    *("CPU ms at 30 %", "disturbed"),
+)
+
+
+def run() -> Verdict:
+    """Measure everything that starts, print the table, and compare Latchkey with the floor."""
+    if (os.cpu_count() or 1) < 2:
+        raise NotProven("two cores are needed, one for the gateway and one for the load.")
+    with tempfile.TemporaryDirectory(prefix="latchkey-speed-") as name, ExitStack() as running:
+        targets, missing = _start_targets(Path(name), running)
+        full, part = _measure_interleaved(targets)
+    print(draw_table(HEADS, [_write_row(name, full, part) for name in full]))
+    for reason in missing:
+        print(f"not measured: {reason}")
+    return _judge(full)
+
+
+def _judge(full: Runs) -> Verdict:
+    if FLOOR not in full or GOVERNED not in full:
+        raise NotProven(f"{FLOOR} and {GOVERNED} were not both measured.")
+    disturbed = [
+        sample for name in (FLOOR, GOVERNED) for sample in full[name] if _disturbed(sample)
+    ]
+    if len(disturbed) > ROUNDS // 3:
+        count = f"{len(disturbed)} of {2 * ROUNDS} runs that decide"
+        raise NotProven(
+            f"{count} were disturbed; run it again on a machine that is otherwise idle."
+        )
+    ratio = _median_ratio(full, GOVERNED, FLOOR)
+    figure = f"{ratio:.2f} times the CPU per call of {FLOOR}"
+    if Check.TRAVELS.value in full:
+        figure += f" ({_median_ratio(full, GOVERNED, Check.TRAVELS.value):.2f} over HTTP)"
+    return Verdict(figure, f"at most {MOST_RATIO}", ratio <= MOST_RATIO)
+
+
+def _disturbed(sample: Sample) -> bool:
+    return sample.foreign_share > MOST_FOREIGN
+
+
+def _median_ratio(full: Runs, name: str, floor: str) -> float:
+    # Round by round, because what disturbs a round disturbs both of its runs most alike.
+    pairs = zip(full[name], full[floor], strict=True)
+    return median(one.cpu_ms_per_call / other.cpu_ms_per_call for one, other in pairs)
+
+
+def _start_targets(folder: Path, running: ExitStack) -> tuple[list[Target], list[str]]:
+    upstream = running.enter_context(start_fixed_upstream(folder, core=LOAD_CORE))
+    starters: dict[str, Callable[[], AbstractContextManager[Target]]] = {
+        check.value: partial(
+            start_nginx,
+            folder,
+            upstream=upstream,
+            core=GATEWAY_CORE,
+            checker_core=LOAD_CORE,
+            check=check,
+        )
+        for check in Check
+    }
+    starters |= {
+        "Envoy": lambda: start_envoy(folder, upstream=upstream, core=GATEWAY_CORE),
+        "LiteLLM": lambda: start_litellm(folder, upstream=upstream, core=GATEWAY_CORE),
+    }
+    targets, missing = [], []
+    for name, starter in starters.items():
+        try:
+            targets.append(running.enter_context(starter()))
+        except NotProven as reason:
+            missing.append(f"{name}: {reason}")
+    try:
+        targets.extend(_start_latchkey(folder, upstream, running))
+    except NotProven as reason:
+        missing.append(f"Latchkey: {reason}")
+    return targets, missing
+
+
+def _start_latchkey(folder: Path, upstream: int, running: ExitStack) -> Iterator[Target]:
+    stack = running.enter_context(start_stack(folder / "latchkey", core=LOAD_CORE))
+    administrator = running.enter_context(start_administrator(stack.environment, str(stack.folder)))
+    administrator.ask("open_limits", key=stack.api_key)
+    administrator.ask("point_providers", base_url=f"http://127.0.0.1:{upstream}/v1")
+    yield running.enter_context(_start_governed(stack))
+    if (stack.folder / "bench" / "ungoverned.py").exists():
+        yield running.enter_context(_start_ungoverned(stack, upstream))
+
+
+@contextmanager
+def _start_governed(stack: Stack) -> Iterator[Target]:
+    with start_gateway(stack, "governed", core=GATEWAY_CORE) as (process, port):
+        url = f"http://127.0.0.1:{port}{PATH}"
+        yield Target(
+            GOVERNED, url, f"Bearer {stack.api_key}", stack.chat_model, process, GATEWAY_CORE
+        )
+
+
+@contextmanager
+def _start_ungoverned(stack: Stack, upstream: int) -> Iterator[Target]:
+    stack.environment["BENCH_UPSTREAM"] = f"http://127.0.0.1:{upstream}"
+    application = "bench.ungoverned:application"
+    with start_gateway(stack, "ungoverned", core=GATEWAY_CORE, application=application) as (
+        process,
+        port,
+    ):
+        url = f"http://127.0.0.1:{port}{PATH}"
+        yield Target(UNGOVERNED, url, "", MODEL, process, GATEWAY_CORE, checks_key=False)
+
+
+def _measure_interleaved(targets: list[Target]) -> tuple[Runs, Runs]:
+    full: Runs = {target.name: [] for target in targets}
+    part: Runs = {target.name: [] for target in targets}
+    for target in targets:
+        warm_up(target)
+    for number in range(ROUNDS):
+        for target in targets:
+            sample = measure(target, duration_s=DURATION_S, core=LOAD_CORE)
+            rate = PART_LOAD * sample.calls_per_s
+            quiet = measure(target, duration_s=DURATION_S, core=LOAD_CORE, calls_per_s=rate)
+            full[target.name].append(sample)
+            part[target.name].append(quiet)
+            print(
+                f"round {number + 1}: {target.name}: {sample.calls_per_s:,.0f} calls/s, "
+                f"{sample.cpu_ms_per_call:.3f} ms, core {sample.own_share:.0%} own and "
+                f"{sample.foreign_share:.0%} foreign",
+                flush=True,
+            )
+    return full, part
+
+
+def _write_row(name: str, full: Runs, part: Runs) -> list[str]:
+    sample, quiet = take_medians(full[name]), take_medians(part[name])
+    costs = [run.cpu_ms_per_call for run in full[name]]
+    saturated = sample.own_share >= LEAST_SATURATED
+    ratio = f"{_median_ratio(full, name, FLOOR):.2f}" if FLOOR in full else "?"
+    # CPU is counted in ticks of 10 ms and includes idle work: few calls say nothing.
+    enough = quiet.calls >= FEWEST_CALLS
+    return [
+        name,
+        ("" if saturated else "> ") + f"{sample.calls_per_s:,.0f}",
+        f"{sample.cpu_ms_per_call:.3f}",
+        f"{min(costs):.3f} to {max(costs):.3f}",
+        ratio,
+        f"{sample.p50_ms:.1f}",
+        f"{sample.p99_ms:.1f}",
+        f"{quiet.cpu_ms_per_call:.3f}" if enough else f"{quiet.calls:.0f} calls",
+        f"{sum(map(_disturbed, full[name]))} of {len(full[name])}",
+    ]
