@@ -46,11 +46,11 @@ def _half_of_head(parts: Answer) -> int:
     return len(parts[0].data) // 2
 
 
-def _nothing(parts: Answer) -> int:
+def _nothing(_parts: Answer) -> int:
     return 0
 
 
-def _send_garbage(parts: Answer, directive: Directive) -> Script:
+def _send_garbage(parts: Answer, _directive: Directive) -> Script:
     return Script([Part(GARBAGE, parts[0].delay_s)], Ending.CLOSE)
 
 
@@ -95,13 +95,13 @@ def _redirect(parts: Answer, directive: Directive) -> Script:
     return Script([Part(write_reply(307, b"", headers=headers), parts[0].delay_s)])
 
 
-def _compress(parts: Answer, directive: Directive) -> Script:
+def _compress(parts: Answer, _directive: Directive) -> Script:
     body = gzip.compress(b'{"demonstration": "an answer that nobody asked to be compressed"}')
     reply = write_reply(200, body, headers=(("content-encoding", "gzip"),))
     return Script([Part(reply, parts[0].delay_s)])
 
 
-def _send_html(parts: Answer, directive: Directive) -> Script:
+def _send_html(parts: Answer, _directive: Directive) -> Script:
     page = b"<!doctype html><title>Demonstration</title><p>Latchkey's demonstration upstream.</p>"
     return Script([Part(write_reply(200, page, "text/html; charset=utf-8"), parts[0].delay_s)])
 

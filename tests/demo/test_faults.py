@@ -22,6 +22,11 @@ def send(upstream: Upstream, words: str, **members: object) -> bytes:
     return upstream.exchange(write_request("POST", PATH, body))
 
 
+def read_until_silence(connection: socket.socket, received: bytearray) -> None:
+    while data := connection.recv(65_536):
+        received += data
+
+
 def find_call(upstream: Upstream, marker: str) -> list[dict[str, object]]:
     reply = upstream.exchange(write_request("GET", "/demo/counts"))
     calls = json.loads(reply.partition(b"\r\n\r\n")[2])["calls"]
@@ -64,10 +69,9 @@ def test_silence_lasts_until_the_client_leaves_and_is_counted(
     with socket.create_connection(("127.0.0.1", upstream.port), 0.3) as connection:
         body = write_chat(f"[[demo fault={fault} marker={fault}]]")
         connection.sendall(write_request("POST", PATH, body))
-        received = b""
+        received = bytearray()
         with pytest.raises(TimeoutError):
-            while True:
-                received += connection.recv(65_536)
+            read_until_silence(connection, received)
         assert received[:12] == starts
         assert find_call(upstream, fault)[0]["outcome"] == "open"
     deadline = time.monotonic() + 5
