@@ -57,6 +57,19 @@ def end(identity: ProcessIdentity, *, stop_signal: int, timeout_s: float) -> Non
             time.sleep(0.02)
 
 
+def end_group_remains(group: int, *, marker: bytes) -> None:
+    """Kill members of a group whose leader is gone, if their environment holds the marker (Linux).
+
+    A group's number may be in use again, so the number alone proves nothing.
+    """
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, IndexError, ValueError):
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
+            environ = stat.with_name("environ").read_bytes()
+            if int(fields[2]) == group and marker in environ.split(b"\0"):
+                os.kill(int(stat.parent.name), signal.SIGKILL)
+
+
 def _signal_process_or_group(pid: int, number: int) -> None:
     """Signal politely to the process alone; kill its whole group where it leads one."""
     if number == signal.SIGKILL and os.getpgid(pid) == pid:
