@@ -100,6 +100,11 @@ class LeaseBook:
         """Whether the last call to the store failed."""
         return self._store.is_away
 
+    @property
+    def windows_kept(self) -> int:
+        """How many windows this process remembers."""
+        return len(self._shares)
+
     def _check(self, wants: Wants) -> None:
         """Refuse at once what is malformed, what can never fit, and what was just refused."""
         names = {(window.key, window.length_s) for window, _ in wants}

@@ -3,8 +3,8 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 
+from proxy.leases.ending import end_task
 from proxy.leases.flight import Ask, Flight, Refused
 from proxy.leases.refusals import LimitReached, StoreAway
 from proxy.leases.request import Answer
@@ -53,10 +53,7 @@ class Borrower:
     async def stop(self) -> None:
         """Refuse who still waits, and return everything idle."""
         for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+            await end_task(task)
         self._fail_all()
         self._shares.hand_back_all()
         while (self._shares.returns or self._unanswered) and not self._store.is_away:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
+from proxy.leases.ending import end_task
 from proxy.leases.request import RECALL_CHANNEL
 from proxy.leases.store import connect
 
@@ -33,9 +34,7 @@ class RecallListener:
     async def stop(self) -> None:
         """Listen no more."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end_task(self._task)
 
     async def _listen_always(self) -> None:
         while True:

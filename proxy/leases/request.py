@@ -88,7 +88,7 @@ class Request:
         """The one argument: integers and one epoch, nothing that a caller wrote."""
         batch = returns if returns is not None else ReturnBatch(last_batch, [], [], [])
         place_of = self.place_of
-        credits = [(place_of(window), bucket, n) for window, bucket, n in batch.credits]
+        returned = [(place_of(window), bucket, n) for window, bucket, n in batch.credits]
         debts = [(place_of(window), amount) for window, amount in batch.debts]
         emptied = [place_of(window) for window in batch.emptied]
         return _encode(
@@ -99,7 +99,7 @@ class Request:
                 "epoch": epoch,
                 "windows": self._table,
                 "asks": self._asks,
-                "credits": credits,
+                "credits": returned,
                 "debts": debts,
                 "emptied": emptied,
             }

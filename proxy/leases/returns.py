@@ -69,16 +69,16 @@ class Returns:
         if not self or most < 1:
             return None
         self._batches += 1
-        credits = [
+        returned = [
             (window, bucket, amount)
             for (window, bucket), amount in islice(self._credits.items(), most)
         ]
         debts = list(islice(self._debts.items(), most))
         emptied = list(islice(self._emptied, most))
-        for window, bucket, _ in credits:
+        for window, bucket, _ in returned:
             del self._credits[window, bucket]
         for window, _ in debts:
             del self._debts[window]
         for window in emptied:
             del self._emptied[window]
-        return ReturnBatch(number=self._batches, credits=credits, debts=debts, emptied=emptied)
+        return ReturnBatch(number=self._batches, credits=returned, debts=debts, emptied=emptied)

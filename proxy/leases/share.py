@@ -57,6 +57,7 @@ class Share(msgspec.Struct, eq=False):
         if (
             piece is None
             or now >= piece.expires_at
+            or type(amount) is not int
             or not 0 <= amount <= piece.left
             or piece.limit > limit
         ):

@@ -40,7 +40,9 @@ class Store:
     def __init__(self, url: str, *, timeout_s: float) -> None:
         self._client = connect(url, timeout_s=timeout_s)
         self._execute = cast("Callable[..., Awaitable[object]]", self._client.execute_command)
-        self._timeout_s = timeout_s
+        # Connecting and reading are timed apart by redis-py, which does not bound them together and
+        # swallows a cancellation that meets it while connecting: so ours must come after its own.
+        self._backstop_s = 2 * timeout_s
         self.is_away = True
 
     async def call(self, process: str, keys: list[str], request: bytes) -> Answer:
@@ -69,13 +71,13 @@ class Store:
         return await self._run(process, keys, request)
 
     async def _run(self, process: str, keys: list[str], request: bytes) -> Answer:
-        async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(self._backstop_s):
             reply = await self._execute("FCALL", _FUNCTION, len(keys), *keys, process, request)
         return decode_answer(reply)
 
     async def _load(self) -> None:
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(self._backstop_s):
                 await self._execute("FUNCTION", "LOAD", _LIBRARY)
         except ResponseError as error:
             # Another process was faster.
