@@ -9,9 +9,11 @@ may have changed", because nothing is known of what was missed.
 import asyncio
 import contextlib
 import logging
+import os
+import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import psycopg
@@ -94,11 +96,10 @@ class ChangeFeed:
 
     async def _begin(self, connection: psycopg.AsyncConnection) -> None:
         started = time.monotonic()
-        async with asyncio.timeout(ANSWER_TIMEOUT_S * 3):
+        with _hang_up_after(connection, ANSWER_TIMEOUT_S * 3):
             await connection.execute("LISTEN latchkey_change")
             row = await (await connection.execute(_XMIN)).fetchone()
-        assert row is not None
-        if row[0]:
+        if row is None or row[0]:
             raise psycopg.OperationalError("the change log must be read at the primary")
         self._watermark, self._seen = row[1], set()
         self.on_changes(EVERYTHING)
@@ -107,7 +108,7 @@ class ChangeFeed:
     async def _poll(self, connection: psycopg.AsyncConnection) -> None:
         # The age counts from before the question: what was committed after it may not be in the answer.
         started = time.monotonic()
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+        with _hang_up_after(connection, ANSWER_TIMEOUT_S):
             rows = await (await connection.execute(_READ, [self._watermark])).fetchall()
         changes = self._take(rows)
         if changes is not None:
@@ -130,3 +131,22 @@ class ChangeFeed:
             registry="registry" in topics,
             everything="all" in topics or len(self._seen) > _SEEN_MAX,
         )
+
+
+@contextlib.contextmanager
+def _hang_up_after(connection: psycopg.AsyncConnection, timeout_s: float) -> Iterator[None]:
+    """End the connection's socket if the server is silent for so long; the wait then raises psycopg.Error.
+
+    Cancelling the wait would not do: psycopg answers that by asking the silent server to cancel, for up to 10 s.
+    """
+    watch = asyncio.get_running_loop().call_later(timeout_s, _hang_up, connection.pgconn.socket)
+    try:
+        yield
+    finally:
+        watch.cancel()
+
+
+def _hang_up(descriptor: int) -> None:
+    # Shut down, not closed: the event loop still waits on the descriptor, whose number could be given away.
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as end:
+        end.shutdown(socket.SHUT_RDWR)

@@ -5,7 +5,7 @@ Run one process per core: `granian --interface asgi portal.asgi:application`.
 
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import django
@@ -21,7 +21,7 @@ from proxy.gateway import Gateway, build_gateway  # noqa: E402
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 _log = logging.getLogger("latchkey.gateway")
 
 
@@ -60,7 +60,7 @@ class Application:
         try:
             gateway = build_gateway()
             await gateway.start()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it was, the start has failed.
             # The server goes on without a lifespan that raised, and would then answer without a gateway.
             _log.exception("The gateway does not start.")
             await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
@@ -71,6 +71,7 @@ class Application:
             allowed_hosts=settings.ALLOWED_HOSTS,
             trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
             max_body_bytes=settings.LATCHKEY_MAX_BODY_BYTES,
+            body_timeout_s=settings.LATCHKEY_BODY_TIMEOUT_S,
         )
         await send({"type": "lifespan.startup.complete"})
 

@@ -1,15 +1,17 @@
 """What `manage.py check` and every start hold the deployment against. Settings at fault stop earlier, in portal.settings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps.config import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register, run_checks
+from django.core import checks
+from django.core.checks import CheckMessage, Error, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
 
 
 @register("latchkey")
-def keys_are_apart(app_configs: list[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def keys_are_apart(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """A key used for two purposes would let a leak of one open the other."""
     peppers = set(settings.LATCHKEY_KEY_PEPPERS.values())
     sealing = set(settings.LATCHKEY_SEALING_KEYS.values())
@@ -26,7 +28,7 @@ def keys_are_apart(app_configs: list[AppConfig] | None, **kwargs: Any) -> list[C
 
 @register("latchkey")
 def application_role_is_not_the_owner(
-    app_configs: list[AppConfig] | None, **kwargs: Any
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
 ) -> list[CheckMessage]:
     """An owner could drop the triggers and rewrite the audit trail."""
     migrator = settings.DATABASES.get("migrator", {}).get("USER")
@@ -42,11 +44,13 @@ def application_role_is_not_the_owner(
 
 
 @register("latchkey", deploy=True)
-def base_url_is_encrypted(app_configs: list[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+def base_url_is_encrypted(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
     if settings.LATCHKEY_BASE_URL.startswith("https://") or settings.LATCHKEY_DEMONSTRATION:
         return []
     return [
-        Warning(
+        checks.Warning(
             "LATCHKEY_BASE_URL is not https://: keys and prompts would travel in clear text.",
             hint="Put TLS in front and name that address.",
             id="latchkey.W001",

@@ -1,13 +1,12 @@
 """Django's settings, all from the environment (docs/settings.md). Every fault is reported at once, by name."""
 
-import os
-import sys
 from pathlib import Path
 
 from portal.lib.database_url import django_database, user_of
 from portal.lib.env import Environment
 from portal.lib.logs import logging_config
 from portal.lib.networks import NetworkPolicy
+from portal.lib.store_url import store_place
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
@@ -50,20 +49,21 @@ _CACHE_URL = env.store_url("LATCHKEY_CACHE_URL", accepts="redis:// or unix:// UR
 LATCHKEY_LIMITS_URL = env.store_url(
     "LATCHKEY_LIMITS_URL", accepts="redis:// or unix:// URL for limits (noeviction, one primary)"
 )
-if len({CELERY_BROKER_URL, _CACHE_URL, LATCHKEY_LIMITS_URL} - {""}) == 1:
+_STORES = [store_place(url) for url in (CELERY_BROKER_URL, _CACHE_URL, LATCHKEY_LIMITS_URL) if url]
+if len(set(_STORES)) < len(_STORES):
     env.faults.append(
-        "LATCHKEY_BROKER_URL, LATCHKEY_CACHE_URL and LATCHKEY_LIMITS_URL are one database. "
-        "Clearing the cache would clear the limits: give each its own."
+        "LATCHKEY_BROKER_URL, LATCHKEY_CACHE_URL and LATCHKEY_LIMITS_URL: two of them are one database. "
+        "Clearing the cache would clear the other: give each its own."
     )
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": _CACHE_URL}
 }
 
 # --- Where it stands ------------------------------------------------------------------------------------------------
-LATCHKEY_BASE_URL = env.text(
+LATCHKEY_BASE_URL = env.base_url(
     "LATCHKEY_BASE_URL",
     accepts="the address people and applications use, such as https://models.corp",
-).rstrip("/")
+)
 ALLOWED_HOSTS = list(
     env.names("LATCHKEY_ALLOWED_HOSTS", accepts="a comma list of host names answered to")
 )
@@ -89,6 +89,12 @@ LATCHKEY_DEMONSTRATION = env.flag(
 # --- One inference call ---------------------------------------------------------------------------------------------
 LATCHKEY_MAX_BODY_BYTES = env.size_bytes(
     "LATCHKEY_MAX_BODY_BYTES", accepts="the largest request body, such as 8MiB", default="8MiB"
+)
+LATCHKEY_BODY_TIMEOUT_S = env.number(
+    "LATCHKEY_BODY_TIMEOUT_S",
+    accepts="seconds for a request's whole body to arrive",
+    default=30,
+    minimum=0.05,
 )
 LATCHKEY_MAX_ANSWER_BYTES = env.size_bytes(
     "LATCHKEY_MAX_ANSWER_BYTES",
@@ -245,6 +251,8 @@ SECURE_HSTS_SECONDS = 31_536_000 if _SECURE else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = _SECURE
 SECURE_HSTS_PRELOAD = _SECURE
 SECURE_SSL_REDIRECT = _SECURE
+# Probes come without TLS, and an orchestrator takes a redirect for health.
+SECURE_REDIRECT_EXEMPT = [r"^health/"]
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if _SECURE and LATCHKEY_TRUSTED_HOPS else None
 )

@@ -5,6 +5,7 @@
     404  model_not_found · unknown_path
     405  method_not_allowed
     400  the request's form: malformed_request … unsupported_value
+    408  body_timeout
     413  body_too_large            415  wrong_content_type · compressed_body
     421  unknown_host              429  limit_reached · too_many_unknown_credentials
     499  client_gone (journal only)
@@ -75,6 +76,7 @@ class Code(Enum):
         "The output asked for is larger than the model's context.",
     )
     UPSTREAM_REJECTED = (400, "invalid_request_error", "The model rejected the request.")
+    BODY_TIMEOUT = (408, "invalid_request_error", "The body did not arrive in time.")
     BODY_TOO_LARGE = (413, "invalid_request_error", "The body is larger than this gateway accepts.")
     WRONG_CONTENT_TYPE = (415, "invalid_request_error", "Send the body as application/json.")
     COMPRESSED_BODY = (415, "invalid_request_error", "Send the body uncompressed.")

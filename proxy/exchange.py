@@ -97,4 +97,5 @@ class Sink(Protocol):
 
     async def write(self, chunk: bytes) -> None: ...
 
-    async def finish(self) -> None: ...
+    async def finish(self, last: bytes = b"") -> None:
+        """Send the last bytes and end the answer."""

@@ -8,13 +8,12 @@ import asyncio
 import contextlib
 import logging
 import time
-import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.http.request import split_domain_port, validate_host
 
-from portal.lib.ids import new_id_bytes
+from portal.lib.ids import new_call_id
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import Headers
@@ -24,7 +23,7 @@ from proxy.parse import parse_head
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 PREFIX = "/v1/"
 _MODELS = "/v1/models"
@@ -52,9 +51,9 @@ class AsgiSink:
     async def write(self, chunk: bytes) -> None:
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
 
-    async def finish(self) -> None:
+    async def finish(self, last: bytes = b"") -> None:
         self.stop_watching()
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
     def stop_watching(self) -> None:
         if self._watch is not None:
@@ -71,23 +70,29 @@ class FastDoor:
     """Turns an ASGI request into a call of the pipeline, and a refusal into its envelope."""
 
     def __init__(
-        self, gateway: Gateway, *, allowed_hosts: list[str], trusted_hops: int, max_body_bytes: int
+        self,
+        gateway: Gateway,
+        *,
+        allowed_hosts: list[str],
+        trusted_hops: int,
+        max_body_bytes: int,
+        body_timeout_s: float,
     ) -> None:
         self._gateway = gateway
         self._allowed_hosts = allowed_hosts
         self._trusted_hops = trusted_hops
         self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
         self._known_hosts: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call_id = new_id_bytes()
-        request_id = str(uuid.UUID(bytes=call_id))
+        call_id, request_id = new_call_id()
         sink = AsgiSink(receive, send)
         try:
             await self._answer(scope, receive, sink, call_id, request_id)
         except Refusal as refusal:
             await self._refuse(sink, refusal, request_id)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - this is the last place that can answer.
             # The server would answer in its own words, and print a traceback with whatever is in it.
             _log.error("A call failed.", exc_info=error, extra={"request_id": request_id})
             await self._refuse(sink, Refusal(Code.INTERNAL_ERROR), request_id)
@@ -140,16 +145,28 @@ class FastDoor:
                 raise self._too_large()
         message = await receive()
         body: bytes = message.get("body", b"")
-        chunks, total = [body], len(body)
-        while message.get("more_body"):
+        if message.get("more_body"):
+            try:
+                async with asyncio.timeout(self._body_timeout_s):
+                    body = await self._read_rest(body, receive)
+            except TimeoutError:
+                raise Refusal(Code.BODY_TIMEOUT) from None
+        if message["type"] == "http.disconnect":
+            raise Refusal(Code.CLIENT_GONE)
+        return body
+
+    async def _read_rest(self, first: bytes, receive: Receive) -> bytes:
+        chunks, total, is_more = [first], len(first), True
+        while is_more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Refusal(Code.CLIENT_GONE)
             chunks.append(message.get("body", b""))
             total += len(chunks[-1])
             if total > self._max_body_bytes:
                 raise self._too_large()
-        if message["type"] == "http.disconnect":
-            raise Refusal(Code.CLIENT_GONE)
-        return body if len(chunks) == 1 else b"".join(chunks)
+            is_more = message.get("more_body", False)
+        return b"".join(chunks)
 
     def _too_large(self) -> Refusal:
         return Refusal(Code.BODY_TOO_LARGE, seen=f"The limit is {self._max_body_bytes} bytes.")
@@ -181,8 +198,7 @@ async def _send_refusal(sink: AsgiSink, refusal: Refusal, request_id: str) -> No
     # A caller that hung up cannot be told; that is no fault worth a line.
     with contextlib.suppress(ConnectionError, RuntimeError):
         await sink.start(refusal.code.http_status, headers)
-        await sink.write(body)
-        await sink.finish()
+        await sink.finish(body)
 
 
 def is_inference(path: str) -> bool:

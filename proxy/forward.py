@@ -1,5 +1,7 @@
-"""Step 6: the call upstream. Its head is made here from nothing: no header of the caller's travels, and the provider's
-credential is put in at the last moment.
+"""Step 6: the call upstream.
+
+Its head is made here from nothing: no header of the caller's travels, and the provider's credential is put in at the last
+moment.
 """
 
 from proxy.call import CallKind
@@ -10,7 +12,6 @@ from proxy.route import Route
 from proxy.upstreams import openai_chat, openai_embeddings
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.client import UpstreamClient
-from proxy.upstreams.timeouts import Timeouts
 from proxy.upstreams.failures import (
     AnswerTooLarge,
     BadAnswer,
@@ -22,6 +23,7 @@ from proxy.upstreams.failures import (
     TotalTimeout,
     UpstreamFailure,
 )
+from proxy.upstreams.timeouts import Timeouts
 
 _PATHS = {CallKind.CHAT: openai_chat.PATH, CallKind.EMBEDDINGS: openai_embeddings.PATH}
 _CODES: tuple[tuple[type[UpstreamFailure], Code], ...] = (

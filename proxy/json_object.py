@@ -52,11 +52,11 @@ def _refuse_duplicates(body: bytes, members: dict[str, msgspec.Raw]) -> None:
     position, seen = 0, 0
     while (start := _MEMBER_START.match(body, position)) is not None:
         seen += 1
-        value = members[_decode_name(start[1])]
+        value = bytes(members[_decode_name(start[1])])
         position = start.end()
-        if not body.startswith(bytes(value), position):
+        if not body.startswith(value, position):
             raise Refusal(Code.DUPLICATE_MEMBER)
-        position += len(bytes(value))
+        position += len(value)
     if seen != len(members):
         raise Refusal(Code.DUPLICATE_MEMBER)
 

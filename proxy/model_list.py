@@ -33,8 +33,7 @@ async def answer_models(head: Head, pipeline: Pipeline, sink: Sink) -> None:
         (b"x-request-id", head.request_id.encode()),
     ]
     await sink.start(200, headers)
-    await sink.write(body)
-    await sink.finish()
+    await sink.finish(body)
 
 
 def _entry(route: Route) -> dict[str, object]:

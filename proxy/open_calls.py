@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import datetime
 import uuid
-from collections.abc import Iterator
 
 from accounts.change_feed import Changes
 from portal.lib.clock import utc_now
@@ -29,13 +28,11 @@ class OpenCalls:
     def __len__(self) -> int:
         return len(self._running)
 
-    @contextlib.contextmanager
-    def holding(self, running: RunningCall) -> Iterator[None]:
+    def add(self, running: RunningCall) -> None:
         self._running.add(running)
-        try:
-            yield
-        finally:
-            self._running.discard(running)
+
+    def discard(self, running: RunningCall) -> None:
+        self._running.discard(running)
 
     def apply(self, changes: Changes) -> None:
         """Check again every call that these changes may touch."""

@@ -1,4 +1,6 @@
-"""One inference call, step by step. This is the only file that knows the order:
+"""One inference call, step by step.
+
+This is the only file that knows the order:
 
     parse → authenticate → authorize → limit → guard_input → forward → guard_output → meter → record
 
@@ -6,7 +8,6 @@ Between admission and the end every way out leads through RunningCall.close, whi
 """
 
 import asyncio
-import contextlib
 import datetime
 import logging
 from collections.abc import Awaitable, Callable
@@ -17,9 +18,10 @@ from portal.lib.clock import utc_now
 from proxy.authenticate import authenticate
 from proxy.authorize import authorize
 from proxy.errors import Code, Refusal
-from proxy.exchange import Head, Headers, Sink
+from proxy.exchange import Head, Headers, ParsedCall, Sink, WorstCase
 from proxy.forward import forward
 from proxy.guard_input import guard_input
+from proxy.guard_output import check_head
 from proxy.identities import Identities
 from proxy.limit import Limiter
 from proxy.open_calls import OpenCalls
@@ -38,7 +40,6 @@ EVENTS: Headers = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
-DRAIN_S = 30.0
 _log = logging.getLogger("latchkey.calls")
 
 
@@ -64,15 +65,17 @@ class Pipeline:
         now = utc_now()
         principal = await authenticate(head, self.identities, now=now)
         running = RunningCall(head, principal)
-        with self.open_calls.holding(running):
-            try:
-                await self._run(running, read_body, sink, now)
-            except BaseException as error:
-                refusal = _refusal_of(error, running)
-                running.close(self.limiter, self.recorder, refusal=refusal)
-                if isinstance(error, asyncio.CancelledError) and running.cut_by is None:
-                    raise
-                raise refusal from None
+        self.open_calls.add(running)
+        try:
+            await self._run(running, read_body, sink, now)
+        except BaseException as error:
+            refusal = _refusal_of(error, running)
+            running.close(self.limiter, self.recorder, refusal=refusal)
+            if isinstance(error, asyncio.CancelledError) and running.cut_by is None:
+                raise
+            raise refusal from None
+        finally:
+            self.open_calls.discard(running)
 
     async def _run(
         self,
@@ -88,31 +91,36 @@ class Pipeline:
             principal, routes, kind=head.kind, model=call.model, now=now
         )
         if call.stream:
-            sink.on_hang_up(lambda: running.cut(Code.CLIENT_GONE))
+            sink.on_hang_up(running.hang_up)
         windows = principal.windows
         running.allowance = allowance = await self.limiter.reserve(windows, call, route)
         guard_input(head.kind, call, route)
         self.recorder.admit(head, principal, call, route, reserved_tokens=allowance.worst.total)
         running.is_admitted = True
-        answer = await self._forward(running)
+        answer = await self._forward(running, call, route, allowance.worst)
         try:
             headers = self.limiter.headers(windows) + _lifecycle(route) + _request_id(head)
             if call.stream and answer.status == 200:
-                await self._stream(running, answer, sink, headers)
+                check_head(answer, call)
+                relay = EventRelay(running, call, route)
+                await self._stream(running, relay, answer, sink, [*EVENTS, *headers])
             else:
-                await self._whole(running, answer, sink, headers)
+                body = await take_whole(running, call, route, answer)
+                running.close(self.limiter, self.recorder)
+                await sink.start(200, [*JSON, *headers, (b"content-length", b"%d" % len(body))])
+                await sink.finish(body)
         finally:
             await answer.aclose()
 
-    async def _forward(self, running: RunningCall) -> UpstreamAnswer:
-        call, route, allowance = running.call, running.route, running.allowance
-        assert call is not None and route is not None and allowance is not None
+    async def _forward(
+        self, running: RunningCall, call: ParsedCall, route: Route, worst: WorstCase
+    ) -> UpstreamAnswer:
         running.mark_sent()
         answer = await forward(
             running.head,
             call,
             route,
-            allowance.worst,
+            worst,
             client=self.client,
             timeouts=self.timeouts,
             max_answer_bytes=self.max_answer_bytes,
@@ -120,38 +128,27 @@ class Pipeline:
         running.mark_head(answer)
         return answer
 
-    async def _whole(
-        self, running: RunningCall, answer: UpstreamAnswer, sink: Sink, headers: Headers
-    ) -> None:
-        body = await take_whole(running, answer)
-        running.close(self.limiter, self.recorder)
-        await sink.start(200, [*JSON, *headers, (b"content-length", b"%d" % len(body))])
-        await sink.write(body)
-        await sink.finish()
-
     async def _stream(
-        self, running: RunningCall, answer: UpstreamAnswer, sink: Sink, headers: Headers
+        self,
+        running: RunningCall,
+        relay: EventRelay,
+        answer: UpstreamAnswer,
+        sink: Sink,
+        headers: Headers,
     ) -> None:
-        relay = EventRelay.checked(running, answer)
         try:
-            await relay.carry(answer, sink, [*EVENTS, *headers])
-            running.close(self.limiter, self.recorder)
+            await relay.carry(answer, sink, headers)
+            gone = Refusal(Code.CLIENT_GONE) if running.is_abandoned else None
+            running.close(self.limiter, self.recorder, refusal=gone)
         except BaseException as error:
             refusal = _refusal_of(error, running)
             if running.cut_by is not None and running.task is not None:
                 running.task.uncancel()
-            if refusal.code is Code.CLIENT_GONE and _drains(running):
-                await self._drain(relay, answer)
             running.close(self.limiter, self.recorder, refusal=refusal)
             if isinstance(error, asyncio.CancelledError) and running.cut_by is None:
                 raise
             await _say_in_stream(sink, refusal)
         await sink.finish()
-
-    async def _drain(self, relay: EventRelay, answer: UpstreamAnswer) -> None:
-        with contextlib.suppress(Refusal, TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
-                await relay.drain(answer)
 
 
 def _refusal_of(error: BaseException, running: RunningCall) -> Refusal:
@@ -166,10 +163,6 @@ def _refusal_of(error: BaseException, running: RunningCall) -> Refusal:
         extra={"request_id": running.head.request_id},
     )
     return Refusal(Code.INTERNAL_ERROR, detail=type(error).__name__)
-
-
-def _drains(running: RunningCall) -> bool:
-    return running.route is not None and running.route.drains
 
 
 async def _say_in_stream(sink: Sink, refusal: Refusal) -> None:

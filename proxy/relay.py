@@ -7,10 +7,11 @@ from msgspec import UNSET
 
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
-from proxy.exchange import Headers, Sink
+from proxy.exchange import Headers, ParsedCall, Sink
 from proxy.forward import refusal_for
 from proxy.guard_output import check_head, refusal_for_status
 from proxy.json_object import encode_object, raw
+from proxy.route import Route
 from proxy.running_call import RunningCall
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.failures import UpstreamFailure
@@ -24,10 +25,10 @@ _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NONSENSE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
-async def take_whole(running: RunningCall, answer: UpstreamAnswer) -> bytes:
+async def take_whole(
+    running: RunningCall, call: ParsedCall, route: Route, answer: UpstreamAnswer
+) -> bytes:
     """Read the whole answer and return it under the model's public name. Raises: Refusal."""
-    call, route = running.call, running.route
-    assert call is not None and route is not None
     try:
         body = await answer.read()
     except UpstreamFailure as failure:
@@ -39,6 +40,8 @@ async def take_whole(running: RunningCall, answer: UpstreamAnswer) -> bytes:
     check_head(answer, call)
     try:
         _note_usage(running, body)
+        if route.upstream_name == route.name:
+            return body
         members = _decode_members(body)
     except _NONSENSE:
         raise Refusal(
@@ -66,22 +69,14 @@ def _note_usage(running: RunningCall, body: bytes) -> None:
 class EventRelay:
     """One stream on its way: events in, events out, with the upstream's name and unasked usage taken out."""
 
-    def __init__(self, running: RunningCall) -> None:
-        assert running.call is not None and running.route is not None
+    def __init__(self, running: RunningCall, call: ParsedCall, route: Route) -> None:
         self._running = running
-        self._wants_usage = running.call.wants_usage
+        self._wants_usage = call.wants_usage
         self._reader = EventReader(max_event_bytes=EVENT_BYTES_MAX)
-        self._public_name = raw(running.route.name)
-        self._old_name = b'"model":' + _quoted(running.route.upstream_name)
+        self._public_name = raw(route.name)
+        self._old_name = b'"model":' + _quoted(route.upstream_name)
         self._new_name = b'"model":' + bytes(self._public_name)
         self.is_done = False
-
-    @classmethod
-    def checked(cls, running: RunningCall, answer: UpstreamAnswer) -> "EventRelay":
-        """Make one for an answer whose head is that of a stream. Raises: Refusal."""
-        assert running.call is not None
-        check_head(answer, running.call)
-        return cls(running)
 
     async def carry(self, answer: UpstreamAnswer, sink: Sink, headers: Headers) -> None:
         """Send everything up to the end mark. Raises: Refusal when the stream is broken off or is nonsense."""
@@ -89,13 +84,8 @@ class EventRelay:
         while not self.is_done:
             chunk = await self._next_chunk(answer)
             events = self._translate(chunk)
-            if events:
+            if events and not self._running.is_abandoned:
                 await sink.write(events)
-
-    async def drain(self, answer: UpstreamAnswer) -> None:
-        """Read on for the usage alone, after the caller hung up."""
-        while not self.is_done:
-            self._translate(await self._next_chunk(answer))
 
     async def _next_chunk(self, answer: UpstreamAnswer) -> bytes:
         try:

@@ -17,13 +17,16 @@ from proxy.record import Outcome, Recorder
 from proxy.route import Route
 from proxy.upstreams.answer import UpstreamAnswer
 
+DRAIN_S = 30.0
+_CALLERS_DOING = frozenset({Code.CLIENT_GONE, Code.CREDENTIAL_ENDED})
+
 
 class RunningCall:
     """Mutable by design: it is filled in as the call goes on and read once when it ends."""
 
     __slots__ = (
         "_is_closed", "allowance", "answer_bytes", "answered_ns", "attempts", "call", "cut_by", "detail",
-        "first_byte_ns", "head", "is_admitted", "output_bytes", "output_events", "principal",
+        "first_byte_ns", "head", "is_abandoned", "is_admitted", "output_bytes", "output_events", "principal",
         "route", "sent_upstream_ns", "task", "usage",
     )  # fmt: skip
 
@@ -36,6 +39,7 @@ class RunningCall:
         self.allowance: Allowance | None = None
         self.usage: Usage | None = None
         self.cut_by: Refusal | None = None
+        self.is_abandoned = False
         self.is_admitted = False
         self.sent_upstream_ns = 0
         self.first_byte_ns = 0
@@ -54,6 +58,14 @@ class RunningCall:
         self.attempts = answer.attempts
         self.first_byte_ns = time.perf_counter_ns()
 
+    def hang_up(self) -> None:
+        """The caller is gone. The model's rule says whether the upstream is closed now or read on for its usage."""
+        if self.route is not None and self.route.drains:
+            self.is_abandoned = True
+            asyncio.get_running_loop().call_later(DRAIN_S, self.cut, Code.CLIENT_GONE)
+        else:
+            self.cut(Code.CLIENT_GONE)
+
     def cut(self, code: Code) -> None:
         """End the call from outside: what awaits in it is cancelled, and `code` is why. The first reason stays."""
         if self.cut_by is None and not self._is_closed and self.task is not None:
@@ -67,7 +79,7 @@ class RunningCall:
         if self._is_closed:
             return
         self._is_closed = True
-        usage = self._settle(limiter, is_answered=refusal is None)
+        usage = self._settle(limiter, refusal)
         outcome = Outcome(
             status=CallStatus.ANSWERED if refusal is None else refusal.code.call_status,
             http_status=200 if refusal is None else refusal.code.http_status,
@@ -85,21 +97,25 @@ class RunningCall:
         else:
             recorder.refuse(self.head, self.principal, outcome, call=self.call, route=self.route)
 
-    def _settle(self, limiter: Limiter, *, is_answered: bool) -> Usage:
+    def _settle(self, limiter: Limiter, refusal: Refusal | None) -> Usage:
         if self.allowance is None:
             return Usage()
         if not self.sent_upstream_ns:
             limiter.release(self.allowance)
             return Usage()
-        usage = self.usage or self._estimate(is_answered=is_answered)
+        usage = self.usage or self._estimate(refusal)
         limiter.settle(self.allowance, usage)
         return usage
 
-    def _estimate(self, *, is_answered: bool) -> Usage:
-        """Nothing was reported. A call that failed before any answer is free; otherwise what came is counted."""
+    def _estimate(self, refusal: Refusal | None) -> Usage:
+        """Nothing was reported. Where the upstream failed before any output the call is free.
+
+        A caller who hangs up, or loses the right to go on, pays for the prompt that was sent and for what came.
+        """
         if self.call is None or self.allowance is None:
             return Usage()
-        if not is_answered and not self.output_bytes and not self.output_events:
+        is_upstreams_fault = refusal is not None and refusal.code not in _CALLERS_DOING
+        if is_upstreams_fault and not self.output_bytes and not self.output_events:
             return Usage(estimated=True)
         return estimate_usage(
             self.call,

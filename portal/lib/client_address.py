@@ -6,20 +6,22 @@ them was written by the caller. RFC 7239's Forwarded, X-Real-IP and the rest are
 
 import ipaddress
 from collections.abc import Sequence
+from functools import lru_cache
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_LONGEST_ADDRESS = 64
 
 
 def parse_address(text: str) -> Address | None:
-    """Return the address, IPv4-mapped IPv6 as IPv4, or None when it is none."""
+    """Return the address, IPv4-mapped IPv6 as IPv4 and without an interface's name, or None when it is none."""
     try:
         address = ipaddress.ip_address(text.strip().removeprefix("[").removesuffix("]"))
     except ValueError:
         return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    return address.ipv4_mapped or ipaddress.IPv6Address(int(address))
 
 
 def true_peer(connection: str, forwarded_for: Sequence[str], *, trusted_hops: int) -> str:
@@ -28,11 +30,11 @@ def true_peer(connection: str, forwarded_for: Sequence[str], *, trusted_hops: in
     forwarded_for: the values of every X-Forwarded-For header, in order.
     """
     if trusted_hops == 0:
-        return _text(parse_address(connection))
+        return _normal(connection)
     entries = [part for value in forwarded_for for part in value.split(",")]
     if len(entries) < trusted_hops:
         return ""
-    return _text(parse_address(entries[-trusted_hops]))
+    return _normal(entries[-trusted_hops])
 
 
 def within(peer: str, networks: Sequence[Network]) -> bool:
@@ -43,5 +45,12 @@ def within(peer: str, networks: Sequence[Network]) -> bool:
     )
 
 
-def _text(address: Address | None) -> str:
+def _normal(text: str) -> str:
+    return _normal_short(text) if len(text) <= _LONGEST_ADDRESS else ""
+
+
+@lru_cache(maxsize=16_384)
+def _normal_short(text: str) -> str:
+    """Kept for peers that call again and again; bounded in number and length, as callers choose what is kept."""
+    address = parse_address(text)
     return "" if address is None else str(address)

@@ -1,5 +1,6 @@
-"""Keyed digests for credentials and sealing for secrets that must be read again. Primitives are `cryptography`'s and
-the standard library's; nothing here is home-made.
+"""Keyed digests for credentials, and sealing for secrets that must be read again.
+
+Primitives are `cryptography`'s and the standard library's; nothing here is home-made.
 """
 
 import hmac

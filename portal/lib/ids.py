@@ -10,6 +10,7 @@ def new_id() -> uuid.UUID:
     return uuid_utils.compat.uuid7()
 
 
-def new_id_bytes() -> bytes:
-    """The same as 16 bytes, for places that make one per call."""
-    return uuid_utils.uuid7().bytes
+def new_call_id() -> tuple[bytes, str]:
+    """Return one as its 16 bytes and as text, for the place that makes one per call."""
+    made = uuid_utils.uuid7()
+    return made.bytes, str(made)

@@ -1,11 +1,16 @@
 """The pages that exist before the portal's own: home, and signing in and out."""
 
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from django_ratelimit.core import is_ratelimited
+from redis.exceptions import RedisError
 
+from accounts.audit import acting, record_audit
+from accounts.models.audit import AuditTag
 from portal.pages.peer import page_peer
 
 TRIES_PER_ADDRESS = "10/m"
@@ -30,9 +35,24 @@ class SignIn(LoginView):
     redirect_authenticated_user = True
 
     def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
-        if _too_many(request):
-            return render(request, "too_many_tries.html", status=429, headers={"Retry-After": "60"})
+        try:
+            too_many = _too_many(request)
+        except RedisError:
+            # Without a count every password could be tried.
+            return render(request, "sign_in_unavailable.html", status=503)
+        if too_many:
+            response = render(request, "too_many_tries.html", status=429)
+            response["Retry-After"] = "60"
+            return response
         return super().post(request, *args, **kwargs)
+
+    @transaction.atomic
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        person = form.get_user()
+        record_audit(
+            AuditTag.SIGNED_IN, actor=acting(person), subject_kind="person", subject_id=person.id
+        )
+        return super().form_valid(form)
 
 
 def _too_many(request: HttpRequest) -> bool:
@@ -42,7 +62,7 @@ def _too_many(request: HttpRequest) -> bool:
     by_peer = is_ratelimited(
         request, group="sign-in-peer", key=_peer, rate=TRIES_PER_PEER, increment=True
     )
-    return by_address or by_peer
+    return bool(by_address or by_peer)
 
 
 def _tried_address(group: str, request: HttpRequest) -> str:
