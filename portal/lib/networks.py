@@ -1,7 +1,7 @@
-"""Which addresses this installation connects to: the networks it lists, the public internet if it
-says so, and never the addresses that lead to the host itself, to its neighbours on the link, or to
-a cloud's metadata.
+"""Which addresses this installation connects to.
 
+They are the networks that a setting lists, the public internet if it says so, and never those that
+lead to the host itself, to its neighbours on the link, or to a cloud's metadata.
 An address is judged as a number, after every name has been resolved, and the connection goes to
 that very address.
 """

@@ -56,8 +56,7 @@ class UpstreamAnswer:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def next_chunk(self) -> bytes | None:
-        """Return what came since the last call, waiting for at least a byte; None at the body's
-        end.
+        """Return what came since the last call, waiting for a byte; None at the body's end.
 
         What came before a failure is returned before the failure is raised.
         Raises: UpstreamFailure.

@@ -1,8 +1,7 @@
-"""The HTTP/1.1 client of the inference path: one request upstream, its answer as it arrives, every
-failure told apart.
+"""The HTTP/1.1 client of the inference path.
 
-It follows no redirect, reads no proxy from the environment, asks for no compression and undoes
-none.
+One request goes upstream, its answer passes as it arrives, and every failure is told apart. It
+follows no redirect, reads no proxy from the environment, asks for no compression and undoes none.
 """
 
 import asyncio

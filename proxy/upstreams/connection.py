@@ -1,12 +1,12 @@
-"""One connection to an upstream: it carries one exchange at a time and knows when it may carry
-another.
+"""One connection to an upstream, which carries one exchange at a time.
 
-The life of a connection: connection_made → (start → … → released to its owner)* → connection_lost.
+Its life: connection_made → (exchange → kept by its owner)* → connection_lost.
 One timer serves all of a connection's deadlines; it is moved only when a deadline comes closer, so
 a steady call arms none.
 """
 
 import asyncio
+import ssl
 from typing import Protocol, cast
 
 from proxy.upstreams.answer import BUFFERED_BYTES_MAX, UpstreamAnswer
@@ -191,9 +191,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def _keep_reading(self, answer: UpstreamAnswer) -> None:
         if answer.framing.pieces_bytes > BUFFERED_BYTES_MAX and not answer.paused:
-            assert self._transport is not None
             answer.paused = True
-            self._transport.pause_reading()
+            if self._transport is not None:
+                self._transport.pause_reading()
             # Our reader is slow, not the upstream: only the whole exchange's time counts.
             self._deadline_at = self._total_at
         elif not answer.paused:
@@ -232,11 +232,28 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
             return
         try:
+            if answer.framing.until_close and not self._ended_by_tls():
+                raise CutOff("TCP ended before TLS did, so the body may be cut short.")
             answer.framing.end()
         except CutOff as failure:
             self._close(failure)
         else:
             self._finish(answer)
+
+    def _ended_by_tls(self) -> bool:
+        """Say whether the end of the bytes is signed; plain HTTP has no such thing.
+
+        Event loops report a signed close and a cut wire alike, but the TLS object still knows.
+        """
+        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
+        if tls is None:
+            return True
+        try:
+            return bool(tls.read(1) == b"")
+        except ssl.SSLZeroReturnError:
+            return True
+        except ssl.SSLError:
+            return False
 
     def _close(self, failure: UpstreamFailure) -> None:
         if self._closed:

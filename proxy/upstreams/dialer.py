@@ -1,5 +1,7 @@
-"""How a connection comes to be: the name is resolved once, each address is held against the policy,
-and the connection goes to the very address that passed. TLS still proves the name.
+"""How a connection comes to be.
+
+The name is resolved once, each address is held against the policy, and the connection goes to the
+very address that passed. TLS still proves the name.
 """
 
 import asyncio
@@ -29,6 +31,7 @@ class Dialer:
     ) -> None:
         if ssl_context is not None:
             _refuse_weak_context(ssl_context)
+            ssl_context.hostname_checks_common_name = False
         self._networks = networks
         self._ssl_context = ssl_context
         self._resolve = resolve or resolve_by_system
@@ -83,6 +86,9 @@ class Dialer:
         except TimeoutError:
             raise ConnectTimeout(f"No connection within {within_s:.3g} s.") from None
         except OSError as error:
+            # A port that nobody listens on refuses; only an established connection can be reset.
+            if tls and isinstance(error, ConnectionResetError):
+                raise TlsFailed("The connection broke during the handshake.") from None
             reason = error.strerror or type(error).__name__
             raise ConnectFailed(f"No connection to {address}: {reason}.") from None
         return connection
@@ -138,6 +144,8 @@ def default_ssl_context() -> ssl.SSLContext:
     """Return a context that trusts the system's authorities and writes no key log."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A name stands in subjectAltName or nowhere (RFC 9525).
+    context.hostname_checks_common_name = False
     context.set_alpn_protocols(["http/1.1"])
     context.load_default_certs()
     return context

@@ -62,7 +62,7 @@ class AnswerFraming:
         self._body_bytes = 0
         self._head_bytes = 0
         self._bare_bytes = 0
-        self._parser: HttpResponseParser | None = HttpResponseParser(self)
+        self._parser = HttpResponseParser(self)
 
     def feed(self, data: memoryview) -> None:
         """Take bytes in, in any division. Raises: BadAnswer, AnswerTooLarge."""
@@ -72,18 +72,16 @@ class AnswerFraming:
                 raise BadAnswer("The answer does not start with HTTP/.")
             self.started = True
         body_bytes = self._body_bytes
-        parser = self._parser
-        if parser is None:
-            raise BadAnswer("Bytes came after the answer's end.")
         try:
-            parser.feed_data(data)
+            self._parser.feed_data(data)
         except HttpParserError as error:
             # After the end this is the start of something that nobody asked for.
             if not self.complete:
                 raise self._failure or BadAnswer(f"llhttp refused the answer: {error}.") from None
             self.ended_cleanly = False
         if self.complete:
-            self._parser = None
+            # The parser refers to our methods, and we to it: let go without the garbage collector.
+            del self._parser
             self.ended_cleanly = self.ended_cleanly and self._ends_with(data)
         elif self._body_bytes == body_bytes:
             self._bare_bytes += len(data)
@@ -96,7 +94,6 @@ class AnswerFraming:
         """Take the connection's end in. Raises: CutOff where the answer needed more."""
         if self.complete:
             return
-        self._parser = None
         if not (self.head_complete and self.until_close):
             raise CutOff("The connection ended before the answer did.")
         self.complete = True
@@ -134,10 +131,8 @@ class AnswerFraming:
             self._note_framing(name, value)
 
     def on_headers_complete(self) -> None:
-        parser = self._parser
-        assert parser is not None
-        self.status = parser.get_status_code()
-        if parser.get_http_version() not in _VERSIONS:
+        self.status = self._parser.get_status_code()
+        if self._parser.get_http_version() not in _VERSIONS:
             self._refuse(BadAnswer("The answer's version is neither HTTP/1.1 nor HTTP/1.0."))
         if self.status < 200:
             self._start_interim()
@@ -165,7 +160,6 @@ class AnswerFraming:
             self.headers.clear()
             self._framing.clear()
             return
-        assert self._parser is not None
         self.complete = True
         self.ended_cleanly = self._parser.should_keep_alive()
 
