@@ -2,7 +2,7 @@
 
 import re
 
-from proxy.journal.records import COUNT_MAX, Admission, End
+from proxy.journal.records import COUNT_MAX, MOMENT_US_MAX, Admission, End
 
 STAGING_COLUMNS = (
     "batch_id",
@@ -71,7 +71,7 @@ def copy_line(batch_id: str, admission: Admission, end: End) -> str:
         (
             batch_id,
             admission.call_id.hex(),
-            str(_bounded(admission.admitted_at_us)),
+            str(min(max(admission.admitted_at_us, 0), MOMENT_US_MAX)),
             admission.team_id.hex(),
             admission.key_id.hex(),
             _uuid(admission.service_account_id),

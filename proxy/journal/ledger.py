@@ -12,7 +12,7 @@ import psycopg
 from proxy.call import AdjustmentKind, CallStatus
 from proxy.journal.copy_line import STAGING_COLUMNS, copy_line, plain_text
 from proxy.journal.reader import PAUSE_S, Batch
-from proxy.journal.records import COUNT_MAX, Admission, End
+from proxy.journal.records import COUNT_MAX, MOMENT_US_MAX, Admission, End
 
 Connection = psycopg.Connection[tuple[object, ...]]
 NoteKeyUse = Callable[[Connection, Mapping[UUID, tuple[datetime, str]]], None]
@@ -196,4 +196,4 @@ def _adjustment(end: End) -> dict[str, object]:
 
 
 def _moment(unix_us: int) -> datetime:
-    return datetime.fromtimestamp(unix_us / 1_000_000, tz=UTC)
+    return datetime.fromtimestamp(min(max(unix_us, 0), MOMENT_US_MAX) / 1_000_000, tz=UTC)

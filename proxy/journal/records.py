@@ -15,6 +15,8 @@ ADMISSION_BYTES_MAX = 2048
 CODE_CHARACTERS_MAX = 16
 TEXT_CHARACTERS_MAX = 128
 COUNT_MAX = 2**63 - 1
+# The year 2255: beyond it PostgreSQL's reckoning in doubles would round, and further on Python knows no dates.
+MOMENT_US_MAX = 2**53 - 1
 
 
 # Checked when a record is read: an id of another length would stop the ledger at every attempt.

@@ -45,18 +45,11 @@ class Successor:
 
         Raises: psycopg.Error or OSError, with the directory left for another attempt.
         """
-        count = 0
-        for path in process_directories(self._root):
-            directory = JournalDirectory.take(path)
-            if directory is None:
-                continue
-            try:
-                if not self._succeed(directory):
-                    return count
-            finally:
-                directory.release()
-            count += 1
-        return count
+        try:
+            return sum(map(self._succeed_if_dead, process_directories(self._root)))
+        finally:
+            # Deaths are rare: the connection is not kept for the next one.
+            self._ledger.close()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -66,9 +59,16 @@ class Successor:
                 log.warning("journal: a dead process's journal waits (%s)", type(error).__name__)
             except Exception:
                 log.exception("journal: succession failed")
-            # Deaths are rare: the connection is not kept for the next one.
-            self._ledger.close()
             self._stopping.wait(self._scan_interval_s)
+
+    def _succeed_if_dead(self, path: Path) -> bool:
+        directory = None if self._stopping.is_set() else JournalDirectory.take(path)
+        if directory is None:
+            return False
+        try:
+            return self._succeed(directory)
+        finally:
+            directory.release()
 
     def _succeed(self, directory: JournalDirectory) -> bool:
         """Ship one journal, then remove it. False where it was stopped before it was done."""

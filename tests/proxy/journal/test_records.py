@@ -30,7 +30,11 @@ def test_records_come_back_as_they_were() -> None:
 def test_an_end_always_fits_the_room_kept_for_it(
     code: str, status: CallStatus, used: tuple[int, ...]
 ) -> None:
-    names = [name for name in End.__struct_fields__ if isinstance(getattr(end_of(admission()), name), int)]
+    names = [
+        name
+        for name in End.__struct_fields__
+        if isinstance(getattr(end_of(admission()), name), int)
+    ]
     names = [name for name in names if name != "usage_estimated"]
     end = end_of(admission(), code=code, status=status, **dict(zip(names, used, strict=False)))
     payload = encode_end(end)
@@ -55,7 +59,9 @@ def test_a_lone_surrogate_is_replaced() -> None:
 
 
 def test_a_count_beyond_postgresql_is_bounded() -> None:
-    read = decode_record(encode_end(end_of(admission(), input_tokens=2**200, output_tokens=-(2**200))))
+    read = decode_record(
+        encode_end(end_of(admission(), input_tokens=2**200, output_tokens=-(2**200)))
+    )
     assert isinstance(read, End)
     assert (read.input_tokens, read.output_tokens) == (COUNT_MAX, 0)
 
@@ -66,7 +72,9 @@ def test_a_record_with_a_short_id_is_not_read() -> None:
 
 
 def test_a_record_of_a_later_version_is_read() -> None:
-    later = msgspec.msgpack.encode([*msgspec.msgpack.decode(encode_end(end_of(admission()))), "new"])
+    later = msgspec.msgpack.encode(
+        [*msgspec.msgpack.decode(encode_end(end_of(admission()))), "new"]
+    )
     assert isinstance(decode_record(later), End)
 
 
