@@ -34,6 +34,10 @@ class Application:
         self._gateway: Gateway | None = None
         self._door: FastDoor | None = None
 
+    def build(self) -> Gateway:
+        """Make the gateway of this process."""
+        return build_gateway()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if self._door is not None and is_inference(scope["path"]):
@@ -58,7 +62,7 @@ class Application:
 
     async def _start(self, send: Send) -> None:
         try:
-            gateway = build_gateway()
+            gateway = self.build()
             await gateway.start()
         except Exception as error:  # noqa: BLE001 - whatever it was, the start has failed.
             # The server goes on without a lifespan that raised, and would then answer without a gateway.
