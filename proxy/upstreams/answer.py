@@ -50,6 +50,8 @@ class UpstreamAnswer:
 
     async def read(self) -> bytes:
         """Return what is left of the body. Raises: UpstreamFailure."""
+        if self.framing.complete:
+            return self.framing.take_body()
         pieces = []
         while (piece := await self.next_chunk()) is not None:
             pieces.append(piece)

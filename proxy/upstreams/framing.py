@@ -29,7 +29,6 @@ class AnswerFraming:
         "_body_bytes",
         "_failure",
         "_framing",
-        "_head_bytes",
         "_interim",
         "_max_body_bytes",
         "_parser",
@@ -60,7 +59,6 @@ class AnswerFraming:
         self._failure: UpstreamFailure | None = None
         self._max_body_bytes = max_body_bytes
         self._body_bytes = 0
-        self._head_bytes = 0
         self._bare_bytes = 0
         self._parser = HttpResponseParser(self)
 
@@ -72,6 +70,7 @@ class AnswerFraming:
                 raise BadAnswer("The answer does not start with HTTP/.")
             self.started = True
         body_bytes = self._body_bytes
+        self._bare_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
@@ -83,12 +82,10 @@ class AnswerFraming:
             # The parser refers to our methods, and we to it: let go without the garbage collector.
             del self._parser
             self.ended_cleanly = self.ended_cleanly and self._ends_with(data)
-        elif self._body_bytes == body_bytes:
-            self._bare_bytes += len(data)
-            if self._bare_bytes > HEAD_BYTES_MAX:
-                raise BadAnswer(f"More than {HEAD_BYTES_MAX} bytes came without any of the body.")
-        else:
+        elif self._body_bytes != body_bytes:
             self._bare_bytes = 0
+        elif self._bare_bytes > HEAD_BYTES_MAX:
+            raise BadAnswer(f"More than {HEAD_BYTES_MAX} bytes came without any of the body.")
 
     def end(self) -> None:
         """Take the connection's end in. Raises: CutOff where the answer needed more."""
@@ -108,7 +105,9 @@ class AnswerFraming:
 
     def keep_alive_s(self) -> float | None:
         """Return how long the upstream keeps idle connections, None if it does not say."""
-        for part in self._framing.get(b"keep-alive", b"").lower().split(b","):
+        if b"keep-alive" not in self._framing:
+            return None
+        for part in self._framing[b"keep-alive"].lower().split(b","):
             name, _, value = part.partition(b"=")
             if name.strip() == b"timeout" and value.strip().isdigit():
                 return float(value)
@@ -119,21 +118,19 @@ class AnswerFraming:
             raise BadAnswer("Bytes came after the answer's end.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + _HEADER_OVERHEAD_BYTES
-        if self._head_bytes > HEAD_BYTES_MAX:
-            self._refuse(BadAnswer(f"The head is larger than {HEAD_BYTES_MAX} bytes."))
-        if self.head_complete:
-            # Trailers are counted and dropped: nothing may be decided after the head.
-            return
-        name = name.lower()
-        self.headers.append((name, value))
-        if name in _FRAMING_NAMES:
-            self._note_framing(name, value)
+        # Trailers are dropped: nothing may be decided after the head.
+        if not self.head_complete:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         if self._parser.get_http_version() not in _VERSIONS:
             self._refuse(BadAnswer("The answer's version is neither HTTP/1.1 nor HTTP/1.0."))
+        if self._bare_bytes > HEAD_BYTES_MAX:
+            self._measure_head()
+        for name, value in self.headers:
+            if name in _FRAMING_NAMES:
+                self._note_framing(name, value)
         if self.status < 200:
             self._start_interim()
             return
@@ -162,6 +159,14 @@ class AnswerFraming:
             return
         self.complete = True
         self.ended_cleanly = self._parser.should_keep_alive()
+
+    def _measure_head(self) -> None:
+        """Refuse a head that is too large, though it came together with a part of its body."""
+        head_bytes = sum(
+            len(name) + len(value) + _HEADER_OVERHEAD_BYTES for name, value in self.headers
+        )
+        if head_bytes > HEAD_BYTES_MAX:
+            self._refuse(BadAnswer(f"The head is larger than {HEAD_BYTES_MAX} bytes."))
 
     def _note_framing(self, name: bytes, value: bytes) -> None:
         if name == b"content-encoding" and value.strip().lower() not in (b"identity", b""):
