@@ -11,6 +11,7 @@ import msgspec
 from proxy.errors import Code, Refusal
 
 MAX_DEPTH = 64
+_BEGINNING = 8192
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_name = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
@@ -19,7 +20,10 @@ _STRING = rb'"[^"\\]*(?:\\.[^"\\]*)*"'
 _MEMBER_START = re.compile(
     _SPACE + rb"[{,]" + _SPACE + rb"(" + _STRING + rb")" + _SPACE + rb":" + _SPACE
 )
-_STRINGS = re.compile(_STRING, re.DOTALL)
+_END = re.compile(_SPACE + rb"}" + _SPACE)
+# Nothing is given back and a string without an end is taken whole, so that no body makes this look twice at a byte.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_AS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -57,15 +61,22 @@ def _refuse_duplicates(body: bytes, members: dict[str, msgspec.Raw]) -> None:
         if not body.startswith(value, position):
             raise Refusal(Code.DUPLICATE_MEMBER)
         position += len(value)
-    if seen != len(members):
+    # A number can begin like another one (1 and 12): the walk then stops before the object's end.
+    if seen != len(members) or (seen and _END.fullmatch(body, position) is None):
         raise Refusal(Code.DUPLICATE_MEMBER)
 
 
 def _refuse_depth(body: bytes) -> None:
     if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
-    depth = 0
-    for bracket in _STRINGS.sub(b"", body).translate(None, _NOT_BRACKETS):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
-            raise Refusal(Code.NESTED_TOO_DEEP)
+    # What nests on purpose does so at once: most of it is refused by its beginning alone.
+    if _is_too_deep(body[:_BEGINNING]) or _is_too_deep(body):
+        raise Refusal(Code.NESTED_TOO_DEEP)
+
+
+def _is_too_deep(body: bytes) -> bool:
+    """Say so for what is well-formed; the decoder judges the rest, and notices its own overflow."""
+    brackets = _STRINGS.sub(b"", body).translate(_AS_SQUARE, _NOT_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+    return b"[]" in brackets or brackets.count(b"[") > MAX_DEPTH
