@@ -36,11 +36,12 @@ class Segment:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             _reserve(fd, size_bytes)
+            return cls(path, number, size_bytes, fd)
         except OSError:
+            # A file left behind would stand in the way of every later attempt at this number.
             os.close(fd)
             path.unlink(missing_ok=True)
             raise
-        return cls(path, number, size_bytes, fd)
 
     def write(self, data: bytes) -> None:
         """Append the data. After an OSError nothing counts as written, and the next write takes its place."""

@@ -98,8 +98,8 @@ def test_rows_that_came_before_their_partition_move_into_it(owner: Connection) -
 
 
 def _insert(connection: Connection, call_id: uuid.UUID) -> None:
-    columns = {
-        field.column: "" if field.get_internal_type() == "TextField" else 0
+    columns: dict[str, object] = {
+        str(field.column): "" if field.get_internal_type() == "TextField" else 0
         for field in Call._meta.concrete_fields
         if not field.null
     }

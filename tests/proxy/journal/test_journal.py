@@ -22,7 +22,7 @@ def read_all(journal: Journal) -> Batch:
 
 def fill(journal: Journal) -> list[Admission]:
     """Admit calls until none is taken any more; return those that were."""
-    calls = []
+    calls: list[Admission] = []
     while True:
         call = admission()
         try:
@@ -186,25 +186,21 @@ def test_every_sync_setting_writes(root: Path, sync: str) -> None:
     journal.close()
 
 
-def test_an_end_the_disk_refuses_is_kept_and_written_later(root: Path) -> None:
-    journal = Journal(root, segment_bytes=65_536, max_bytes=1 << 20)
+def test_a_file_system_that_refuses_a_segment_refuses_calls_and_recovers(root: Path) -> None:
+    journal = Journal(root, segment_bytes=8192, max_bytes=1 << 20)
     journal.open()
-    first, second = admission(), admission()
-    journal.admit(first)
-    journal.admit(second)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.position().offset, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
     try:
-        journal.end(end_of(first))
-        journal.end(end_of(second))
-        with pytest.raises(JournalFull):
-            journal.admit(admission())
-        assert journal.open_calls == 2
+        calls = fill(journal)
+        for call in calls:
+            journal.end(end_of(call))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    journal.tend()
-    assert journal.open_calls == 0
-    assert [call for call, _ in read_all(journal).calls] == [first, second]
+    assert calls
+    assert journal.directory.segment_numbers() == [1]
+    wait_and_admit(journal, admission())
+    assert len(read_all(journal).calls) == len(calls)
 
 
 @pytest.fixture

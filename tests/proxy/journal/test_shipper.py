@@ -41,7 +41,7 @@ def journal_calls(journal: Journal, count: int) -> list[Admission]:
 
 def fill(journal: Journal) -> list[Admission]:
     """Journal calls until no more are taken; return those that were."""
-    calls = []
+    calls: list[Admission] = []
     while True:
         call = admission()
         try:

@@ -69,7 +69,9 @@ def test_a_dead_process_s_calls_are_booked_and_its_directory_goes(
 ) -> None:
     ended, unended = die(root, ended=120, unended=3)
     assert Successor(root, database_url).succeed_all() == 1
-    rows = dict(ledger_rows(STATUSES, [uuid_of(call) for call in ended + unended]))
+    rows = {
+        row[0]: row[1] for row in ledger_rows(STATUSES, [uuid_of(call) for call in ended + unended])
+    }
     assert rows == {
         **{uuid_of(call): "answered" for call in ended},
         **{uuid_of(call): "interrupted" for call in unended},
@@ -131,7 +133,7 @@ def test_of_two_successors_one_ships(root: Path, ledger_rows: Rows, database_url
     for _ in range(5):
         ended, unended = die(root, ended=50, unended=1)
         barrier = Barrier(4)
-        counts = []
+        counts: list[int] = []
 
         def succeed(barrier: Barrier = barrier, counts: list[int] = counts) -> None:
             successor = Successor(root, database_url)
