@@ -153,7 +153,7 @@ LATCHKEY_JOURNAL_SEGMENT_BYTES = env.size_bytes(
 )
 LATCHKEY_JOURNAL_MAX_BYTES = env.size_bytes(
     "LATCHKEY_JOURNAL_MAX_BYTES",
-    accepts="what one process may keep on disk before it refuses calls",
+    accepts="what all journals in the directory may take up before calls are refused",
     default="2GiB",
 )
 LATCHKEY_JOURNAL_SYNC = env.choice(
@@ -293,7 +293,21 @@ OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "accounts.OAuthRefreshToken"
 OAUTH2_PROVIDER_ID_TOKEN_MODEL = "accounts.OAuthIdToken"
 OAUTH2_PROVIDER_GRANT_MODEL = "accounts.OAuthGrant"
 OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "accounts.OAuthDeviceGrant"
-OAUTH2_PROVIDER = {"PKCE_REQUIRED": True, "ACCESS_TOKEN_EXPIRE_SECONDS": 900}
+OAUTH2_PROVIDER = {
+    "PKCE_REQUIRED": True,
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 900,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    # Every gate of RFC 9700 is off by default in this library.
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+    "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+}
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
 CELERY_TASK_IGNORE_RESULT = True

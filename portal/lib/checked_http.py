@@ -6,12 +6,14 @@ No proxies or netrc from the environment, no redirects, bounded answers.
 
 import ipaddress
 import socket
+import time
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
 
 from portal.lib.networks import NetworkPolicy
 
@@ -26,9 +28,14 @@ def get_bytes(
     networks: NetworkPolicy,
     headers: dict[str, str] | None = None,
     timeout_s: float = 10.0,
+    total_s: float = 30.0,
     max_bytes: int = 4 * 1024 * 1024,
 ) -> bytes:
-    """Fetch a document. Raises: requests.RequestException, AddressNotAllowed."""
+    """Fetch a document.
+
+    timeout_s: for the connection, and for each pause within the answer.
+    Raises: requests.RequestException, AddressNotAllowed.
+    """
     with requests.Session() as session:
         session.trust_env = False
         adapter = _CheckedAdapter(networks)
@@ -40,9 +47,20 @@ def get_bytes(
             response.raise_for_status()
             if response.is_redirect:
                 raise requests.TooManyRedirects("redirects are not followed")
-            body = response.raw.read(max_bytes + 1, decode_content=False)
-    if len(body) > max_bytes:
-        raise AnswerTooLarge(f"the answer is larger than {max_bytes} bytes")
+            return _read(response, max_bytes=max_bytes, deadline=time.monotonic() + total_s)
+
+
+def _read(response: requests.Response, *, max_bytes: int, deadline: float) -> bytes:
+    body = bytearray()
+    try:
+        while chunk := response.raw.read1(65_536, decode_content=False):
+            body += chunk
+            if len(body) > max_bytes:
+                raise AnswerTooLarge(f"the answer is larger than {max_bytes} bytes")
+            if time.monotonic() > deadline:
+                raise requests.ReadTimeout("the answer takes too long")
+    except HTTPError as error:
+        raise requests.ConnectionError(type(error).__name__) from None
     return bytes(body)
 
 

@@ -4,21 +4,27 @@
 an operator sees all of them at the first start and not one per start.
 """
 
+import itertools
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import conninfo
 
 T = TypeVar("T")
 
 _SIZE = re.compile(r"^(\d+)\s*(B|KiB|MiB|GiB)?$")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _PLACEHOLDERS = ("changeme", "change-me", "insecure", "default", "example", "password", "secret123")
+_BASE_URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?/?", re.IGNORECASE)
 _REQUIRED = object()
+PASSWORD_MIN = 12
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,10 @@ class Environment:
             raise ValueError(f"its file could not be read ({error.strerror})") from None
 
     def text(self, name: str, *, accepts: str, default: object = _REQUIRED) -> str:
-        return self.read(name, str, accepts=accepts, default=default, fallback="")
+        return self.read(name, _filled, accepts=accepts, default=default, fallback="")
+
+    def base_url(self, name: str, *, accepts: str) -> str:
+        return self.read(name, _base_url, accepts=accepts, fallback="")
 
     def flag(self, name: str, *, accepts: str, default: bool = False) -> bool:
         return self.read(name, _flag, accepts=accepts, default=int(default), fallback=default)
@@ -104,7 +113,7 @@ class Environment:
     def choice(self, name: str, choices: tuple[str, ...], *, default: str) -> str:
         def one_of(raw: str) -> str:
             if raw not in choices:
-                raise ValueError(f"{raw!r} is not one of its values")
+                raise ValueError("it is none of its values")
             return raw
 
         return self.read(
@@ -112,9 +121,10 @@ class Environment:
         )
 
     def database_url(self, name: str, *, accepts: str, default: object = _REQUIRED) -> str:
-        return self.read(
-            name, _database_url, accepts=accepts, default=default, fallback="", secret=True
-        )
+        def convert(raw: str) -> str:
+            return raw if raw == default else _database_url(raw)
+
+        return self.read(name, convert, accepts=accepts, default=default, fallback="", secret=True)
 
     def store_url(self, name: str, *, accepts: str) -> str:
         return self.read(name, _store_url, accepts=accepts, fallback="", secret=True)
@@ -170,10 +180,16 @@ def parse_keys(raw: str) -> dict[str, bytes]:
         if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
             raise ValueError(f"key {key_id} is not 32 bytes in hexadecimal")
         key = bytes.fromhex(text)
-        if len(set(key)) < 8:
+        if _is_pattern(key):
             raise ValueError(f"key {key_id} is not random")
         keys[key_id] = key
     return keys
+
+
+def _is_pattern(key: bytes) -> bool:
+    """Few values, a repeated half, or even steps such as 00 01 02 …: chance makes none of them."""
+    steps = {(after - before) % 256 for before, after in itertools.pairwise(key)}
+    return len(set(key)) < 8 or key[:16] == key[16:] or len(steps) <= 2
 
 
 def _flag(raw: str) -> bool:
@@ -184,9 +200,12 @@ def _flag(raw: str) -> bool:
 
 def _number(minimum: float) -> Callable[[str], float]:
     def convert(raw: str) -> float:
-        value = float(raw)
+        try:
+            value = float(raw)
+        except ValueError:
+            raise ValueError("it is not a number") from None
         if not minimum <= value < float("inf"):
-            raise ValueError(f"{raw} is below {minimum:g} or not finite")
+            raise ValueError(f"it is below {minimum:g} or not finite")
         return value
 
     return convert
@@ -200,22 +219,58 @@ def _whole(value: float) -> int:
 
 def _size(raw: str) -> int:
     match = _SIZE.match(raw)
-    if match is None:
-        raise ValueError(f"{raw!r} is not a size")
+    if match is None or int(match[1]) == 0:
+        raise ValueError("it is not a size above nothing")
     return int(match[1]) * _UNITS[match[2]]
 
 
 def _names(raw: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in raw.split(",") if part.strip())
+    return tuple(part.strip() for part in _filled(raw.strip(" ,")).split(",") if part.strip())
+
+
+def _filled(raw: str) -> str:
+    if not raw:
+        raise ValueError("it is empty")
+    return raw
+
+
+def _base_url(raw: str) -> str:
+    match = _BASE_URL.fullmatch(raw)
+    if match is None:
+        raise ValueError("it is not of the form https://host or https://host:port")
+    return raw.rstrip("/")
 
 
 def _database_url(raw: str) -> str:
-    if raw and not raw.startswith(("postgresql://", "postgres://")):
+    if not raw.startswith(("postgresql://", "postgres://")):
         raise ValueError("it is not a postgresql:// URL")
+    try:
+        parts = conninfo.conninfo_to_dict(raw)
+    except psycopg.Error:
+        # libpq's own words quote the URL, with the password.
+        raise ValueError("it is not a URL that PostgreSQL's client can read") from None
+    if not parts.get("user") or not parts.get("dbname"):
+        raise ValueError("it names no role or no database")
+    if "password" in parts:
+        _refuse_weak_password(str(parts["password"]))
     return raw
 
 
 def _store_url(raw: str) -> str:
     if not raw.startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
         raise ValueError("it is not a redis://, rediss:// or unix:// URL")
+    try:
+        password = urlsplit(raw).password
+    except ValueError:
+        raise ValueError("it is not a URL") from None
+    if password is not None:
+        _refuse_weak_password(unquote(password))
     return raw
+
+
+def _refuse_weak_password(password: str) -> None:
+    """A server without a password is the operator's choice; a guessable one is a mistake."""
+    try:
+        refuse_weak_secret(password, min_length=PASSWORD_MIN)
+    except ValueError as error:
+        raise ValueError(f"of its password: {error}") from None

@@ -5,6 +5,7 @@ import traceback
 from typing import Any
 
 import msgspec
+from django.http import HttpRequest
 
 from portal.lib.clock import utc_now
 from portal.lib.redaction import redact
@@ -21,7 +22,7 @@ class JsonFormatter(logging.Formatter):
             "at": utc_now().isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": redact(record.getMessage()),
+            "message": _text(_message(record)),
         }
         for name, value in vars(record).items():
             if name not in _PLAIN:
@@ -31,8 +32,35 @@ class JsonFormatter(logging.Formatter):
         return _encode(line).decode()
 
 
+def _message(record: logging.LogRecord) -> str:
+    """The message, or its form where the arguments do not fit: logging itself would print them unredacted."""
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - an argument's own __str__ can raise anything.
+        return _as_text(record.msg)
+
+
 def _shown(value: object) -> object:
-    return value if isinstance(value, int | float | bool | None) else redact(str(value))
+    if value is None or isinstance(value, float):
+        return value
+    if isinstance(value, int) and abs(value) < 1 << 63:
+        return value
+    if isinstance(value, HttpRequest):
+        # Its query may hold anything.
+        return _text(f"{value.method} {value.path}")
+    return _text(_as_text(value))
+
+
+def _as_text(value: object) -> str:
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - see _message.
+        return f"a {type(value).__name__} that cannot be shown"
+
+
+def _text(text: str) -> str:
+    """Redacted, and without the lone surrogates that no JSON can hold."""
+    return redact(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _frames(error: BaseException) -> dict[str, object]:
@@ -40,7 +68,7 @@ def _frames(error: BaseException) -> dict[str, object]:
     stack = traceback.extract_tb(error.__traceback__)
     return {
         "class": type(error).__qualname__,
-        "text": redact(str(error))[:500],
+        "text": _text(_as_text(error))[:500],
         "at": [f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in stack[-12:]],
     }
 

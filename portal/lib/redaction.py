@@ -2,13 +2,15 @@
 
 import re
 
+# Every repetition is bounded or cannot start within itself: texts come from callers, and time must stay linear.
 _CREDENTIALS = re.compile(
     r"""
     lk_[0-9A-Za-z]{4,}_[0-9A-Za-z]+          # our keys, whole or cut short
     | \b(?:sk|pk|rk|gsk|hf|ghp|glpat|xox[abp])[-_][0-9A-Za-z_\-]{8,}   # the usual providers' and forges' keys
-    | \beyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]+(?:\.[0-9A-Za-z_\-]*)?   # a JWT
+    | (?<![0-9A-Za-z_\-])eyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]+(?:\.[0-9A-Za-z_\-]*)?   # a JWT
     | (?<=bearer\ )[^\s"',]{8,}
-    | (?<=://)[^\s/@]+:[^\s/@]+(?=@)          # user:password in a URL
+    | (?<=://)[^\s/:]{0,256}:[^\s/]{1,256}(?=@)   # user:password in a URL, also without the user
+    | (?<=password=)[^\s&"']+                # in a query or a connection's parameters
     """,
     re.VERBOSE | re.IGNORECASE,
 )
