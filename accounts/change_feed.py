@@ -22,6 +22,7 @@ POLL_S = 0.2
 ANSWER_TIMEOUT_S = 0.3
 CONNECT_TIMEOUT_S = 2.0
 RETRY_S = 0.1
+STOP_S = 1.0
 _SEEN_MAX = 50_000
 _log = logging.getLogger("latchkey.changes")
 
@@ -53,6 +54,7 @@ class ChangeFeed:
         self._watermark = "0"
         self._seen: set[int] = set()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
         self.last_success = float("-inf")
 
     @property
@@ -64,13 +66,16 @@ class ChangeFeed:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
+        self._stopping = True
         if self._task is not None:
+            # A poll under way ends by itself; cancelling one would wait for a server that may be silent.
+            await asyncio.wait({self._task}, timeout=STOP_S)
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 await self._follow()
             except (psycopg.Error, OSError, TimeoutError) as error:
@@ -86,7 +91,7 @@ class ChangeFeed:
             )
         try:
             await self._begin(connection)
-            while True:
+            while not self._stopping:
                 async for _ in connection.notifies(timeout=POLL_S, stop_after=1):
                     pass
                 await self._poll(connection)

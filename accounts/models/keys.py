@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from accounts.models.teams import ServiceAccount, Team
@@ -39,8 +40,12 @@ class ApiKey(models.Model):
 
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), size=20)
     networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
-    requests_per_minute = models.PositiveIntegerField(null=True, blank=True)
-    tokens_per_minute = models.PositiveIntegerField(null=True, blank=True)
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    tokens_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1)]
+    )
 
     created_at = models.DateTimeField(default=utc_now, editable=False)
     created_by = models.UUIDField(null=True, editable=False)

@@ -16,6 +16,9 @@ from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Peppers
+from portal.lib.redaction import redact
+
+REASON_MAX = 500
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,12 +97,15 @@ def revoke_key(key: ApiKey, *, actor: Actor, reason: str) -> None:
 
     Revoking twice keeps the first reason.
     """
-    if not reason.strip():
-        raise ValidationError({"reason": "Say why the key is revoked."})
+    reason = redact(reason.strip())
+    if not 0 < len(reason) <= REASON_MAX:
+        raise ValidationError(
+            {"reason": f"Say why the key is revoked, in at most {REASON_MAX} characters."}
+        )
     key = ApiKey.objects.select_for_update().get(pk=key.pk)
     if key.revoked_at is not None:
         return
-    key.revoked_at, key.revoked_by, key.revoked_reason = utc_now(), actor.id, reason.strip()
+    key.revoked_at, key.revoked_by, key.revoked_reason = utc_now(), actor.id, reason
     key.save(update_fields=["revoked_at", "revoked_by", "revoked_reason"])
     record_audit(
         AuditTag.KEY_REVOKED,
@@ -122,8 +128,14 @@ def _refuse_stranger(team: Team, holder: ServiceAccount | User) -> None:
 
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text.strip()))
+        network = ipaddress.ip_network(text.strip())
     except ValueError as error:
         raise ValidationError(
             {"networks": f"{text!r} is no network in CIDR form: {error}."}
         ) from None
+    if isinstance(network, ipaddress.IPv6Network) and (
+        network[0].ipv4_mapped is not None or "%" in text
+    ):
+        # Peers are compared as plain IPv4 and IPv6, so this would never match.
+        raise ValidationError({"networks": f"{text!r} is no plain IPv4 or IPv6 network."})
+    return str(network)

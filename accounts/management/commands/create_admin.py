@@ -1,5 +1,4 @@
 import getpass
-import os
 import sys
 from typing import Any
 
@@ -8,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.audit import COMMAND
 from accounts.writes.people import create_person
+from portal.lib.validation_text import validation_text
 
 
 class Command(BaseCommand):
@@ -24,15 +24,15 @@ class Command(BaseCommand):
                 options["email"], password=password, actor=COMMAND, is_administrator=True
             )
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from None
+            raise CommandError(validation_text(error)) from None
         self.stdout.write(f"{person.email} can sign in as an administrator.")
 
 
 def _read_password(*, from_stdin: bool) -> str:
     """Never from the command line: every user of the host can read that."""
     if from_stdin:
-        return sys.stdin.readline().rstrip("\n")
-    if not os.isatty(sys.stdin.fileno()):
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
         raise CommandError(
             "There is no terminal to ask on. Pipe the password with --password-stdin."
         )

@@ -8,6 +8,7 @@ from accounts.audit import COMMAND
 from accounts.models import User
 from accounts.models.teams import Role
 from accounts.writes.teams import add_member, create_service_account, create_team
+from portal.lib.validation_text import validation_text
 
 
 class Command(BaseCommand):
@@ -36,7 +37,7 @@ class Command(BaseCommand):
                 person = User.objects.get(email__iexact=email)
                 add_member(team, person=person, role=Role(role), actor=COMMAND)
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from None
+            raise CommandError(validation_text(error)) from None
         except User.DoesNotExist:
             raise CommandError(f"Nobody has the address of --member {entry!r}.") from None
         except ValueError:

@@ -1,4 +1,3 @@
-import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -8,7 +7,8 @@ from accounts.audit import COMMAND
 from accounts.models import ServiceAccount, Team, User
 from accounts.models.keys import Scope
 from accounts.writes.keys import issue_key
-from portal.lib.clock import utc_now
+from portal.lib.clock import days_ahead
+from portal.lib.validation_text import validation_text
 
 
 class Command(BaseCommand):
@@ -36,7 +36,7 @@ class Command(BaseCommand):
                 name=options["name"],
                 purpose=options["purpose"],
                 scopes=[Scope(scope) for scope in options["scope"]],
-                expires_at=utc_now() + datetime.timedelta(days=options["days"]),
+                expires_at=days_ahead(options["days"]),
                 networks=options["network"],
                 requests_per_minute=options["requests_per_minute"],
                 tokens_per_minute=options["tokens_per_minute"],
@@ -45,7 +45,9 @@ class Command(BaseCommand):
         except (Team.DoesNotExist, ServiceAccount.DoesNotExist, User.DoesNotExist) as error:
             raise CommandError(str(error)) from None
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from None
+            raise CommandError(validation_text(error)) from None
+        except ValueError as error:
+            raise CommandError(f"--days: {error}.") from None
         self.stderr.write(
             f"Key {issued.key} of team {team.slug} ends {issued.key.expires_at:%Y-%m-%d}."
         )

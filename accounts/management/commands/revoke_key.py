@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.audit import COMMAND
 from accounts.models import ApiKey
 from accounts.writes.keys import revoke_key
+from portal.lib.validation_text import validation_text
 
 
 class Command(BaseCommand):
@@ -22,5 +23,5 @@ class Command(BaseCommand):
         try:
             revoke_key(key, actor=COMMAND, reason=options["reason"])
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from None
+            raise CommandError(validation_text(error)) from None
         self.stdout.write(f"{key} is revoked.")
