@@ -18,12 +18,14 @@ def list_upstream_models(base_url: str, *, credential: str, networks: NetworkPol
     try:
         body = get_bytes(f"{base_url.rstrip('/')}/models", networks=networks, headers=headers)
         entries = json.loads(body)["data"]
-        return sorted({str(entry["id"])[:200] for entry in entries})
+        names = {str(entry["id"])[:200] for entry in entries}
+        # Names go to a terminal, which obeys control characters.
+        return sorted(name for name in names if name.isprintable())
     except AddressNotAllowed:
         raise ProviderSilent("its address is in none of LATCHKEY_PROVIDER_NETWORKS") from None
     except requests.HTTPError as error:
         raise ProviderSilent(f"it answered {error.response.status_code}") from None
     except (requests.RequestException, OSError) as error:
         raise ProviderSilent(f"it could not be reached ({type(error).__name__})") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ProviderSilent("its answer is not a list of models") from None

@@ -6,6 +6,7 @@ from django.db import models
 
 from accounts.models import ApiKey, ServiceAccount, Team
 from accounts.models.keys import Scope
+from models_registry.base_url import validate_base_url
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 
@@ -20,7 +21,7 @@ class Provider(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.SlugField(max_length=60, unique=True)
-    base_url = models.URLField(max_length=500)
+    base_url = models.CharField(max_length=500, validators=[validate_base_url])
     sealed_credential = models.BinaryField(null=True, editable=False)
     is_demonstration = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=utc_now, editable=False)
@@ -49,7 +50,7 @@ class DataClass(models.TextChoices):
     PUBLIC = "public"
     INTERNAL = "internal"
     CONFIDENTIAL = "confidential"
-    SECRET = "secret"
+    SECRET = "secret"  # noqa: S105 - a class of data.
 
 
 class Visibility(models.TextChoices):

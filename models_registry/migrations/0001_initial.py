@@ -3,9 +3,11 @@
 import django.contrib.postgres.fields
 import django.core.validators
 import django.db.models.deletion
+from django.db import migrations, models
+
+import models_registry.base_url
 import portal.lib.clock
 import portal.lib.ids
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
@@ -29,7 +31,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("name", models.SlugField(max_length=60, unique=True)),
-                ("base_url", models.URLField(max_length=500)),
+                (
+                    "base_url",
+                    models.CharField(
+                        max_length=500,
+                        validators=[models_registry.base_url.validate_base_url],
+                    ),
+                ),
                 ("sealed_credential", models.BinaryField(null=True)),
                 ("is_demonstration", models.BooleanField(default=False)),
                 (

@@ -70,9 +70,13 @@ def set_model_status(
     model = AiModel.objects.select_for_update().get(pk=model.pk)
     if status not in _NEXT[ModelStatus(model.status)]:
         raise ValidationError({"status": f"A {model.status} model cannot become {status.value}."})
+    if sunset_at is not None and (status is not ModelStatus.DEPRECATED or sunset_at <= utc_now()):
+        raise ValidationError({"sunset_at": "Only a deprecated model has one, and it lies ahead."})
     model.status = status
-    model.deprecated_at = utc_now() if status is ModelStatus.DEPRECATED else model.deprecated_at
-    model.sunset_at = sunset_at if status is ModelStatus.DEPRECATED else model.sunset_at
+    if status is ModelStatus.DEPRECATED:
+        model.deprecated_at, model.sunset_at = utc_now(), sunset_at
+    elif status is ModelStatus.PUBLISHED:
+        model.deprecated_at = model.sunset_at = None
     model.save(update_fields=["status", "deprecated_at", "sunset_at"])
     record_audit(
         AuditTag.MODEL_STATUS_CHANGED,

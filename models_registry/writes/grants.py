@@ -27,6 +27,8 @@ def grant_model(
     """Allow a team, or one service account, to call the model. Raises: ValidationError naming the field."""
     if not scopes:
         raise ValidationError({"scopes": "A grant needs at least one kind of call."})
+    if ends_at <= utc_now():
+        raise ValidationError({"ends_at": "This end lies in the past."})
     grant = Grant(
         team=to if isinstance(to, Team) else None,
         service_account=to if isinstance(to, ServiceAccount) else None,
@@ -42,7 +44,7 @@ def grant_model(
         actor=actor,
         subject_kind="grant",
         subject_id=grant.id,
-        team_id=to.pk if isinstance(to, Team) else to.team_id,
+        team_id=to.id if isinstance(to, Team) else to.team_id,
         model_id=str(model.pk),
         scopes=grant.scopes,
         ends_at=ends_at.isoformat(),
@@ -52,8 +54,14 @@ def grant_model(
 
 @transaction.atomic
 def end_grant(grant: Grant, *, actor: Actor, reason: str) -> None:
-    """End a grant now. One that has ended stays as it was."""
-    grant = Grant.objects.select_for_update().get(pk=grant.pk)
+    """End a grant now. One that has ended stays as it was. Raises: ValidationError without a reason."""
+    if not reason.strip():
+        raise ValidationError({"reason": "Say why the grant ends."})
+    grant = (
+        Grant.objects.select_for_update(of=("self",))
+        .select_related("service_account")
+        .get(pk=grant.pk)
+    )
     now = utc_now()
     if grant.ends_at <= now:
         return
@@ -64,7 +72,7 @@ def end_grant(grant: Grant, *, actor: Actor, reason: str) -> None:
         actor=actor,
         subject_kind="grant",
         subject_id=grant.id,
-        team_id=grant.team_id,
+        team_id=grant.service_account.team_id if grant.service_account else grant.team_id,
         reason=reason,
     )
 
@@ -74,13 +82,16 @@ def narrow_key(key: ApiKey, *, models: Sequence[AiModel], actor: Actor) -> None:
     """Let a key call only these models of those granted. The list can be replaced, never emptied: that would widen it."""
     if not models:
         raise ValidationError({"models": "Name at least one model."})
+    # Two replacements at once would leave both lists, which is wider than either.
+    key = ApiKey.objects.select_for_update().get(pk=key.pk)
+    ids = sorted({model.pk for model in models})
     KeyModel.objects.filter(key=key).delete()
-    KeyModel.objects.bulk_create(KeyModel(key=key, model=model) for model in models)
+    KeyModel.objects.bulk_create(KeyModel(key=key, model_id=one) for one in ids)
     record_audit(
         AuditTag.KEY_MODELS_NARROWED,
         actor=actor,
         subject_kind="key",
         subject_id=key.id,
         team_id=key.team_id,
-        model_ids=[str(model.pk) for model in models],
+        model_ids=[str(one) for one in ids],
     )

@@ -64,7 +64,9 @@ def open_credential(provider: Provider) -> str:
     if provider.sealed_credential is None:
         return ""
     sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
-    return sealer.open(provider.sealed_credential, row=str(provider.pk), column=CREDENTIAL_COLUMN)
+    return sealer.open(
+        bytes(provider.sealed_credential), row=str(provider.pk), column=CREDENTIAL_COLUMN
+    )
 
 
 def _seal(provider: Provider, credential: str) -> None:

@@ -1,3 +1,4 @@
+import argparse
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -15,6 +16,7 @@ from models_registry.models import (
     Provider,
 )
 from models_registry.writes.catalogue import add_model, deploy_model, set_model_status
+from portal.lib.validation_text import validation_text
 
 
 class Command(BaseCommand):
@@ -78,7 +80,7 @@ class Command(BaseCommand):
         except Provider.DoesNotExist:
             raise CommandError("No provider has this name. Add it with add_provider.") from None
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from None
+            raise CommandError(validation_text(error)) from None
         self.stdout.write(
             f"Model {model.name} is there{', as a draft' if options['draft'] else ''}."
         )
@@ -89,7 +91,7 @@ def _micro_usd(text: str) -> int:
     try:
         value = Decimal(text) * 1_000_000
     except InvalidOperation:
-        raise ValueError("not a number") from None
-    if value < 0 or value != value.to_integral_value():
-        raise ValueError("not a price of whole micro-USD")
+        raise argparse.ArgumentTypeError("it is not a number") from None
+    if not value.is_finite() or value < 0 or value != value.to_integral_value():
+        raise argparse.ArgumentTypeError("it is not a price of whole micro-USD")
     return int(value)

@@ -5,10 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from accounts.audit import COMMAND
 from models_registry.discovery import ProviderSilent, list_upstream_models
 from models_registry.writes.providers import add_provider
+from portal.lib.validation_text import validation_text
 
 
 class Command(BaseCommand):
@@ -26,21 +28,23 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         credential = read_credential(options["key_from"])
         try:
-            models = list_upstream_models(
-                options["base_url"],
-                credential=credential,
-                networks=settings.LATCHKEY_PROVIDER_NETWORKS,
-            )
-            provider = add_provider(
-                options["name"],
-                base_url=options["base_url"],
-                credential=credential,
-                actor=COMMAND,
-            )
+            # The row first: an address that would be refused is not connected to, and gets no credential.
+            with transaction.atomic():
+                provider = add_provider(
+                    options["name"],
+                    base_url=options["base_url"],
+                    credential=credential,
+                    actor=COMMAND,
+                )
+                models = list_upstream_models(
+                    provider.base_url,
+                    credential=credential,
+                    networks=settings.LATCHKEY_PROVIDER_NETWORKS,
+                )
         except ProviderSilent as silent:
             raise CommandError(f"The provider was not added: {silent}.") from None
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from None
+            raise CommandError(validation_text(error)) from None
         self.stdout.write(f"Provider {provider.name} is there. It serves:")
         for model in models:
             self.stdout.write(f"  {model}")
@@ -50,11 +54,13 @@ def read_credential(source: str | None) -> str:
     """Read the key from an environment variable or a file; never from the command line, which others can read."""
     if source is None:
         return ""
-    if source in os.environ:
-        return os.environ[source].strip()
+    # What was given is not repeated: it may be the key itself.
     try:
-        return Path(source).read_text(encoding="utf-8").strip()
-    except OSError:
+        credential = os.environ.get(source) or Path(source).read_text(encoding="utf-8")
+    except (OSError, ValueError):
         raise CommandError(
-            f"--key-from {source!r} names neither a set environment variable nor a readable file."
+            "--key-from names neither a set environment variable nor a readable file."
         ) from None
+    if not credential.strip():
+        raise CommandError("The file that --key-from names is empty.")
+    return credential.strip()

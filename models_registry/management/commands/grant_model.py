@@ -1,4 +1,3 @@
-import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -9,7 +8,8 @@ from accounts.models import ServiceAccount, Team
 from accounts.models.keys import Scope
 from models_registry.models import AiModel
 from models_registry.writes.grants import grant_model
-from portal.lib.clock import utc_now
+from portal.lib.clock import days_ahead
+from portal.lib.validation_text import validation_text
 
 
 class Command(BaseCommand):
@@ -34,11 +34,13 @@ class Command(BaseCommand):
                 AiModel.objects.get(name=options["model"]),
                 to=to,
                 scopes=[Scope(scope) for scope in options["scope"]],
-                ends_at=utc_now() + datetime.timedelta(days=options["days"]),
+                ends_at=days_ahead(options["days"]),
                 actor=COMMAND,
             )
         except (Team.DoesNotExist, ServiceAccount.DoesNotExist, AiModel.DoesNotExist) as error:
             raise CommandError(str(error)) from None
         except ValidationError as error:
-            raise CommandError("; ".join(error.messages)) from None
+            raise CommandError(validation_text(error)) from None
+        except ValueError as error:
+            raise CommandError(f"--days: {error}.") from None
         self.stdout.write(f"{to} may call {options['model']} until {grant.ends_at:%Y-%m-%d}.")
