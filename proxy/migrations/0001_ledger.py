@@ -233,7 +233,8 @@ class Migration(migrations.Migration):
     """Make the ledger."""
 
     initial = True
-    dependencies = ()
+    # It grants the application's role every right on all tables of its time, so the ledger has to come after it.
+    dependencies = (("accounts", "0002_change_log"),)
     operations = (
         migrations.RunSQL(
             TABLES,
