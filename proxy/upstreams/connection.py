@@ -49,6 +49,7 @@ class Connection(asyncio.BufferedProtocol):
         "_timeouts",
         "_timer",
         "_timer_at",
+        "_tls",
         "_total_at",
         "_transport",
         "_writing_paused",
@@ -62,6 +63,7 @@ class Connection(asyncio.BufferedProtocol):
         self._loop = loop
         self._receive_buffer = receive_buffer
         self._transport: asyncio.Transport | None = None
+        self._tls: ssl.SSLObject | None = None
         self._answer: UpstreamAnswer | None = None
         self._timeouts = Timeouts()
         self._timer: asyncio.TimerHandle | None = None
@@ -103,7 +105,9 @@ class Connection(asyncio.BufferedProtocol):
             while not answer.framing.head_complete:
                 await answer.wait()
         except BaseException:
-            self.abort()
+            # Complete just before the cancellation, this connection may already carry another's.
+            if self._answer is answer:
+                self.abort()
             raise
 
     def abort(self) -> None:
@@ -124,6 +128,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports have the interface without the class.
         self._transport = cast(asyncio.Transport, transport)
+        self._tls = transport.get_extra_info("ssl_object")
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._receive_buffer
@@ -245,11 +250,10 @@ class Connection(asyncio.BufferedProtocol):
 
         Event loops report a signed close and a cut wire alike, but the TLS object still knows.
         """
-        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
-        if tls is None:
+        if self._tls is None:
             return True
         try:
-            return bool(tls.read(1) == b"")
+            return self._tls.read(1) == b""
         except ssl.SSLZeroReturnError:
             return True
         except ssl.SSLError:

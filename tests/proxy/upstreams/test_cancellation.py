@@ -7,7 +7,7 @@ import pytest
 
 from proxy.upstreams.origin import Origin
 from tests.proxy.upstreams.conftest import Run, client_of
-from tests.proxy.upstreams.raw_server import CHUNKED, Peer, serve
+from tests.proxy.upstreams.raw_server import CHUNKED, OK, Peer, answering, serve
 from tests.proxy.upstreams.sending import post
 
 
@@ -148,6 +148,26 @@ def test_cancelled_during_the_tls_handshake_closes_the_upstream_connection(run: 
             await cancel(task)
             async with asyncio.timeout(1):
                 await closed.wait()
+
+    run(scenario())
+
+
+def test_a_late_cancellation_leaves_the_next_call_on_the_connection_alone(run: Run) -> None:
+    """Cancelled after its answer came, a call must not close what another has already taken."""
+
+    async def scenario() -> None:
+        async with client_of() as client, serve(answering(*[OK] * 40)) as server:
+            for _ in range(20):
+                first = asyncio.ensure_future(post(client, server.origin))
+                await asyncio.sleep(0)
+                while client._pools and not client._pools[server.origin]._idle:
+                    await asyncio.sleep(0)
+                # The answer is there, and the first call has not yet been told.
+                first.cancel()
+                second = await post(client, server.origin)
+                assert (await second.read(), second.attempts) == (b"ok", 1)
+                await asyncio.gather(first, return_exceptions=True)
+            assert len(server.peers) == 1
 
     run(scenario())
 
