@@ -23,7 +23,7 @@ from bench.administrator import start_administrator
 from bench.fixed_upstream import start_fixed_upstream
 from bench.load import Sample, Target, measure, warm_up
 from bench.proof import NotProven, Verdict
-from bench.rivals import MODEL, PATH, Check, start_envoy, start_litellm, start_nginx
+from bench.rivals import PATH, Check, start_envoy, start_litellm, start_nginx
 from bench.stack import Stack, start_gateway, start_stack
 from bench.table import draw_table, take_medians
 

@@ -75,7 +75,6 @@ class Application:
             allowed_hosts=settings.ALLOWED_HOSTS,
             trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
             max_body_bytes=settings.LATCHKEY_MAX_BODY_BYTES,
-            body_timeout_s=settings.LATCHKEY_BODY_TIMEOUT_S,
         )
         await send({"type": "lifespan.startup.complete"})
 

@@ -43,6 +43,38 @@ def application_role_is_not_the_owner(
     return []
 
 
+@register("latchkey")
+def journal_holds_two_segments(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """A journal writes one segment while the one before it is shipped."""
+    if settings.LATCHKEY_JOURNAL_MAX_BYTES < 2 * settings.LATCHKEY_JOURNAL_SEGMENT_BYTES:
+        return [
+            Error(
+                "LATCHKEY_JOURNAL_MAX_BYTES is less than two segments.",
+                hint="Raise it, or lower LATCHKEY_JOURNAL_SEGMENT_BYTES.",
+                id="latchkey.E003",
+            )
+        ]
+    return []
+
+
+@register("latchkey", deploy=True)
+def proxies_are_counted(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Behind a proxy that ends TLS, pages would redirect to https for ever."""
+    if not settings.LATCHKEY_BASE_URL.startswith("https://") or settings.LATCHKEY_TRUSTED_HOPS:
+        return []
+    return [
+        checks.Warning(
+            "LATCHKEY_BASE_URL is https:// and LATCHKEY_TRUSTED_HOPS is 0.",
+            hint="Right only where this server ends TLS itself; count the proxies in front otherwise.",
+            id="latchkey.W002",
+        )
+    ]
+
+
 @register("latchkey", deploy=True)
 def base_url_is_encrypted(
     app_configs: Sequence[AppConfig] | None, **kwargs: Any

@@ -2,6 +2,7 @@
 
 import datetime
 
+from accounts.credential import read_credential
 from portal.lib.client_address import within
 from proxy.errors import Code, Refusal
 from proxy.exchange import Head
@@ -9,17 +10,28 @@ from proxy.identities import Identities
 from proxy.principal import Principal
 
 
-async def authenticate(head: Head, identities: Identities, *, now: datetime.datetime) -> Principal:
+async def authenticate(
+    head: Head, identities: Identities, *, now: datetime.datetime, was_proven: bool = False
+) -> Principal:
     """Return the principal of the head's credential.
 
+    was_proven: a call that runs is asked about again; what strangers do at its address cannot put that off.
     Raises: Refusal invalid_credential for a key that is unknown, wrong, revoked or ended, all alike;
         address_not_allowed; identity_unavailable; too_many_unknown_credentials.
     """
     principal = identities.known(head.credential)
     if principal is None:
-        principal = await identities.find(head.credential, head.public_id, peer=head.peer)
+        principal = await _find(head, identities, peer=None if was_proven else head.peer)
     if principal is None or principal.expires_at <= now:
         raise Refusal(Code.INVALID_CREDENTIAL)
     if principal.networks and not within(head.peer, principal.networks):
         raise Refusal(Code.ADDRESS_NOT_ALLOWED)
     return principal
+
+
+async def _find(head: Head, identities: Identities, *, peer: str | None) -> Principal | None:
+    """Look up a key that is not remembered. What no issue of a key could have made dies here, without a look-up."""
+    credential = read_credential(head.credential)
+    if credential is None:
+        return None
+    return await identities.find(credential.text, credential.public_id, peer=peer)

@@ -22,7 +22,6 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     kind: CallKind
     credential: str
-    public_id: str
     peer: str
     call_id: bytes
     request_id: str

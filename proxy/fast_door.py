@@ -19,7 +19,7 @@ from proxy.errors import Code, Refusal
 from proxy.exchange import Headers
 from proxy.gateway import Gateway
 from proxy.model_list import answer_models
-from proxy.parse import parse_head
+from proxy.parse import Fields, parse_head, read_fields
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -28,7 +28,7 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 PREFIX = "/v1/"
 _MODELS = "/v1/models"
 _POST = {"/v1/chat/completions": CallKind.CHAT, "/v1/embeddings": CallKind.EMBEDDINGS}
-_HEADER_VALUE_MAX = 8 * 1024
+_KNOWN_HOSTS_MAX = 100
 _log = logging.getLogger("latchkey.calls")
 
 
@@ -76,13 +76,11 @@ class FastDoor:
         allowed_hosts: list[str],
         trusted_hops: int,
         max_body_bytes: int,
-        body_timeout_s: float,
     ) -> None:
         self._gateway = gateway
         self._allowed_hosts = allowed_hosts
         self._trusted_hops = trusted_hops
         self._max_body_bytes = max_body_bytes
-        self._body_timeout_s = body_timeout_s
         self._known_hosts: set[bytes] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,12 +105,12 @@ class FastDoor:
     async def _answer(
         self, scope: Scope, receive: Receive, sink: AsgiSink, call_id: bytes, request_id: str
     ) -> None:
-        headers: Headers = scope["headers"]
-        self._check_headers(headers)
+        fields = read_fields(scope["headers"])
+        self._check_host(fields.hosts)
         kind, model_in_path = _kind_of(scope["method"], scope["path"])
         head = parse_head(
             kind,
-            headers,
+            fields,
             connection=scope["client"][0] if scope.get("client") else "",
             trusted_hops=self._trusted_hops,
             call_id=call_id,
@@ -124,35 +122,30 @@ class FastDoor:
         if kind is CallKind.MODELS:
             await answer_models(head, self._gateway.pipeline, sink)
             return
-        await self._gateway.pipeline.answer(head, lambda: self._read_body(headers, receive), sink)
+        await self._gateway.pipeline.answer(head, lambda: self._read_body(fields, receive), sink)
 
-    def _check_headers(self, headers: Headers) -> None:
-        hosts = [value for name, value in headers if name == b"host"]
+    def _check_host(self, hosts: list[bytes]) -> None:
         if len(hosts) != 1:
             raise Refusal(Code.MALFORMED_REQUEST, seen="It needs exactly one Host header.")
-        if hosts[0] not in self._known_hosts:
-            domain, _ = split_domain_port(hosts[0].decode("latin-1").lower())
-            if not domain or not validate_host(domain, self._allowed_hosts):
-                raise Refusal(Code.UNKNOWN_HOST)
-            if len(self._known_hosts) < 100:
-                self._known_hosts.add(hosts[0])
-        if any(len(value) > _HEADER_VALUE_MAX for _, value in headers):
-            raise Refusal(Code.MALFORMED_REQUEST, seen="A header is too long.")
+        if hosts[0] in self._known_hosts:
+            return
+        domain, _ = split_domain_port(hosts[0].decode("latin-1").lower())
+        if not domain or not validate_host(domain, self._allowed_hosts):
+            raise Refusal(Code.UNKNOWN_HOST)
+        if len(self._known_hosts) < _KNOWN_HOSTS_MAX:
+            self._known_hosts.add(hosts[0])
 
-    async def _read_body(self, headers: Headers, receive: Receive) -> bytes:
-        for name, value in headers:
-            if name == b"content-length" and int(value) > self._max_body_bytes:
-                raise self._too_large()
+    async def _read_body(self, fields: Fields, receive: Receive) -> bytes:
+        if int(fields.single.get(b"content-length", b"0")) > self._max_body_bytes:
+            raise self._too_large()
         message = await receive()
         body: bytes = message.get("body", b"")
         if message.get("more_body"):
-            try:
-                async with asyncio.timeout(self._body_timeout_s):
-                    body = await self._read_rest(body, receive)
-            except TimeoutError:
-                raise Refusal(Code.BODY_TIMEOUT) from None
+            body = await self._read_rest(body, receive)
         if message["type"] == "http.disconnect":
             raise Refusal(Code.CLIENT_GONE)
+        if len(body) > self._max_body_bytes:
+            raise self._too_large()
         return body
 
     async def _read_rest(self, first: bytes, receive: Receive) -> bytes:

@@ -25,6 +25,8 @@ from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.timeouts import Timeouts
 
 DRAIN_S = 20.0
+# Long enough that a thousand calls arriving at once do not take their own queue for a dead store.
+STORE_TIMEOUT_S = 0.8
 FIRST_POLL_S = 10.0
 _log = logging.getLogger("latchkey.gateway")
 
@@ -79,6 +81,7 @@ class Gateway:
         """Say of each part whether calls can rest on it now."""
         return {
             "gateway": True,
+            "identities": self.identities.may_be_believed,
             "change_log": self.feed.age_s <= FRESH_S,
             "limits": not self.book.store_is_away,
             "journal": self.recorder.is_recording,
@@ -101,14 +104,16 @@ def build_gateway() -> Gateway:
         feed_age_s=lambda: feed.age_s,
         grace_s=settings.LATCHKEY_IDENTITY_GRACE_S,
     )
-    open_calls = OpenCalls(identities)
+    open_calls = OpenCalls(identities, body_timeout_s=settings.LATCHKEY_BODY_TIMEOUT_S)
 
     def apply(changes: Changes) -> None:
         identities.apply(changes)
         open_calls.apply(changes)
 
     feed.on_changes = apply
-    book = LeaseBook(settings.LATCHKEY_LIMITS_URL, process_id=process_id)
+    book = LeaseBook(
+        settings.LATCHKEY_LIMITS_URL, process_id=process_id, call_timeout_s=STORE_TIMEOUT_S
+    )
     journal = Journal(
         settings.LATCHKEY_JOURNAL_DIR,
         segment_bytes=settings.LATCHKEY_JOURNAL_SEGMENT_BYTES,

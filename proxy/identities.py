@@ -73,13 +73,14 @@ class Identities:
 
     def known(self, credential: str) -> Principal | None:
         """The remembered principal, if memory may be believed. The steady path: no await, no look-up."""
-        if self._feed_age_s() > self._believed_s:
+        if not self.may_be_believed:
             return None
         return self._known.get(_digest(credential))
 
-    async def find(self, credential: str, public_id: str, *, peer: str) -> Principal | None:
+    async def find(self, credential: str, public_id: str, *, peer: str | None) -> Principal | None:
         """Return the principal, loading it when it is not remembered; None for a key that is not valid.
 
+        peer: whose unknown keys are counted; None for a key that was proven before.
         Raises: Refusal identity_unavailable, too_many_unknown_credentials.
         """
         self._refuse_blindness()
@@ -89,14 +90,10 @@ class Identities:
             return principal
         if self._unknown.get(digest, 0.0) > time.monotonic():
             return None
-        self._throttle.refuse_flood(peer)
-        pending = self._pending.get(digest)
-        if pending is None:
-            pending = asyncio.ensure_future(self._fetch(digest, credential, public_id))
-            self._pending[digest] = pending
-            pending.add_done_callback(lambda done: self._forget_pending(digest, done))
-        principal = await asyncio.shield(pending)
-        if principal is None:
+        if peer is not None:
+            self._throttle.refuse_flood(peer)
+        principal = await self._fetched(digest, credential, public_id)
+        if principal is None and peer is not None:
             self._throttle.count_stranger(peer)
         return principal
 
@@ -105,13 +102,22 @@ class Identities:
         self._refuse_blindness()
         if self._routes is not None:
             return self._routes
-        if self._pending_routes is None:
-            self._pending_routes = asyncio.ensure_future(self._fetch_routes())
-            self._pending_routes.add_done_callback(self._forget_pending_routes)
-        return await asyncio.shield(self._pending_routes)
+        for _ in range(LOAD_TRIES):
+            if self._pending_routes is None:
+                self._pending_routes = asyncio.ensure_future(self._fetch_routes())
+                self._pending_routes.add_done_callback(self._forget_pending_routes)
+            routes = await asyncio.shield(self._pending_routes)
+            if self._routes is routes:
+                return routes
+        raise _outrun()
+
+    @property
+    def may_be_believed(self) -> bool:
+        """Whether what is remembered is young enough to decide on."""
+        return self._feed_age_s() <= self._believed_s
 
     def routes_now(self) -> dict[str, Route] | None:
-        return self._routes if self._feed_age_s() <= self._believed_s else None
+        return self._routes if self.may_be_believed else None
 
     def apply(self, changes: Changes) -> None:
         """Forget what these changes touch, also in loads that are under way."""
@@ -132,17 +138,36 @@ class Identities:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    async def _fetched(self, digest: bytes, credential: str, public_id: str) -> Principal | None:
+        """Load with whoever else waits for the same key.
+
+        A change that comes between the load's end and ours is acted on for every call that runs, and ours does not run
+        yet: so what is no longer remembered is not believed.
+        """
+        for _ in range(LOAD_TRIES):
+            pending = self._pending.get(digest)
+            if pending is None:
+                pending = asyncio.ensure_future(self._fetch(digest, credential, public_id))
+                self._pending[digest] = pending
+                pending.add_done_callback(lambda done: self._forget_pending(digest, done))
+            principal = await asyncio.shield(pending)
+            if principal is None or self._known.get(digest) is principal:
+                return principal
+        raise _outrun()
+
     async def _fetch(self, digest: bytes, credential: str, public_id: str) -> Principal | None:
         for _ in range(LOAD_TRIES):
             loading = _Loading()
             principal = await self._load(loading, self._load_principal, credential, public_id)
             if principal is None:
-                self._remember_unknown(digest)
+                # What changed meanwhile may have brought the key to stand.
+                if not (loading.everything or loading.ids):
+                    self._remember_unknown(digest)
                 return None
             if not loading.everything and not (loading.ids & principal.depends_on):
                 self._remember(digest, principal)
                 return principal
-        raise Refusal(Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="changes outran the loads")
+        raise _outrun()
 
     async def _fetch_routes(self) -> dict[str, Route]:
         for _ in range(LOAD_TRIES):
@@ -151,7 +176,7 @@ class Identities:
             if not loading.everything and not loading.registry:
                 self._routes = routes
                 return routes
-        raise Refusal(Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="changes outran the loads")
+        raise _outrun()
 
     async def _load(self, loading: _Loading, load: Callable[..., T], *args: Any) -> T:
         self._loads.add(loading)
@@ -167,7 +192,7 @@ class Identities:
             self._loads.discard(loading)
 
     def _refuse_blindness(self) -> None:
-        if self._feed_age_s() > self._believed_s:
+        if not self.may_be_believed:
             raise Refusal(
                 Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="the change log cannot be read"
             )
@@ -204,6 +229,10 @@ class Identities:
         self._pending_routes = None
         if not done.cancelled():
             done.exception()
+
+
+def _outrun() -> Refusal:
+    return Refusal(Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="changes outran the loads")
 
 
 def _digest(credential: str) -> bytes:

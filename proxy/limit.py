@@ -69,15 +69,16 @@ class Limiter:
 
     def headers(self, windows: tuple[Window, Window]) -> Headers:
         """The fields that OpenAI's clients read; figures are this process's best knowledge."""
-        fields: Headers = []
-        for name, window in ((b"requests", windows[0]), (b"tokens", windows[1])):
-            standing = self._book.standing(window)
-            fields += (
-                (b"x-ratelimit-limit-" + name, b"%d" % standing.limit),
-                (b"x-ratelimit-remaining-" + name, b"%d" % standing.remaining),
-                (b"x-ratelimit-reset-" + name, b"%ds" % math.ceil(standing.reset_s)),
-            )
-        return fields
+        calls = self._book.standing(windows[0])
+        tokens = self._book.standing(windows[1])
+        return [
+            (b"x-ratelimit-limit-requests", b"%d" % calls.limit),
+            (b"x-ratelimit-remaining-requests", b"%d" % calls.remaining),
+            (b"x-ratelimit-reset-requests", b"%ds" % math.ceil(calls.reset_s)),
+            (b"x-ratelimit-limit-tokens", b"%d" % tokens.limit),
+            (b"x-ratelimit-remaining-tokens", b"%d" % tokens.remaining),
+            (b"x-ratelimit-reset-tokens", b"%ds" % math.ceil(tokens.reset_s)),
+        ]
 
 
 def _refused(reached: LimitReached, *, wanted: int) -> Refusal:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import time
 import uuid
 
 from accounts.change_feed import Changes
@@ -14,14 +15,17 @@ from proxy.identities import Identities
 from proxy.running_call import RunningCall
 
 SWEEP_S = 1.0
+ASKED_AT_ONCE = 8
 
 
 class OpenCalls:
-    """Re-decides running calls when something they depend on changes, and once a second for whatever has ended by time."""
+    """Re-decides running calls when something they depend on changes, and once a second for whatever time has ended."""
 
-    def __init__(self, identities: Identities) -> None:
+    def __init__(self, identities: Identities, *, body_timeout_s: float) -> None:
         self._identities = identities
+        self._body_timeout_ns = int(body_timeout_s * 1e9)
         self._running: set[RunningCall] = set()
+        self._undecided: set[RunningCall] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.Task[None] | None = None
 
@@ -38,9 +42,7 @@ class OpenCalls:
         """Check again every call that these changes may touch."""
         touched = [running for running in self._running if _touches(changes, running)]
         if touched:
-            task = asyncio.ensure_future(self._recheck(touched))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._begin_recheck(touched)
 
     def cut_all(self, code: Code) -> None:
         for running in tuple(self._running):
@@ -56,15 +58,25 @@ class OpenCalls:
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
 
+    def _begin_recheck(self, touched: list[RunningCall]) -> None:
+        task = asyncio.ensure_future(self._recheck(touched))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def _recheck(self, touched: list[RunningCall]) -> None:
-        for running in touched:
-            if running in self._running:
-                await self._decide_again(running)
+        """A few at once: one answer that is slow to come must not keep the rest from being cut."""
+        for start in range(0, len(touched), ASKED_AT_ONCE):
+            some = touched[start : start + ASKED_AT_ONCE]
+            await asyncio.gather(
+                *(self._decide_again(running) for running in some if running in self._running)
+            )
 
     async def _decide_again(self, running: RunningCall) -> None:
         now = utc_now()
         try:
-            principal = await authenticate(running.head, self._identities, now=now)
+            principal = await authenticate(running.head, self._identities, now=now, was_proven=True)
+            # Only now is it known how far the call has come; what it has yet to decide, it decides on this.
+            running.principal = principal
             if running.route is not None:
                 authorize(
                     principal,
@@ -74,17 +86,24 @@ class OpenCalls:
                     now=now,
                 )
         except Refusal as refusal:
-            # Not being able to ask is no reason to cut a call; the grace for known callers covers it.
-            if refusal.code.http_status not in (429, 503):
+            if refusal.code is Code.IDENTITY_UNAVAILABLE:
+                # No reason to cut the call, as the grace for known callers covers it; but one to ask again.
+                self._undecided.add(running)
+            else:
                 running.cut(Code.CREDENTIAL_ENDED)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            now = utc_now()
+            now, late_ns = utc_now(), time.perf_counter_ns() - self._body_timeout_ns
+            undecided, self._undecided = self._undecided & self._running, set()
+            if undecided:
+                self._begin_recheck(list(undecided))
             for running in tuple(self._running):
                 if _has_ended(running, now):
                     running.cut(Code.CREDENTIAL_ENDED)
+                elif running.call is None and running.head.started_ns < late_ns:
+                    running.cut(Code.BODY_TIMEOUT)
 
 
 def _touches(changes: Changes, running: RunningCall) -> bool:

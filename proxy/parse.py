@@ -1,12 +1,13 @@
 """Step 1: read what was sent, and refuse what has no one meaning.
 
-The head is read before the body: a caller without the form of a key costs no body and no look-up. Whether `model` may be
+The head is read before the body: a caller who is not known costs none. Whether `model` may be
 called is decided later, from the body's one member of that name and from nothing else.
 """
 
 from collections.abc import Sequence
 
-from accounts.credential import read_credential
+import msgspec
+
 from portal.lib.client_address import true_peer
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
@@ -18,12 +19,40 @@ RawHeaders = Sequence[tuple[bytes, bytes]]
 _SINGLE = frozenset(
     {b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"content-length"}
 )
+HEADER_VALUE_MAX = 8 * 1024
 _READ = {CallKind.CHAT: openai_chat.read_call, CallKind.EMBEDDINGS: openai_embeddings.read_call}
+
+
+class Fields(msgspec.Struct, frozen=True):
+    """The headers that decide, picked out in one pass. Names are lower-case, as servers hand them on."""
+
+    single: dict[bytes, bytes]
+    hosts: list[bytes]
+    forwarded_for: list[str]
+
+
+def read_fields(headers: RawHeaders) -> Fields:
+    """Pick the headers that decide. Raises: Refusal malformed_request for one that is too long or stands twice."""
+    single: dict[bytes, bytes] = {}
+    hosts: list[bytes] = []
+    forwarded_for: list[str] = []
+    for name, value in headers:
+        if len(value) > HEADER_VALUE_MAX:
+            raise Refusal(Code.MALFORMED_REQUEST, seen="A header is too long.")
+        if name in _SINGLE:
+            if name in single:
+                raise Refusal(Code.MALFORMED_REQUEST, seen="A header that decides stands twice.")
+            single[name] = value
+        elif name == b"host":
+            hosts.append(value)
+        elif name == b"x-forwarded-for":
+            forwarded_for.append(value.decode("latin-1"))
+    return Fields(single, hosts, forwarded_for)
 
 
 def parse_head(
     kind: CallKind,
-    headers: RawHeaders,
+    fields: Fields,
     *,
     connection: str,
     trusted_hops: int,
@@ -33,24 +62,20 @@ def parse_head(
     query: bytes = b"",
     model_in_path: str = "",
 ) -> Head:
-    """Read the headers a call depends on.
+    """Read who is said to call, and in which form.
 
     connection: the address the connection comes from.
-    Raises: Refusal; a credential of the wrong form is refused here, like any that is unknown.
+    Raises: Refusal.
     """
     if query:
         raise Refusal(Code.QUERY_NOT_ACCEPTED)
-    single, forwarded_for = _pick(headers)
-    credential = read_credential(_credential_text(single))
-    if credential is None:
-        raise Refusal(Code.INVALID_CREDENTIAL)
+    credential = _credential_text(fields.single)
     if kind is not CallKind.MODELS:
-        _refuse_encoding(single)
+        _refuse_encoding(fields.single)
     return Head(
         kind=kind,
-        credential=credential.text,
-        public_id=credential.public_id,
-        peer=true_peer(connection, forwarded_for, trusted_hops=trusted_hops),
+        credential=credential,
+        peer=true_peer(connection, fields.forwarded_for, trusted_hops=trusted_hops),
         call_id=call_id,
         request_id=request_id,
         started_ns=started_ns,
@@ -61,19 +86,6 @@ def parse_head(
 def parse_body(kind: CallKind, body: bytes) -> ParsedCall:
     """Decode the body one level deep and check the members that decide. Raises: Refusal."""
     return _READ[kind](decode_object(body))
-
-
-def _pick(headers: RawHeaders) -> tuple[dict[bytes, bytes], list[str]]:
-    single: dict[bytes, bytes] = {}
-    forwarded_for: list[str] = []
-    for name, value in headers:
-        if name in _SINGLE:
-            if name in single:
-                raise Refusal(Code.MALFORMED_REQUEST, seen="A header that decides stands twice.")
-            single[name] = value
-        elif name == b"x-forwarded-for":
-            forwarded_for.append(value.decode("latin-1"))
-    return single, forwarded_for
 
 
 def _credential_text(single: dict[bytes, bytes]) -> str:

@@ -84,8 +84,10 @@ class Pipeline:
         sink: Sink,
         now: datetime.datetime,
     ) -> None:
-        head, principal = running.head, running.principal
+        head = running.head
         running.call = call = parse_body(head.kind, await read_body())
+        # A body may take its time; what changed meanwhile stands in the call.
+        principal = running.principal
         routes = self.identities.routes_now() or await self.identities.routes()
         running.route = route = authorize(
             principal, routes, kind=head.kind, model=call.model, now=now

@@ -17,6 +17,15 @@ class GrantedModel(msgspec.Struct, frozen=True, gc=False):
     ends_at: datetime.datetime
 
 
+class JournalIds(msgspec.Struct, frozen=True, gc=False):
+    """The ids as the journal writes them: 16 bytes each, made once."""
+
+    team: bytes
+    key: bytes
+    service_account: bytes | None
+    person: bytes | None
+
+
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """A key that was proven, whose team, holder and membership all stand.
 
@@ -34,6 +43,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     networks: tuple[Network, ...]
     expires_at: datetime.datetime
     windows: tuple[Window, Window]
+    journal_ids: JournalIds
     grants: dict[uuid.UUID, tuple[GrantedModel, ...]]
     only_models: frozenset[uuid.UUID] | None
 

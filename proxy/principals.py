@@ -14,7 +14,7 @@ from models_registry.models import Grant, KeyModel
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Peppers
 from proxy.leases.window import Window
-from proxy.principal import GrantedModel, Principal
+from proxy.principal import GrantedModel, JournalIds, Principal
 
 MINUTE_S = 60
 
@@ -60,6 +60,12 @@ def _assemble(key: ApiKey) -> Principal:
         networks=tuple(ipaddress.ip_network(text) for text in key.networks),
         expires_at=key.expires_at,
         windows=_windows(key),
+        journal_ids=JournalIds(
+            key.team_id.bytes,
+            key.id.bytes,
+            key.service_account_id.bytes if key.service_account_id else None,
+            key.person_id.bytes if key.person_id else None,
+        ),
         grants=_grants(key),
         only_models=only or None,
     )

@@ -2,7 +2,6 @@
 
 import logging
 import time
-import uuid
 
 import msgspec
 
@@ -127,16 +126,17 @@ def _admission(
     reserved_tokens: int,
 ) -> Admission:
     price = _FREE if route is None else route.price
+    who, where = principal.journal_ids, None if route is None else route.journal_ids
     return Admission(
         call_id=head.call_id,
         admitted_at_us=unix_us(),
-        team_id=principal.team_id.bytes,
-        key_id=principal.key_id.bytes,
-        service_account_id=_bytes(principal.service_account_id),
-        person_id=_bytes(principal.person_id),
-        model_id=None if route is None else route.model_id.bytes,
-        deployment_id=None if route is None else route.deployment_id.bytes,
-        provider_id=None if route is None else route.provider_id.bytes,
+        team_id=who.team,
+        key_id=who.key,
+        service_account_id=who.service_account,
+        person_id=who.person,
+        model_id=where.model if where else None,
+        deployment_id=where.deployment if where else None,
+        provider_id=where.provider if where else None,
         kind=head.kind,
         stream=call is not None and call.stream,
         peer=head.peer,
@@ -174,7 +174,3 @@ def _end(head: Head, outcome: Outcome, price: Price) -> End:
 def _us(start_ns: int, end_ns: int) -> int:
     """Microseconds between two moments, 0 where one of them never came."""
     return (end_ns - start_ns) // 1000 if start_ns and end_ns >= start_ns else 0
-
-
-def _bytes(value: uuid.UUID | None) -> bytes | None:
-    return None if value is None else value.bytes

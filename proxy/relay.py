@@ -118,6 +118,9 @@ class EventRelay:
 
     def _event(self, data: bytes) -> bytes | None:
         """Return the event as the caller gets it, or None for one that only says usage nobody asked for."""
+        if b"\n" in data:
+            # JSON has line ends between its tokens only; each would begin a field of its own.
+            data = data.replace(b"\n", b" ")
         chunk = decode_chunk(data)
         if chunk.error is not UNSET:
             raise Refusal(Code.UPSTREAM_ERROR, detail="the stream says an error")

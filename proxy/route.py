@@ -23,6 +23,14 @@ class Price(msgspec.Struct, frozen=True, gc=False):
     output: int
 
 
+class RouteIds(msgspec.Struct, frozen=True, gc=False):
+    """The ids as the journal writes them: 16 bytes each, made once."""
+
+    model: bytes
+    deployment: bytes
+    provider: bytes
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A model that can be called now, and where. The credential opens the upstream; it goes nowhere else."""
 
@@ -40,8 +48,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     extra_members: frozenset[str]
     drains: bool
     cap_member: str
-    deployment_id: uuid.UUID
-    provider_id: uuid.UUID
+    journal_ids: RouteIds
     upstream_name: str
     origin: Origin
     base_path: bytes
@@ -90,8 +97,7 @@ def _route(deployment: Deployment) -> Route:
         extra_members=frozenset(model.extra_members),
         drains=model.hang_up == "drain",
         cap_member=model.output_cap_member,
-        deployment_id=deployment.id,
-        provider_id=provider.id,
+        journal_ids=RouteIds(model.id.bytes, deployment.id.bytes, provider.id.bytes),
         upstream_name=deployment.upstream_name,
         origin=origin,
         base_path=base_path,

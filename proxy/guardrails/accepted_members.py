@@ -1,5 +1,7 @@
-"""Only members that are known pass upstream. Servers give meaning to surprising ones (`api_base`, `extra_headers`,
-`chat_template`), and one of them sent a peer's provider key to whoever asked.
+"""Only members that are known pass upstream.
+
+Servers give meaning to surprising ones (`api_base`, `extra_headers`, `chat_template`), and one of them sent a peer's
+provider key to whoever asked.
 """
 
 from proxy.call import CallKind

@@ -145,7 +145,7 @@ def _reaches_out(decided: dict[str, Any], messages: list[_Message]) -> bool:
 
 
 def _said(name: str, error: Exception) -> str:
-    """msgspec says which type it expected and where; it quotes names and types, not values."""
+    """Quote the decoder, which says which type it expected and where; it quotes names and types, not values."""
     return f"{name}: {error}."[:300]
 
 
@@ -201,7 +201,7 @@ class Chunk(msgspec.Struct, gc=False):
     """One streamed event, or a whole answer: the parts that the gateway reads."""
 
     choices: list[Choice] = []
-    usage: ReportedUsage | None | UnsetType = UNSET
+    usage: ReportedUsage | UnsetType | None = UNSET
     error: msgspec.Raw | UnsetType = UNSET
 
 

@@ -75,7 +75,7 @@ class Answer(msgspec.Struct, gc=False):
     """The parts of an answer that the gateway reads."""
 
     data: list[msgspec.Raw]
-    usage: ReportedUsage | None | UnsetType = UNSET
+    usage: ReportedUsage | UnsetType | None = UNSET
 
 
 decode_answer = msgspec.json.Decoder(Answer).decode
