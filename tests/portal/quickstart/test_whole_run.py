@@ -1,0 +1,172 @@
+"""`make run` as a person meets it: it answers, it ends whole, it comes back after kill -9."""
+
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from portal.embedded import processes
+from portal.quickstart.ports import is_free
+
+pytestmark = pytest.mark.time_limit_s(140)
+
+
+class Run:
+    """One run of the supervisor on a data folder of its own."""
+
+    def __init__(self, data_dir: Path, root: Path) -> None:
+        self.data_dir = data_dir
+        self.port = next(
+            port for port in range(21_000 + os.getpid() % 9_000, 65_000) if is_free(port)
+        )
+        # A shell's own settings, and this test run's, must not be needed.
+        env = {name: value for name, value in os.environ.items() if "LATCHKEY" not in name}
+        command = [sys.executable, "-m", "portal.quickstart", "--port", str(self.port)]
+        self.started_at = time.time()
+        self.output = data_dir.parent / "output.txt"
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                [*command, "--data-dir", str(data_dir)],
+                cwd=root,
+                env=env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_ready(self) -> dict[str, Any]:
+        facts = self.data_dir / "quickstart.json"
+        # A killed run leaves its facts behind until the next one starts.
+        while not facts.exists() or facts.stat().st_mtime < self.started_at:
+            assert self.process.poll() is None, self.output.read_text()
+            time.sleep(0.1)
+        answer: dict[str, Any] = json.loads(facts.read_text())
+        return answer
+
+    def pids(self) -> list[int]:
+        noted = json.loads((self.data_dir / "processes.json").read_text())
+        return [row["pid"] for row in noted["processes"]]
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    """One data folder for the module: a first start is dear, and every test leaves it usable."""
+    folder = Path(tempfile.mkdtemp(prefix="latchkey-run-"))
+    folder.chmod(0o711)
+    yield folder / ".latchkey"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def start(data_dir: Path, repository: Path) -> Iterator[Callable[[], Run]]:
+    """Start runs on the module's data; whatever a failed test leaves running is ended."""
+    runs: list[Run] = []
+
+    def start_one() -> Run:
+        runs.append(Run(data_dir, repository))
+        return runs[-1]
+
+    yield start_one
+    for run in runs:
+        if run.process.poll() is None:
+            run.end()
+
+
+def wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 30
+    while any(processes.identify(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"{pids} still run"
+        time.sleep(0.05)
+
+
+def chat(facts: dict[str, Any]) -> dict[str, Any]:
+    body = {"model": facts["models"]["chat"], "messages": [{"role": "user", "content": "Hello"}]}
+    request = urllib.request.Request(
+        f"{facts['base_url']}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={
+            "Authorization": f"Bearer {facts['api_key']}",
+            "Content-Type": "application/json",
+        },
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            decoded: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            pytest.fail(f"{error.code}: {error.read().decode()}")
+    return decoded
+
+
+def test_run_answers_a_call_and_ends_whole_then_starts_again_with_the_same_facts(
+    data_dir: Path, start: Callable[[], Run]
+) -> None:
+    seen = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        run = start()
+        facts = run.wait_until_ready()
+        assert stat.S_IMODE((data_dir / "quickstart.json").stat().st_mode) == 0o600
+        assert chat(facts)["choices"][0]["message"]["content"]
+        pids = run.pids()
+        assert len(pids) == 5
+        assert run.end(number) == 0
+        wait_until_gone(pids)
+        assert not (data_dir / "quickstart.json").exists()
+        seen.append({name: facts[name] for name in ("admin", "member", "api_key")})
+    assert seen[0] == seen[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Elsewhere the next start ends what is left.")
+def test_run_recovers_from_kill_of_everything_and_takes_its_parts_along_when_killed(
+    data_dir: Path, start: Callable[[], Run]
+) -> None:
+    run = start()
+    facts = run.wait_until_ready()
+    for pid in (run.process.pid, *run.pids()):
+        os.kill(pid, signal.SIGKILL)
+    run.process.wait()
+    again = start()
+    facts_again = again.wait_until_ready()
+    assert facts_again["api_key"] == facts["api_key"]
+    chat(facts_again)
+    pids = again.pids()
+    again.end(signal.SIGKILL)
+    wait_until_gone(pids)
+
+
+def test_stop_during_the_start_leaves_no_process(data_dir: Path, start: Callable[[], Run]) -> None:
+    run = start()
+    noted = data_dir / "processes.json"
+    while not noted.exists() or noted.stat().st_mtime < run.started_at:
+        time.sleep(0.02)
+    pids = run.pids()
+    assert run.end(signal.SIGINT) == 0
+    wait_until_gone(pids)
+    assert not noted.exists()
+
+
+def test_part_that_dies_is_named_and_everything_stops(
+    data_dir: Path, start: Callable[[], Run]
+) -> None:
+    run = start()
+    run.wait_until_ready()
+    pids = run.pids()
+    os.kill(pids[-1], signal.SIGKILL)
+    assert run.process.wait(60) == 1
+    assert "The worker ended by itself" in run.output.read_text()
+    wait_until_gone(pids)
