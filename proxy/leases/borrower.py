@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from proxy.leases.ending import end_task
+from proxy.leases.ending import end_task, is_ending
 from proxy.leases.flight import Ask, Flight, Refused
 from proxy.leases.refusals import LimitReached, StoreAway
 from proxy.leases.request import Answer
@@ -82,10 +82,10 @@ class Borrower:
                 self._work.set()
 
     async def _fly_always(self) -> None:
-        while True:
+        while not is_ending():
             await self._work.wait()
             self._work.clear()
-            while self._queue or self._is_due:
+            while (self._queue or self._is_due) and not is_ending():
                 await self._fly()
 
     async def _fly(self) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from proxy.leases.ending import end_task
+from proxy.leases.ending import end_task, is_ending
 from proxy.leases.request import RECALL_CHANNEL
 from proxy.leases.store import connect
 
@@ -37,7 +37,7 @@ class RecallListener:
             await end_task(self._task)
 
     async def _listen_always(self) -> None:
-        while True:
+        while not is_ending():
             with suppress(RedisError, OSError, TimeoutError):
                 await self._listen()
             await asyncio.sleep(_TRY_AGAIN_S)
@@ -47,7 +47,7 @@ class RecallListener:
         channel = client.pubsub(ignore_subscribe_messages=True)
         try:
             await channel.subscribe(self._channel)
-            while True:
+            while not is_ending():
                 message = await channel.get_message(timeout=_LISTEN_S)
                 if message is None:
                     await channel.ping()
