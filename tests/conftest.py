@@ -12,7 +12,6 @@ from pathlib import Path
 from types import FrameType
 
 import django
-import django.conf
 import pytest
 from hypothesis import settings as hypothesis_settings
 
@@ -35,19 +34,17 @@ os.environ["LATCHKEY_JOURNAL_DIR"] = JOURNAL_DIR.name
 SERVICES = provide_services()
 ENVIRONMENT = claim_part(SERVICES, WORKER)
 os.environ.update(ENVIRONMENT)
-try:
-    django.setup()
-except Exception as error:  # noqa: BLE001 - whoever needs Django is told; the rest still run.
-    SETUP_ERROR = f"{type(error).__name__}: {error}"
-    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
-    django.conf.settings._wrapped = django.conf.empty
-else:
-    SETUP_ERROR = ""
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+django.setup()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Name the marker of the time limit."""
+    """Name the marker of the time limit, and let each worker find its own settings."""
     config.addinivalue_line("markers", "time_limit_s(n): end this test after n seconds, not 60.")
+    if config.getoption("dist", default="no") != "no":
+        # Workers inherit this environment. With the settings named in it, pytest-django would read
+        # them in each worker before that worker's own database is known.
+        os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -77,8 +74,8 @@ def services() -> Services:
 @pytest.fixture(scope="session")
 def django_db_setup() -> None:
     """Use this worker's clone of the migrated template; pytest-django is not to make its own."""
-    if SETUP_ERROR or SERVICES.migration_error:
-        pytest.fail(f"The template was not migrated. {SETUP_ERROR}\n{SERVICES.migration_error}")
+    if SERVICES.migration_error:
+        pytest.fail(f"The template was not migrated:\n{SERVICES.migration_error}")
 
 
 @pytest.fixture
