@@ -56,6 +56,12 @@ def refusal_for_status(answer: UpstreamAnswer, body: bytes, route: Route) -> Ref
     return Refusal(code, detail=f"status {answer.status}")
 
 
+def refuse_secret(data: bytes, secret: bytes) -> None:
+    """Let bytes pass that do not hold the provider's credential. Raises: Refusal; an upstream can echo what it was sent."""
+    if secret and secret in data:
+        raise Refusal(Code.UPSTREAM_NONSENSE, detail="the answer repeats the provider's credential")
+
+
 def header(answer: UpstreamAnswer, name: bytes) -> bytes:
     """Return the header's first value, b"" without one."""
     return next((value for found, value in answer.headers if found == name), b"")

@@ -9,7 +9,7 @@ from proxy.call import CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import Headers, ParsedCall, Sink
 from proxy.forward import refusal_for
-from proxy.guard_output import check_head, refusal_for_status
+from proxy.guard_output import check_head, refusal_for_status, refuse_secret
 from proxy.json_object import encode_object, raw
 from proxy.route import Route
 from proxy.running_call import RunningCall
@@ -38,6 +38,7 @@ async def take_whole(
     if answer.status != 200:
         raise refusal_for_status(answer, body, route)
     check_head(answer, call)
+    refuse_secret(body, route.credential.encode())
     try:
         _note_usage(running, body)
         if route.upstream_name == route.name:
@@ -76,6 +77,8 @@ class EventRelay:
         self._public_name = raw(route.name)
         self._old_name = b'"model":' + _quoted(route.upstream_name)
         self._new_name = b'"model":' + bytes(self._public_name)
+        self._secret = route.credential.encode()
+        self._fault: Refusal | None = None
         self.is_done = False
 
     async def carry(self, answer: UpstreamAnswer, sink: Sink, headers: Headers) -> None:
@@ -86,6 +89,8 @@ class EventRelay:
             events = self._translate(chunk)
             if events and not self._running.is_abandoned:
                 await sink.write(events)
+            if self._fault is not None:
+                raise self._fault
 
     async def _next_chunk(self, answer: UpstreamAnswer) -> bytes:
         try:
@@ -100,6 +105,7 @@ class EventRelay:
         return chunk
 
     def _translate(self, chunk: bytes) -> bytes:
+        """Return what the caller gets for these bytes: also what came before a fault, as it is paid for."""
         sent = []
         try:
             for data in self._reader.feed(chunk):
@@ -110,10 +116,12 @@ class EventRelay:
                 event = self._event(data)
                 if event is not None:
                     sent.append(b"data: " + event + b"\n\n")
+        except Refusal as fault:
+            self._fault = fault
         except (*_NONSENSE, EventTooLarge):
-            raise Refusal(
+            self._fault = Refusal(
                 Code.UPSTREAM_NONSENSE, detail="an event is not the JSON expected"
-            ) from None
+            )
         return b"".join(sent)
 
     def _event(self, data: bytes) -> bytes | None:
@@ -124,6 +132,7 @@ class EventRelay:
         chunk = decode_chunk(data)
         if chunk.error is not UNSET:
             raise Refusal(Code.UPSTREAM_ERROR, detail="the stream says an error")
+        refuse_secret(data, self._secret)
         self._count(chunk)
         if chunk.usage is not UNSET and not self._wants_usage:
             if chunk.usage is not None and not chunk.choices:

@@ -21,6 +21,8 @@ ACCEPTED_MEMBERS = frozenset(
 )  # fmt: skip
 _PLAIN_PARTS = frozenset({"text", "refusal"})
 _TOKENS_PER_MESSAGE = 16
+# No call uses more. An upstream may claim anything, and what it claims is added up in limits and in the ledger.
+_CLAIMED_TOKENS_MAX = 1_000_000_000
 
 Tokens = Annotated[int, Meta(ge=1, le=10_000_000)]
 
@@ -163,8 +165,8 @@ class ReportedUsage(msgspec.Struct, gc=False):
     completion_tokens_details: _Details | None = None
 
     def to_usage(self) -> Usage:
-        """Return it with every count at least 0 and every part at most its whole."""
-        input_tokens, output_tokens = max(0, self.prompt_tokens), max(0, self.completion_tokens)
+        """Return it with every count at least 0 and every part at most its whole, whatever was claimed."""
+        input_tokens, output_tokens = _bounded(self.prompt_tokens), _bounded(self.completion_tokens)
         cached = (self.prompt_tokens_details or _Details()).cached_tokens or 0
         reasoning = (self.completion_tokens_details or _Details()).reasoning_tokens or 0
         return Usage(
@@ -173,6 +175,10 @@ class ReportedUsage(msgspec.Struct, gc=False):
             output_tokens=output_tokens,
             reasoning_tokens=min(max(0, reasoning), output_tokens),
         )
+
+
+def _bounded(claimed: int) -> int:
+    return min(max(0, claimed), _CLAIMED_TOKENS_MAX)
 
 
 class Delta(msgspec.Struct, gc=False):

@@ -1,0 +1,132 @@
+"""Calls and tokens per minute of one key, over HTTP."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import openai
+import pytest
+
+from tests.flows.answers import CHAT, EMBEDDINGS, chat_body, demo, embeddings_body
+from tests.flows.conftest import CallerMaker, Catalogue, OpenClient
+from tests.flows.ledger import find_call, find_calls
+
+
+def test_calls_per_minute_hold_exactly_against_calls_at_once(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat, requests_per_minute=7)
+    with ThreadPoolExecutor(20) as pool:
+        replies = list(
+            pool.map(lambda _: caller.post(CHAT, chat_body(catalogue.chat.name)), range(20))
+        )
+
+    statuses = sorted(reply.status for reply in replies)
+    assert statuses == [200] * 7 + [429] * 13
+    for reply in replies:
+        if reply.status == 429:
+            assert reply.code == "limit_reached"
+            assert reply.json()["error"]["param"] == "calls_per_minute"
+            assert 1 <= int(reply.headers["retry-after"]) <= 61
+        else:
+            assert reply.headers["x-ratelimit-limit-requests"] == "7"
+            assert 0 <= int(reply.headers["x-ratelimit-remaining-requests"]) < 7
+    rows = find_calls(caller.key.id, count=20)
+    assert sorted(row.status for row in rows) == ["answered"] * 7 + ["refused"] * 13
+    assert all(row.cost_micro_usd == 0 for row in rows if row.status == "refused")
+
+
+def test_the_client_raises_its_own_error_and_hears_when_to_come_back(
+    catalogue: Catalogue, new_caller_of: CallerMaker, open_client: OpenClient
+) -> None:
+    client = open_client(new_caller_of(catalogue.chat, requests_per_minute=1))
+    asked: dict[str, Any] = {
+        "model": catalogue.chat.name,
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+    client.chat.completions.create(**asked)
+
+    with pytest.raises(openai.RateLimitError) as refused:
+        client.chat.completions.create(**asked)
+    assert refused.value.code == "limit_reached"
+    assert int(refused.value.response.headers["retry-after"]) >= 1
+
+
+def test_tokens_are_reserved_at_their_worst_and_settled_to_what_was_used(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat, tokens_per_minute=1000)
+    body = chat_body(catalogue.chat.name, demo(tokens=100), max_tokens=600)
+    replies = [caller.post(CHAT, body) for _ in range(3)]
+
+    assert [reply.status for reply in replies] == [200, 200, 200]
+    rows = [find_call(reply.request_id) for reply in replies]
+    # Three worst cases never fit side by side; what is left over is lent again.
+    assert sum(row.reserved_tokens for row in rows) > 1000
+    used = sum(row.input_tokens + row.output_tokens for row in rows)
+    assert int(replies[-1].headers["x-ratelimit-limit-tokens"]) == 1000
+    with ThreadPoolExecutor(8) as pool:
+        more = list(pool.map(lambda _: caller.post(CHAT, body), range(8)))
+    for reply in more:
+        row = find_call(reply.request_id)
+        used += row.input_tokens + row.output_tokens
+    assert 429 in {reply.status for reply in more}
+    assert used <= 1000
+
+
+def test_a_call_that_can_never_fit_is_told_so(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat, tokens_per_minute=100)
+    reply = caller.post(CHAT, chat_body(catalogue.chat.name, max_tokens=1000))
+
+    assert (reply.status, reply.code) == (429, "limit_reached")
+    assert reply.json()["error"]["param"] == "tokens_per_minute"
+    assert "never fit" in reply.json()["error"]["message"]
+    assert "retry-after" not in reply.headers
+
+
+def test_every_carrier_and_route_draws_on_the_same_limit(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    """A peer counted nothing where the same key came as x-api-key."""
+    caller = new_caller_of(catalogue.chat, catalogue.embeddings, requests_per_minute=2)
+    plain = [("X-Api-Key", caller.text), ("Content-Type", "application/json")]
+    body = chat_body(catalogue.chat.name)
+
+    assert caller.post(CHAT, body).status == 200
+    embeddings = embeddings_body(catalogue.embeddings.name)
+    assert caller.send("POST", EMBEDDINGS, embeddings, headers=plain).status == 200
+    assert caller.send("POST", CHAT, body, headers=plain).status == 429
+    assert caller.post(CHAT, body).status == 429
+
+
+def test_a_call_that_never_left_gives_back_its_tokens(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat, tokens_per_minute=2500)
+    refused = chat_body(catalogue.chat.name, max_tokens=2000, api_base="http://127.0.0.1")
+    assert [caller.post(CHAT, refused).status for _ in range(5)] == [400] * 5
+
+    assert caller.post(CHAT, chat_body(catalogue.chat.name, max_tokens=2000)).status == 200
+
+
+@pytest.mark.parametrize("claimed", [-1, 10**6, 10**15, 10**19, 10**30])
+def test_an_upstream_that_lies_about_usage_stops_neither_ledger_nor_limits(
+    catalogue: Catalogue, new_caller_of: CallerMaker, claimed: int
+) -> None:
+    liar = new_caller_of(catalogue.chat)
+    honest = new_caller_of(catalogue.chat)
+    question = demo(usage_completion=claimed, usage_prompt=claimed, usage_cached=claimed)
+    replies = [
+        liar.post(CHAT, chat_body(catalogue.chat.name, question, stream=is_stream))
+        for is_stream in (False, True)
+    ]
+    after = honest.post(CHAT, chat_body(catalogue.chat.name))
+
+    assert after.status == 200
+    assert find_call(after.request_id).status == "answered"
+    for reply in replies:
+        row = find_call(reply.request_id)
+        assert row.input_tokens >= row.cached_tokens >= 0
+        assert row.output_tokens >= 0
+        assert row.cost_micro_usd >= 0
