@@ -251,8 +251,10 @@ def _database_url(raw: str) -> str:
         raise ValueError("it is not a URL that PostgreSQL's client can read") from None
     if not parts.get("user") or not parts.get("dbname"):
         raise ValueError("it names no role or no database")
-    if "password" in parts:
-        _refuse_weak_password(str(parts["password"]))
+    # libpq takes an empty password for none, so the URL itself is asked as well.
+    password = parts.get("password", urlsplit(raw).password)
+    if password is not None:
+        _refuse_weak_password(str(password))
     return raw
 
 

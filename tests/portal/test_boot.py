@@ -1,0 +1,177 @@
+"""T15: with any secret empty, default or short, nothing starts, and the fault is named without its value."""
+
+import os
+import runpy
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+import pytest
+from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
+from pytest_django.fixtures import Settings
+
+from portal.checks import base_url_is_encrypted, refuse_to_boot
+from tests.child import run_python
+from tests.services import ROOT
+
+RANDOM = secrets.token_urlsafe(64)
+HEX = secrets.token_hex(32)
+KEYS = ("LATCHKEY_KEY_PEPPERS", "LATCHKEY_SEALING_KEYS")
+URLS = {
+    "LATCHKEY_DATABASE_URL": "postgresql://app{}@h/d",
+    "LATCHKEY_DATABASE_LISTEN_URL": "postgresql://app{}@h/d",
+    "LATCHKEY_DATABASE_MIGRATOR_URL": "postgresql://owner{}@h/d",
+    "LATCHKEY_BROKER_URL": "redis://{}@h/0",
+    "LATCHKEY_CACHE_URL": "redis://{}@h/0",
+    "LATCHKEY_LIMITS_URL": "redis://{}@h/0",
+}
+WEAK: dict[str, dict[str, str]] = {
+    "empty": {
+        "LATCHKEY_SECRET_KEY": "",
+        **dict.fromkeys(KEYS, ""),
+        **{name: form.format(":") for name, form in URLS.items()},
+    },
+    "default": {
+        "LATCHKEY_SECRET_KEY": f"django-insecure-{RANDOM}",
+        **dict.fromkeys(KEYS, f"k1:{'00' * 32}"),
+        **{name: form.format(":changeme-changeme") for name, form in URLS.items()},
+    },
+    "short": {
+        "LATCHKEY_SECRET_KEY": RANDOM[:49],
+        **dict.fromkeys(KEYS, f"k1:{HEX[:62]}"),
+        **{name: form.format(":hunter2hunt") for name, form in URLS.items()},
+    },
+}
+FOLDER = tempfile.TemporaryDirectory(prefix="latchkey-boot-")
+PROGRAMS = {
+    "check": ["manage.py", "check"],
+    "migrate": ["manage.py", "migrate", "--plan"],
+    "server": ["-c", "import portal.asgi"],
+    "worker": ["-m", "celery", "-A", "portal.celery", "worker", "--pool", "solo"],
+    "beat": ["-m", "celery", "-A", "portal.celery", "beat", "--schedule", f"{FOLDER.name}/beat"],
+}
+
+
+ALONE = [
+    pytest.param(name, value, id=f"{weakness} {name}")
+    for weakness, values in WEAK.items()
+    for name, value in values.items()
+]
+IN_TURN = dict(zip(PROGRAMS, ["empty", "default", "short", "empty", "short"], strict=True))
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_weak_secrets_refuse_every_start(program: str) -> None:
+    weak = WEAK[IN_TURN[program]]
+    ended = run_python(*PROGRAMS[program], changes=weak)
+    told = ended.stdout + ended.stderr
+    assert ended.returncode != 0
+    assert "ImproperlyConfigured" in told
+    assert [name for name in weak if f"- {name}: " not in told] == []
+    for value in (HEX[:62], RANDOM[:49], "hunter2hunt"):
+        assert value not in told
+
+
+@pytest.mark.parametrize(("name", "value"), ALONE)
+def test_each_weak_secret_alone_is_a_fault_of_the_settings(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured) as refused:
+        runpy.run_path(str(ROOT / "portal" / "settings.py"))
+    assert str(refused.value).count("\n  - ") == 1
+    assert f"- {name}: " in str(refused.value)
+
+
+def test_unset_secrets_are_named() -> None:
+    names = ["LATCHKEY_SECRET_KEY", *KEYS, "LATCHKEY_DATABASE_URL", "LATCHKEY_LIMITS_URL"]
+    ended = run_python("manage.py", "check", changes=dict.fromkeys(names))
+    assert ended.returncode != 0
+    assert [name for name in names if f"- {name}: it is not set" not in ended.stderr] == []
+
+
+SHARED_KEY = {"LATCHKEY_KEY_PEPPERS": f"p1:{HEX}", "LATCHKEY_SEALING_KEYS": f"s1:{HEX}"}
+
+
+@pytest.mark.parametrize("program", ["check", "server", "worker", "beat"])
+def test_fault_that_a_check_finds_refuses_every_start(program: str) -> None:
+    ended = run_python(*PROGRAMS[program], changes=SHARED_KEY)
+    assert ended.returncode != 0
+    assert "latchkey.E001" in ended.stdout + ended.stderr
+    assert HEX not in ended.stdout + ended.stderr
+
+
+def test_owner_as_application_is_an_error(settings: Settings) -> None:
+    assert run_checks(tags=["latchkey"]) == []
+    settings.LATCHKEY_APPLICATION_ROLE = settings.DATABASES["migrator"]["USER"]
+    assert [found.id for found in run_checks(tags=["latchkey"])] == ["latchkey.E002"]
+    with pytest.raises(ImproperlyConfigured, match=r"latchkey\.E002"):
+        refuse_to_boot()
+
+
+def test_granian_ends_when_the_settings_are_at_fault() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port)]
+    with subprocess.Popen(
+        [*command, "portal.asgi:application"],
+        cwd=ROOT,
+        env=os.environ | WEAK["short"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as server:
+        started = time.monotonic()
+        try:
+            told, _ = server.communicate(timeout=30)
+        finally:
+            server.kill()
+    assert server.returncode != 0
+    assert time.monotonic() - started < 30
+    assert "LATCHKEY_SECRET_KEY" in told
+    assert RANDOM[:49] not in told
+
+
+def test_two_roles_of_one_valkey_database_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATCHKEY_CACHE_URL", "redis://h:6379/1")
+    monkeypatch.setenv("LATCHKEY_LIMITS_URL", "redis://h?db=1")
+    with pytest.raises(ImproperlyConfigured, match="two of them are one database"):
+        runpy.run_path(str(ROOT / "portal" / "settings.py"))
+
+
+DEPLOYED = {
+    "LATCHKEY_BASE_URL": "https://models.corp",
+    "LATCHKEY_ALLOWED_HOSTS": "models.corp",
+    "LATCHKEY_TRUSTED_HOPS": "1",
+}
+
+
+def test_deployment_check_is_clean_with_an_encrypted_base_url() -> None:
+    ended = run_python(
+        "manage.py", "check", "--deploy", "--fail-level", "WARNING", changes=DEPLOYED
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_deployment_check_warns_of_clear_text(settings: Settings) -> None:
+    settings.LATCHKEY_BASE_URL = "http://models.corp"
+    assert [found.id for found in base_url_is_encrypted(None)] == ["latchkey.W001"]
+    settings.LATCHKEY_BASE_URL = "https://models.corp"
+    assert base_url_is_encrypted(None) == []
+
+
+def test_health_is_told_without_a_redirect_and_without_a_database() -> None:
+    asking = (
+        "import django; django.setup()\n"
+        "from django.test import Client\n"
+        "client = Client(headers={'host': 'models.corp'})\n"
+        "print(client.get('/health/live').status_code, client.get('/health/ready').status_code)\n"
+        "print(client.get('/').status_code)"
+    )
+    nowhere = "postgresql://app@127.0.0.1:9/d"
+    ended = run_python("-c", asking, changes=DEPLOYED | {"LATCHKEY_DATABASE_URL": nowhere})
+    assert ended.stdout.split() == ["200", "503", "301"]
