@@ -1,0 +1,152 @@
+"""T9: every route is closed to strangers unless it stands on a short list. T4: forged hosts change nothing."""
+
+from collections.abc import Iterator
+from types import ModuleType
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.staticfiles import finders
+from django.http import HttpRequest, HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, path
+from pytest_django.fixtures import Settings
+
+import portal.urls
+from portal.sign_in_required import PUBLIC_VIEWS
+from tests.accounts.rows import PASSWORD, new_member, new_person, new_team
+
+pytestmark = pytest.mark.django_db
+SHORT_LIST = {"home", "sign-in", "health-live", "health-ready"}
+METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
+
+
+def every_route(
+    patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "/"
+) -> Iterator[tuple[str, str]]:
+    """Yield (address, name) of every route, however deep."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            yield from every_route(pattern.url_patterns, prefix + str(pattern.pattern))
+        else:
+            yield prefix + str(pattern.pattern), pattern.name or ""
+
+
+def test_short_list_is_the_one_that_was_decided() -> None:
+    assert PUBLIC_VIEWS == SHORT_LIST
+    assert {name for _, name in every_route()} >= SHORT_LIST
+
+
+@pytest.mark.parametrize(("address", "name"), sorted(every_route()))
+@pytest.mark.parametrize("method", METHODS)
+def test_stranger_is_sent_to_sign_in_from_every_other_route(
+    client: Client, address: str, name: str, method: str
+) -> None:
+    reply = getattr(client, method)(address)
+    is_sent_away = reply.status_code == 302 and reply["Location"].startswith("/sign-in/?next=")
+    assert is_sent_away == (name not in SHORT_LIST)
+
+
+def a_new_page(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("inside")
+
+
+def test_new_page_is_closed_until_it_is_put_on_the_list(client: Client, settings: Settings) -> None:
+    routes = [*portal.urls.urlpatterns, path("new/", a_new_page, name="new")]
+    urls = ModuleType("urls_with_a_new_page")
+    urls.urlpatterns = routes  # type: ignore[attr-defined]
+    settings.ROOT_URLCONF = urls
+    assert client.get("/new/").status_code == 302
+    assert client.get("/new/", HTTP_X_ORIGINAL_URL="/", HTTP_X_REWRITE_URL="/").status_code == 302
+    client.force_login(new_person())
+    assert client.get("/new/").content == b"inside"
+
+
+@pytest.mark.parametrize("host", ["evil.test", "testserver.evil.test", "testserver@evil.test", ""])
+def test_other_host_is_refused(client: Client, host: str) -> None:
+    assert client.get("/").status_code == 200
+    assert client.get("/", headers={"host": host}).status_code == 400
+    assert client.get("/", headers={"x-forwarded-host": host or "x"}).status_code == 200
+
+
+EVERY_REPLY = ["/", "/sign-in/", "/nowhere", "/health/live", "/static/latchkey.css"]
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+@pytest.mark.parametrize("address", EVERY_REPLY)
+def test_every_reply_has_the_security_headers(client: Client, address: str) -> None:
+    reply = client.get(address)
+    own = {"X-Frame-Options"} if address.startswith("/static/") else set()
+    for name, value in HEADERS.items():
+        assert name in own or reply[name] == value
+    # A file is read while it is sent, and closed after it.
+    assert reply.getvalue()
+    reply.close()
+
+
+@pytest.mark.parametrize("address", ["/", "/sign-in/", "/nowhere"])
+def test_content_security_policy_is_strict(client: Client, address: str) -> None:
+    policy = dict(
+        directive.strip().split(" ", 1)
+        for directive in client.get(address)["Content-Security-Policy"].split(";")
+        if directive.strip()
+    )
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == "'self'"
+    assert policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert policy["form-action"] == "'self'"
+    assert not any("unsafe" in value or "*" in value for value in policy.values())
+
+
+@pytest.mark.parametrize("address", ["/", "/sign-in/"])
+def test_page_needs_nothing_that_the_policy_forbids(client: Client, address: str) -> None:
+    page = client.get(address).content.decode()
+    assert "<style" not in page
+    assert " style=" not in page
+    assert "<script>" not in page
+    assert "javascript:" not in page
+    assert finders.find("latchkey.css")
+
+
+def test_request_id_is_ours_and_new_for_each_reply(client: Client) -> None:
+    ids = {client.get("/", headers={"x-request-id": "forged"})["X-Request-Id"] for _ in range(3)}
+    assert len(ids) == 3
+    assert "forged" not in ids
+
+
+def test_home_shows_memberships_to_the_person_alone(client: Client) -> None:
+    team = new_team()
+    member = new_member(team)
+    assert team.name not in client.get("/").content.decode()
+    client.force_login(member)
+    page = client.get("/").content.decode()
+    assert team.name in page
+    assert f"{django_settings.LATCHKEY_BASE_URL}/v1" in page
+    client.force_login(new_person())
+    assert team.name not in client.get("/").content.decode()
+
+
+def test_name_of_a_team_is_shown_as_text(client: Client) -> None:
+    member = new_member(new_team())
+    team = member.memberships.get().team
+    team.name = "<script>alert(1)</script>"
+    team.save()
+    client.force_login(member)
+    page = client.get("/").content.decode()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert" in page
+
+
+def test_demonstration_is_named_on_every_page(client: Client, settings: Settings) -> None:
+    assert "This is a demonstration" not in client.get("/").content.decode()
+    settings.LATCHKEY_DEMONSTRATION = True
+    for address in ("/", "/sign-in/"):
+        assert "This is a demonstration" in client.get(address).content.decode()
+
+
+def test_password_is_one_that_signs_in() -> None:
+    assert Client().login(username=new_person().email, password=PASSWORD)
