@@ -9,19 +9,21 @@ from accounts.credential import read_credential
 from accounts.models import ApiKey, Team, User
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
-from accounts.writes.keys import issue_key
+from accounts.writes.keys import issue_key, revoke_key
 from accounts.writes.people import create_person
 from accounts.writes.teams import add_member, create_service_account, create_team
 from models_registry.models import AiModel, ModelKind, ModelStatus, Provider
 from models_registry.writes.catalogue import add_model, deploy_model, set_model_status
 from models_registry.writes.grants import grant_model
-from models_registry.writes.providers import add_provider, change_provider
+from models_registry.writes.providers import add_provider, change_provider, open_credential
 from portal.lib.clock import utc_now
+from portal.lib.crypto import SealBroken
 
 PROVIDER = "demonstration"
 TEAM = "Demonstration team"
 ADMIN = "admin@latchkey.example"
 MEMBER = "member@latchkey.example"
+APPLICATION, KEY = "demonstration-app", "Demonstration"
 CHAT, EMBEDDINGS = "demo-chat", "demo-embed"
 DEMONSTRATION_DAYS = 365
 
@@ -36,7 +38,8 @@ def follow_upstream(url: str, credential: str, *, kept: Facts | None) -> Facts |
     provider = Provider.objects.filter(name=PROVIDER).first()
     if provider is None:
         return None
-    change_provider(provider, actor=SYSTEM, base_url=url, credential=credential)
+    if provider.base_url != url or not _is_sealed(provider, credential):
+        change_provider(provider, actor=SYSTEM, base_url=url, credential=credential)
     return kept if kept is not None and _still_true(kept) else None
 
 
@@ -55,11 +58,15 @@ def seed(url: str, credential: str) -> Facts:
     for name, kind in ((CHAT, ModelKind.CHAT), (EMBEDDINGS, ModelKind.EMBEDDINGS)):
         if not AiModel.objects.filter(name=name).exists():
             _offer(name, kind, provider, team, ends_at)
-    account = team.service_accounts.filter(name="demonstration-app").first()
+    account = team.service_accounts.filter(name=APPLICATION).first()
+    if account is None:
+        account = create_service_account(team, name=APPLICATION, actor=SYSTEM)
+    for key in account.keys.filter(name=KEY, revoked_at=None):
+        revoke_key(key, actor=SYSTEM, reason="Its text was lost, and a new key takes its place.")
     issued = issue_key(
         team,
-        holder=account or create_service_account(team, name="demonstration-app", actor=SYSTEM),
-        name="Demonstration",
+        holder=account,
+        name=KEY,
         purpose="First calls",
         scopes=[Scope.CHAT, Scope.EMBEDDINGS],
         expires_at=ends_at,
@@ -105,6 +112,14 @@ def _person(email: str, *, is_administrator: bool) -> tuple[User, str]:
         person.set_password(password)
         person.save(update_fields=["password"])
     return person, password
+
+
+def _is_sealed(provider: Provider, credential: str) -> bool:
+    """Whether this credential is the sealed one; a seal that a new sealing key cannot open holds none."""
+    try:
+        return open_credential(provider) == credential
+    except SealBroken:
+        return False
 
 
 def _still_true(kept: Facts) -> bool:
