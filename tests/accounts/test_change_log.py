@@ -4,9 +4,11 @@ import datetime
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models import Manager
 
 from accounts.audit import COMMAND
 from accounts.key_use import note_key_use
@@ -45,7 +47,7 @@ def noting() -> Iterator[Noted]:
         noted.update(cursor.fetchall())
 
 
-def run_sql(statement: str, *values: object) -> None:
+def run_sql(statement: str, *values: uuid.UUID | int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
 
@@ -70,6 +72,14 @@ Row = (
 )
 
 
+def new_api_key() -> ApiKey:
+    return new_key().key
+
+
+def new_membership() -> Membership:
+    return new_member(new_team()).memberships.get()
+
+
 def new_key_model() -> KeyModel:
     key = new_key().key
     narrow_key(key, models=[new_model()], actor=COMMAND)
@@ -78,12 +88,12 @@ def new_key_model() -> KeyModel:
 
 # table: (a new row, topic, the id it is about, a column and a value for an UPDATE)
 TABLES: dict[str, tuple[Callable[[], Row], str, str, str, object]] = {
-    "key": (lambda: new_key().key, "key", "pk", "name", "Second"),
+    "key": (new_api_key, "key", "pk", "name", "Second"),
     "team": (new_team, "team", "pk", "cost_centre", "12"),
     "service account": (new_account, "service_account", "pk", "description", "x"),
     "person": (lambda: new_member(new_team()), "person", "pk", "name", "Ada"),
     "membership": (
-        lambda: new_member(new_team()).memberships.get(),
+        new_membership,
         "person",
         "person_id",
         "role",
@@ -125,7 +135,8 @@ def test_update_is_noted_by_the_orm_in_bulk_and_in_raw_sql(case: Case) -> None:
         setattr(row, column, value)
         row.save(update_fields=[column])
     with noting() as in_bulk:
-        type(row)._default_manager.filter(pk=row.pk).update(**{column: value})
+        everything: Manager[Any] = type(row)._default_manager
+        everything.filter(pk=row.pk).update(**{column: value})
     with noting() as in_sql:
         run_sql(f"UPDATE {table} SET {column} = {column} WHERE id = %s", row.pk)  # noqa: S608
     assert by_save == in_bulk == in_sql == {(topic, ref)}
@@ -140,7 +151,8 @@ def test_deletion_is_noted_by_the_orm_and_in_raw_sql(case: Case) -> None:
     with noting() as by_orm:
         row.delete()
     assert (topic, ref) in by_orm
-    Membership.objects.filter(person_id=other.pk).delete()
+    if isinstance(other, User):
+        other.memberships.all().delete()
     with noting() as in_sql:
         run_sql(f"DELETE FROM {table} WHERE id = %s", other.pk)  # noqa: S608
     assert in_sql == {(topic, other_ref)}

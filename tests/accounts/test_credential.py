@@ -66,7 +66,7 @@ def test_shortened_key_is_refused(cut: int) -> None:
 
 
 def test_digits_of_other_scripts_are_refused() -> None:
-    public_id = "٠" * PUBLIC_ID_LENGTH
+    public_id = "\u0660" * PUBLIC_ID_LENGTH
     body = f"lk_{public_id}_{'a' * SECRET_LENGTH}"
     assert read_credential(body + checksum(body)) is None
 

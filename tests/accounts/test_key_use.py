@@ -39,7 +39,7 @@ def test_older_use_never_replaces_a_younger_one(application: psycopg.Connection)
 def test_no_use_and_many_uses_are_one_statement_each(application: psycopg.Connection) -> None:
     note_key_use(application, {})
     keys = [uuid.uuid4() for _ in range(2000)]
-    note_key_use(application, {key: (NOW, "2001:db8::1") for key in keys})
+    note_key_use(application, dict.fromkeys(keys, (NOW, "2001:db8::1")))
     assert noted(application, keys[-1]) == (NOW, "2001:db8::1")
 
 
@@ -55,7 +55,7 @@ def test_two_shippers_with_the_same_keys_do_not_deadlock(database_url: str) -> N
                     moment = NOW + datetime.timedelta(minutes=2 * turn)
                     barrier.wait(10)
                     with connection.transaction():
-                        note_key_use(connection, {key: (moment, "127.0.0.1") for key in order})
+                        note_key_use(connection, dict.fromkeys(order, (moment, "127.0.0.1")))
         except Exception as fault:  # noqa: BLE001 - told in the test's own thread.
             faults.append(fault)
             barrier.abort()

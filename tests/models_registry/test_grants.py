@@ -53,7 +53,7 @@ def test_refused_grant_is_named_and_not_written(case: tuple[dict[str, object], s
 
 
 @pytest.mark.parametrize("to_account", [False, True])
-def test_ended_grant_ends_now_and_once(to_account: bool) -> None:  # noqa: FBT001
+def test_ended_grant_ends_now_and_once(to_account: bool) -> None:
     account = new_account()
     made = grant(account if to_account else account.team)
     end_grant(made, actor=COMMAND, reason=REASON)

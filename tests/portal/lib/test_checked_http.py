@@ -85,7 +85,7 @@ def test_listed_address_answers(server: Server) -> None:
         "0177.0.0.1",
         "127.0.0.1.",
         "0",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104 - an address to refuse.
         "[::ffff:127.0.0.1]",
         "[::ffff:7f00:1]",
         "[::127.0.0.1]",
@@ -102,7 +102,7 @@ def test_loopback_by_any_name_is_refused_where_it_is_not_listed(server: Server, 
     assert server.heads == []
 
 
-@pytest.mark.parametrize("host", ["[::ffff:127.0.0.1]", "0.0.0.0", "[::]"])  # noqa: S104
+@pytest.mark.parametrize("host", ["[::ffff:127.0.0.1]", "0", "[::]"])
 def test_forms_that_are_never_connected_to_are_refused_even_where_loopback_is_listed(
     server: Server, host: str
 ) -> None:
@@ -201,7 +201,9 @@ def test_server_that_drips_is_given_up() -> None:
         get_bytes(server.url(), networks=HERE, timeout_s=1, total_s=0.3)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://h/", "//h/", ""])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://127.0.0.1/", "gopher://h/", "//h/", ""]
+)
 def test_other_schemes_are_refused(url: str) -> None:
     with pytest.raises(requests.RequestException):
         get_bytes(url, networks=HERE)

@@ -1,0 +1,166 @@
+import io
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from pytest_django.fixtures import Settings
+
+from models_registry.models import AiModel, Grant, ModelStatus, Provider
+from models_registry.writes.providers import open_credential
+from portal.lib.networks import NetworkPolicy
+from tests.accounts.rows import new_account, new_name
+from tests.models_registry.rows import new_model, new_provider
+from tests.portal.lib.test_checked_http import Server, serve
+
+pytestmark = pytest.mark.django_db
+SECRET = "sk-upstream-canary-0123456789"
+BODY = b'{"data":[{"id":"one"},{"id":"two"}]}'
+LIST = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(BODY), BODY)
+
+
+def run(*arguments: str) -> str:
+    out, err = io.StringIO(), io.StringIO()
+    call_command(*arguments, stdout=out, stderr=err)
+    return out.getvalue() + err.getvalue()
+
+
+def refuse(*arguments: str) -> str:
+    with pytest.raises(CommandError) as refused:
+        run(*arguments)
+    return str(refused.value)
+
+
+def url_of(server: Server) -> str:
+    return f"http://127.0.0.1:{server.port}"
+
+
+@pytest.mark.parametrize("source", ["environment", "file", "none"])
+def test_provider_is_added_and_its_models_are_listed(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSTREAM_KEY", f"{SECRET}\n")
+    file = tmp_path / "key"
+    file.write_text(f"{SECRET}\n")
+    given = {"environment": "UPSTREAM_KEY", "file": str(file)}.get(source)
+    name = new_name("provider")
+    with serve(LIST) as server:
+        out = run("add_provider", name, url_of(server), *(["--key-from", given] if given else []))
+    expected = "" if source == "none" else SECRET
+    assert open_credential(Provider.objects.get(name=name)) == expected
+    assert (b"Bearer " + SECRET.encode() in server.heads[0]) == bool(expected)
+    assert out.split()[-2:] == ["one", "two"]
+    assert SECRET not in out
+
+
+@pytest.mark.parametrize("given", ["UNSET", "/nonexistent/key", "/", "EMPTY", SECRET])
+def test_key_that_cannot_be_read_is_refused_without_being_repeated(
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    name = new_name("provider")
+    with serve(LIST) as server:
+        told = refuse(
+            "add_provider",
+            name,
+            url_of(server),
+            "--key-from",
+            str(empty) if given == "EMPTY" else given,
+        )
+    assert "--key-from" in told
+    assert SECRET not in told
+    assert server.heads == []
+
+
+def test_silent_provider_is_not_added() -> None:
+    name = new_name("provider")
+    for url in ("http://127.0.0.1:9/v1", "http://127.0.0.1:9"):
+        assert "could not be reached" in refuse("add_provider", name, url)
+    with serve(b"HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n") as server:
+        assert "answered 404" in refuse("add_provider", name, url_of(server))
+    assert not Provider.objects.filter(name=name).exists()
+
+
+def test_credential_is_sent_to_no_address_that_is_refused(
+    monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    monkeypatch.setenv("UPSTREAM_KEY", SECRET)
+    with serve(LIST) as server:
+        bad = f"http://user@127.0.0.1:{server.port}"
+        assert "base_url: " in refuse("add_provider", "p", bad, "--key-from", "UPSTREAM_KEY")
+        settings.LATCHKEY_PROVIDER_NETWORKS = NetworkPolicy.parse("public")
+        told = refuse("add_provider", "p", url_of(server), "--key-from", "UPSTREAM_KEY")
+        assert "LATCHKEY_PROVIDER_NETWORKS" in told
+    assert server.heads == []
+    assert not connection.needs_rollback
+
+
+def add_model(provider: str, name: str, *more: str) -> list[str]:
+    base = ["add_model", name, "--kind", "chat", "--provider", provider, "--context", "4096"]
+    return [*base, "--max-output", "512", *more]
+
+
+def test_model_is_added_with_prices_and_published() -> None:
+    provider, name = new_provider().name, new_name("model")
+    run(*add_model(provider, name, "--price-input", "0.15", "--price-output", "2"))
+    model = AiModel.objects.get(name=name)
+    assert (model.price_input, model.price_output) == (150_000, 2_000_000)
+    assert model.status == ModelStatus.PUBLISHED
+    assert model.deployments.get().upstream_name == name
+
+
+def test_draft_stays_a_draft_under_the_providers_name() -> None:
+    provider, name = new_provider().name, new_name("model")
+    assert "draft" in run(*add_model(provider, name, "--draft", "--upstream-name", "org/x"))
+    model = AiModel.objects.get(name=name)
+    assert model.status == ModelStatus.DRAFT
+    assert model.deployments.get().upstream_name == "org/x"
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["--provider", "nobody"], "No provider"),
+        (["--context", "0"], "context_tokens: "),
+        (["--max-output", "0"], "max_output_tokens: "),
+        (["--price-input", "cheap"], "not a number"),
+        (["--price-input", "NaN"], "whole micro-USD"),
+        (["--price-input", "Infinity"], "whole micro-USD"),
+        (["--price-input", "-1"], "whole micro-USD"),
+        (["--price-input", "0.0000001"], "whole micro-USD"),
+        (["--price-input", "1e30"], "price_input: "),
+        (["--kind", "video"], "--kind"),
+        (["--hang-up", "wait"], "--hang-up"),
+    ],
+)
+def test_refused_model_leaves_nothing(changes: list[str], told: str) -> None:
+    provider, name = new_provider().name, new_name("model")
+    assert told in refuse(*add_model(provider, name), *changes)
+    assert not AiModel.objects.filter(name=name).exists()
+
+
+def test_model_is_granted_to_a_team_or_to_one_account() -> None:
+    account, model = new_account(), new_model()
+    base = ["grant_model", model.name, account.team.slug, "--scope", "chat"]
+    run(*base)
+    run(*base, "--service-account", account.name, "--days", "1")
+    assert Grant.objects.filter(team=account.team, model=model).count() == 1
+    assert Grant.objects.filter(service_account=account, model=model).count() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (["--days", "0"], "ends_at: "),
+        (["--days", "999999999999"], "--days: "),
+        (["--service-account", "nobody"], "ServiceAccount"),
+        (["--scope", "images"], "--scope"),
+    ],
+)
+def test_refused_grant_is_not_made(changes: list[str], told: str) -> None:
+    account, model = new_account(), new_model()
+    assert told in refuse("grant_model", model.name, account.team.slug, "--scope", "chat", *changes)
+    assert "AiModel" in refuse("grant_model", "nothing", account.team.slug, "--scope", "chat")
+    assert "Team" in refuse("grant_model", model.name, "nobody", "--scope", "chat")
+    assert not Grant.objects.filter(model=model).exists()
