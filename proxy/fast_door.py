@@ -188,6 +188,9 @@ async def _send_refusal(sink: AsgiSink, refusal: Refusal, request_id: str) -> No
         (b"x-request-id", request_id.encode()),
         *refusal.headers(),
     ]
+    if refusal.code is Code.MALFORMED_REQUEST:
+        # Where this request ends is a matter of opinion, so nothing after it is read as the next one.
+        headers.append((b"connection", b"close"))
     # A caller that hung up cannot be told; that is no fault worth a line.
     with contextlib.suppress(ConnectionError, RuntimeError):
         await sink.start(refusal.code.http_status, headers)

@@ -17,7 +17,14 @@ from proxy.upstreams import openai_chat, openai_embeddings
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 _SINGLE = frozenset(
-    {b"authorization", b"x-api-key", b"content-type", b"content-encoding", b"content-length"}
+    {
+        b"authorization",
+        b"x-api-key",
+        b"content-type",
+        b"content-encoding",
+        b"content-length",
+        b"transfer-encoding",
+    }
 )
 HEADER_VALUE_MAX = 8 * 1024
 _READ = {CallKind.CHAT: openai_chat.read_call, CallKind.EMBEDDINGS: openai_embeddings.read_call}

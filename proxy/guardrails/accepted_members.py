@@ -4,6 +4,7 @@ Servers give meaning to surprising ones (`api_base`, `extra_headers`, `chat_temp
 provider key to whoever asked.
 """
 
+from portal.lib.redaction import redact
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import ParsedCall
@@ -23,6 +24,6 @@ def check_members(kind: CallKind, call: ParsedCall, route: Route) -> None:
         if name not in accepted and name not in route.extra_members:
             raise Refusal(
                 Code.MEMBER_NOT_ACCEPTED,
-                param=name[:60] if name.isidentifier() else None,
+                param=redact(name)[:60] if name.isidentifier() else None,
                 seen="An administrator can accept it for this model.",
             )

@@ -72,8 +72,8 @@ def new_model(
 
 def grant(model: AiModel, to: Team | ServiceAccount, **facts: Any) -> Grant:
     """A grant for an hour of every kind of call."""
-    facts = {"scopes": SCOPES, "ends_at": in_s(3600)} | facts
-    return grant_model(model, to=to, actor=COMMAND, **facts)
+    defaults: dict[str, Any] = {"scopes": SCOPES, "ends_at": in_s(3600)}
+    return grant_model(model, to=to, actor=COMMAND, **(defaults | facts))
 
 
 @dataclass(frozen=True, repr=False)
@@ -103,7 +103,7 @@ class Caller:
         """Make a request with the key, or with other headers, and read the answer."""
         sent = self.headers() if headers is None else headers
         request = write_request(method, target, body, headers=sent, host=host)
-        return read_reply(exchange(self.port, request, address=self.address))
+        return read_reply(exchange(self.port, request, address=self.address), method=method)
 
     def post(self, target: str, body: bytes) -> Reply:
         """Send a body as it is."""
@@ -116,6 +116,6 @@ def new_caller(port: int, *models: AiModel, team: Team | None = None, **facts: A
     holder = facts.pop("holder", None) or new_account(team)
     for model in models:
         grant(model, team)
-    facts = {"scopes": SCOPES, "expires_at": in_s(3600)} | PLENTY | facts
-    issued = issue_key(team, holder=holder, name=unique("key"), actor=COMMAND, **facts)
+    defaults: dict[str, Any] = {"scopes": SCOPES, "expires_at": in_s(3600)} | PLENTY
+    issued = issue_key(team, holder=holder, name=unique("key"), actor=COMMAND, **(defaults | facts))
     return Caller(issued.key, issued.text, team, holder, port, fresh_address())

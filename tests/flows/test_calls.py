@@ -36,10 +36,9 @@ from tests.flows.scripted_upstream import ScriptedUpstream
 PRICE = Price(PRICES["price_input"], PRICES["price_cached_input"], PRICES["price_output"])
 
 
-def ask(client: OpenAI, model: str, question: str = "Hello", **members: object) -> object:
-    return client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": question}], **members
-    )
+def ask(client: OpenAI, model: str, question: str = "Hello", **members: Any) -> Any:
+    messages: Any = [{"role": "user", "content": question}]
+    return client.chat.completions.create(model=model, messages=messages, **members)
 
 
 def test_a_whole_answer_reaches_the_client_and_the_ledger(

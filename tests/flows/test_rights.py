@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import openai
 import pytest
@@ -63,7 +64,9 @@ def disable_holder(caller: Caller) -> None:
 
 
 def end_membership(caller: Caller) -> None:
-    remove_member(Membership.objects.get(team=caller.team, person=caller.holder), actor=COMMAND)
+    remove_member(
+        Membership.objects.get(team=caller.team, person_id=caller.holder.pk), actor=COMMAND
+    )
 
 
 def delete_holder(caller: Caller) -> None:
@@ -376,7 +379,7 @@ def test_refusals_are_the_clients_own_exceptions(
 ) -> None:
     caller = new_caller_of(catalogue.chat, catalogue.embeddings, scopes=[Scope.CHAT])
     client = open_client(caller)
-    hello = [{"role": "user", "content": "Hello"}]
+    hello: list[Any] = [{"role": "user", "content": "Hello"}]
 
     with pytest.raises(openai.NotFoundError) as unknown:
         client.chat.completions.create(model="no-such-model", messages=hello)

@@ -81,9 +81,9 @@ def receive_all(connection: socket.socket) -> bytes:
     return received
 
 
-def read_reply(data: bytes) -> Reply:
-    """Decode one answer."""
-    response = http.client.HTTPResponse(_Received(data))  # type: ignore[arg-type]
+def read_reply(data: bytes, *, method: str = "GET") -> Reply:
+    """Decode one answer to a request with this method."""
+    response = http.client.HTTPResponse(_Received(data), method=method)  # type: ignore[arg-type]
     response.begin()
     return Reply(response.status, response.headers, response.read())
 

@@ -190,9 +190,8 @@ async def test_changes_that_never_pause_are_refused_and_not_outwaited(
 
     def change() -> None:
         heard = threading.Event()
-        loop.call_soon_threadsafe(
-            lambda: (identities.apply(changed(principal.key_id)), heard.set())
-        )
+        loop.call_soon_threadsafe(identities.apply, changed(principal.key_id))
+        loop.call_soon_threadsafe(heard.set)
         assert heard.wait(10)
 
     rows.on_read = change

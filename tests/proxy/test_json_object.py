@@ -65,7 +65,12 @@ def refused(body: bytes) -> Code:
 @example('{"a":1,"b":[],"a":1}')
 def test_an_object_is_taken_exactly_when_python_sees_no_name_twice(text: str) -> None:
     pairs: list[list[tuple[str, Any]]] = []
-    json.loads(text, object_pairs_hook=lambda seen: pairs.append(seen) or dict(seen))
+
+    def note(seen: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs.append(seen)
+        return dict(seen)
+
+    json.loads(text, object_pairs_hook=note)
     outermost = pairs[-1]
     body = text.encode()
     if len({name for name, _ in outermost}) < len(outermost):

@@ -1,0 +1,598 @@
+"""What failed elsewhere, tried here over the wire."""
+
+import contextlib
+import gzip
+import json
+import select
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+from psycopg import sql
+
+from accounts.audit import COMMAND
+from accounts.credential import checksum, make_credential
+from accounts.models import AuditEntry
+from accounts.writes.keys import revoke_key
+from proxy.models import Call
+from tests.flows.answers import CHAT, EMBEDDINGS, chat_body, demo, embeddings_body
+from tests.flows.conftest import MAX_BODY_BYTES, CallerMaker, Catalogue
+from tests.flows.ledger import find_call
+from tests.flows.processes import UPSTREAM_KEY, RunningGateway
+from tests.flows.scripted_upstream import ScriptedUpstream
+from tests.flows.wire import (
+    connect,
+    exchange,
+    fresh_address,
+    read_reply,
+    receive_all,
+    write_request,
+)
+from tests.services import Services
+
+JSON = ("Content-Type", "application/json")
+ROUTES = [("GET", "/v1/models"), ("POST", CHAT), ("POST", EMBEDDINGS)]
+
+
+@pytest.fixture
+def canary() -> Iterator[socket.socket]:
+    """A listener that nobody has a reason to speak to."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+        assert not select.select([listening], [], [], 0)[0], "Somebody called the canary."
+
+
+DANGEROUS = [
+    "api_base", "base_url", "api_key", "api_version", "extra_headers", "extra_body", "extra_query",
+    "headers", "organization", "custom_llm_provider", "provider", "fallbacks", "mock_response",
+    "metadata", "store", "proxy", "timeout", "callbacks", "success_callback", "user_config",
+    "litellm_params", "aws_access_key_id", "vertex_credentials", "guardrails", "cache", "no-log",
+    "chat_template", "chat_template_kwargs", "add_generation_prompt", "lora_request", "webhook",
+    "previous_response_id", "prompt", "web_search_options", "plugins", "transforms", "route", "models",
+    "__proto__", "constructor", "Model", "MODEL", "model ", " model", "model\x00", "m\u043edel", "\uff4dodel",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [CHAT, EMBEDDINGS])
+def test_no_member_leads_a_call_elsewhere(
+    catalogue: Catalogue, new_caller_of: CallerMaker, canary: socket.socket, path: str
+) -> None:
+    """A peer sent its provider's key to whatever address `api_base` named."""
+    caller = new_caller_of(catalogue.chat, catalogue.embeddings)
+    url = f"http://127.0.0.1:{canary.getsockname()[1]}/v1"
+    for name in DANGEROUS:
+        values: list[Any] = [url, {"url": url, "Authorization": url}, [url]]
+        for value in values:
+            body = (
+                chat_body(catalogue.chat.name, **{name: value})
+                if path == CHAT
+                else embeddings_body(catalogue.embeddings.name, **{name: value})
+            )
+            reply = caller.post(path, body)
+            assert (reply.status, reply.code) == (400, "member_not_accepted"), name
+            assert UPSTREAM_KEY not in reply.body.decode()
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["http://127.0.0.1:{port}/v1", "//127.0.0.1:{port}", "demo-chat@http://127.0.0.1:{port}",
+     "../../etc/passwd", "..;/", "openai/demo-chat", "demo-chat", "*", "%", "' OR 1=1 --", "\u0000"],
+)  # fmt: skip
+def test_a_models_name_is_only_ever_looked_up(
+    catalogue: Catalogue, new_caller_of: CallerMaker, canary: socket.socket, model: str
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    name = model.replace("{port}", str(canary.getsockname()[1]))
+
+    assert caller.post(CHAT, chat_body(name)).code == "model_not_found"
+    assert caller.post(EMBEDDINGS, embeddings_body(name)).code == "model_not_found"
+
+
+def test_the_model_dispatched_is_the_model_authorised(
+    catalogue: Catalogue, new_caller_of: CallerMaker, scripted: ScriptedUpstream
+) -> None:
+    """A peer let `?model=` pass its allow-list."""
+    caller = new_caller_of(catalogue.scripted_chat)
+    ours, other = catalogue.scripted_chat.name, catalogue.scripted_drain.name
+    marker = scripted.play().marker
+    messages = f'"messages":[{{"role":"user","content":"{marker}"}}]'
+
+    def code_of(members: str, target: str = CHAT, **headers: str) -> tuple[int, str]:
+        sent = [
+            *caller.headers(),
+            *((name.replace("_", "-"), value) for name, value in headers.items()),
+        ]
+        reply = caller.send(
+            "POST", target, ("{" + members + "," + messages + "}").encode(), headers=sent
+        )
+        return reply.status, reply.code
+
+    two_ways = [
+        f'"model":"{ours}","model":"{other}"',
+        f'"model":"{other}","model":"{ours}"',
+        f'"model":"{ours}","\\u006dodel":"{other}"',
+        f'"\\u006d\\u006F\\u0064\\u0065\\u006c":"{other}","model":"{ours}"',
+        f'"model":"{ours}","model":"{ours}"',
+    ]
+    assert {code_of(members) for members in two_ways} == {(400, "duplicate_member")}
+    for lookalike in (
+        ours.upper(),
+        f"{ours} ",
+        f" {ours}",
+        f"{ours}\\u0000",
+        f"{ours}\\u200b",
+        ours[:-1],
+    ):
+        assert code_of(f'"model":"{lookalike}"') == (404, "model_not_found"), lookalike
+    for odd in (
+        f'["{ours}"]',
+        f'{{"id":"{ours}"}}',
+        "null",
+        "1",
+        "true",
+        '""',
+        '"' + "m" * 300 + '"',
+    ):
+        status, code = code_of(f'"model":{odd}')
+        assert (status, code) == (400, "unsupported_value"), odd
+    assert code_of(f'"\\u006dodel":"{other}"') == (404, "model_not_found")
+    assert code_of(f'"model":"{ours}"', f"{CHAT}?model={other}") == (400, "query_not_accepted")
+    assert code_of(f'"model":"{other}"', f"{CHAT}?model={ours}") == (400, "query_not_accepted")
+    assert (
+        code_of(f'"model":"{ours}"', f"/v1/engines/{other}/chat/completions")[1] == "unknown_path"
+    )
+    assert code_of(f'"model":"{other}"', X_Model=ours, Model=ours) == (404, "model_not_found")
+
+
+NAUGHTY = [
+    "' OR '1'='1", "'; DROP TABLE accounts_apikey; --", '" OR ""="', "') UNION SELECT 1 --", "%27%20OR%201=1",
+    "$1", "%s", "{0}", "${jndi:ldap://127.0.0.1/a}", "{{7*7}}", "<script>alert(1)</script>", "../../etc/passwd",
+    "\\x00", "pg_sleep(5)", "1; SELECT pg_sleep(5)--", "\\", "%", "_", "\u00ff\u00fe", "null", "undefined", "-1",
+    "0x", "lk_", "lk__", "a" * 8000, "\t", "()", "*", "&", "|id", "`id`", "$(id)", "\u00a0",
+]  # fmt: skip
+
+
+def test_no_header_reaches_sql(
+    catalogue: Catalogue, new_caller_of: CallerMaker, services: Services, database_url: str
+) -> None:
+    """A peer could be asked SQL through the Authorization header, before anybody was known."""
+    caller = new_caller_of(catalogue.chat)
+    wrong = caller.text[:-7] + "x"
+    wrong += checksum(wrong)
+    with psycopg.connect(services.superuser_url, autocommit=True) as watcher:
+        for header in (
+            "Authorization",
+            "X-Api-Key",
+            "X-Forwarded-For",
+            "X-Request-Id",
+            "User-Agent",
+        ):
+            for text in NAUGHTY:
+                for value in (text, f"Bearer {text}"):
+                    headers = [JSON, (header, value)]
+                    if header not in ("Authorization", "X-Api-Key"):
+                        headers += [("Authorization", f"Bearer {wrong}")]
+                    reply = caller.send("POST", CHAT, b"{}", headers=headers)
+                    assert reply.status in (401, 429), (header, text, reply.body)
+        assert caller.post(CHAT, chat_body(catalogue.chat.name)).status == 200
+        queries = watcher.execute(
+            "SELECT string_agg(query, E'\\n') FROM pg_stat_activity WHERE datname = %s",
+            [psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]],
+        ).fetchone()
+    assert queries is not None
+    assert "models_registry_grant" in queries[0]
+    for secret in (
+        caller.text,
+        wrong,
+        caller.text.split("_")[2][:10],
+        "DROP TABLE accounts_apikey",
+    ):
+        assert secret not in queries[0]
+
+
+def test_keys_that_share_any_beginning_are_strangers(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    """A peer remembered callers under the first 20 characters of their token."""
+    caller = new_caller_of(catalogue.chat)
+    assert caller.post(CHAT, chat_body(catalogue.chat.name)).status == 200
+    body = chat_body(catalogue.chat.name)
+    for length in range(len(caller.text)):
+        forged = (caller.text[:length] + make_credential().text[length:])[:-6]
+        forged += checksum(forged)
+        if forged == caller.text:
+            continue
+        headers = [("Authorization", f"Bearer {forged}"), JSON]
+        request = write_request("POST", CHAT, body, headers=headers)
+        reply = read_reply(exchange(caller.port, request, address=fresh_address()))
+        assert (reply.status, reply.code) == (401, "invalid_credential"), length
+
+
+HOSTS = ["localhost", "127.0.0.1", "testserver", "LOCALHOST", "localhost:1"]
+BAD_HOSTS = [
+    "evil.example",
+    "localhost.evil.example",
+    "localhost@evil",
+    "localhost/v1/models?",
+    "",
+    "localhost:x",
+]
+FORWARDED = [
+    ("X-Forwarded-Host", "evil.example"), ("X-Forwarded-For", "127.0.0.1"), ("X-Forwarded-Proto", "https"),
+    ("X-Forwarded-Prefix", "/admin"), ("Forwarded", "for=127.0.0.1;host=evil"), ("X-Original-URL", "/health/live"),
+    ("X-Rewrite-URL", "/health/live"), ("X-HTTP-Method-Override", "GET"), ("X-Real-IP", "127.0.0.1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [*ROUTES, ("GET", "/"), ("GET", "/health/live"), ("GET", "/sign-in/"), ("GET", "/nothing")],
+)
+def test_neither_host_nor_forwarding_headers_change_a_decision(
+    catalogue: Catalogue, new_caller_of: CallerMaker, method: str, path: str
+) -> None:
+    """A crafted Host led a peer's authorisation to another route."""
+    caller = new_caller_of(catalogue.chat)
+    body = chat_body(catalogue.chat.name) if method == "POST" else b""
+    for headers in (caller.headers(), [JSON]):
+        plain = caller.send(method, path, body, headers=headers).status
+        same = {
+            caller.send(method, path, body, headers=headers, host=host).status for host in HOSTS
+        }
+        same |= {
+            caller.send(method, path, body, headers=[*headers, one]).status for one in FORWARDED
+        }
+        same |= {caller.send(method, f"http://localhost{path}", body, headers=headers).status}
+        assert same == {plain}
+        for host in BAD_HOSTS:
+            reply = caller.send(method, path, body, headers=headers, host=host)
+            assert reply.status in (400, 421), (host, reply.status)
+        two = caller.send(method, path, body, headers=[*headers, ("Host", "evil.example")])
+        assert two.status in (400, 421)
+    none = f"{method} {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+    assert read_reply(exchange(caller.port, none)).status in (400, 421)
+
+
+def test_both_carriers_decide_alike_and_a_query_is_refused(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller, other = new_caller_of(catalogue.chat), new_caller_of(catalogue.chat)
+    body = chat_body(catalogue.chat.name)
+
+    def status(*headers: tuple[str, str], target: str = CHAT) -> tuple[int, str]:
+        reply = caller.send("POST", target, body, headers=[JSON, *headers])
+        return reply.status, "" if reply.status == 200 else reply.code
+
+    bearer, plain = ("Authorization", f"Bearer {caller.text}"), ("X-Api-Key", caller.text)
+    invalid, malformed = (401, "invalid_credential"), (400, "malformed_request")
+    assert status(bearer) == status(plain) == status(bearer, plain) == (200, "")
+    assert status(("authorization", f"bearer {caller.text}")) == (200, "")
+    assert status(bearer, ("X-Api-Key", other.text)) == invalid
+    assert status(("Authorization", f"Bearer {other.text}"), ("X-Api-Key", "lk_junk")) == invalid
+    assert status(("Authorization", f"Basic {caller.text}"), plain) == invalid
+    assert status(("Authorization", ""), plain) == invalid
+    assert status(bearer, bearer) == malformed
+    assert status(plain, plain) == malformed
+    assert status() == (401, "missing_credential")
+    for name in ("key", "api_key", "api-key", "access_token", "token"):
+        assert status(target=f"{CHAT}?{name}={caller.text}") == (400, "query_not_accepted")
+        assert status((name, caller.text)) == (401, "missing_credential")
+    assert status(("Cookie", f"api_key={caller.text}")) == (401, "missing_credential")
+
+
+PATHS = [
+    "/v1", "/v1/", "/v1/models", "/v1/models/", "/v1/models/x", "/v1/models/..", "/v1/models/%2e%2e/%2e%2e/health",
+    "/v1/chat/completions", "/v1/chat/completions/", "/v1/embeddings", "/v1/completions", "/v1/responses", "/v1/files",
+    "/v1/../health/live", "/v1/..;/health/live", "/v1/%2e%2e/sign-in/", "/v1//models", "/v1/models;/../x", "/v1/\\..\\",
+    "/v1/models/%00", "/v1/models/%ff", "/v1/models/..%2f..%2fetc%2fpasswd", "/v1/./models", "/v1/chat/../models",
+    "/%761/models", "/v1%2Fmodels",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_path_is_answered_without_a_key(
+    catalogue: Catalogue, new_caller_of: CallerMaker, path: str
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"):
+        reply = caller.send(method, path, headers=[JSON])
+        assert reply.status in (400, 401, 404, 405), (method, reply.status)
+    if path not in ("/v1/models", "/v1/models/", "/v1%2Fmodels", "/%761/models"):
+        assert caller.send("GET", path).status in (400, 404, 405)
+
+
+def test_no_page_is_answered_without_a_session(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    public = {"/", "/sign-in/", "/health/live", "/health/ready"}
+    for path in [
+        *public,
+        "/sign-out/",
+        "/admin/",
+        "/accounts/",
+        "/api/",
+        "/static/../manage.py",
+        "/.env",
+        "/o/token/",
+    ]:
+        reply = caller.send("GET", path)
+        assert reply.status == 200 if path in public else reply.status in (301, 302, 403, 404, 405)
+        assert caller.text not in reply.body.decode()
+
+
+def test_a_canary_key_stands_nowhere_after_every_refusal(
+    catalogue: Catalogue,
+    new_caller_of: CallerMaker,
+    gateway: RunningGateway,
+    limits_url: str,
+    cache_url: str,
+    broker_url: str,
+    database_url: str,
+) -> None:
+    caller = new_caller_of(catalogue.chat, requests_per_minute=3)
+    key, secret = caller.text, caller.text.split("_")[2]
+    ours = chat_body(catalogue.chat.name)
+    bodies = [
+        ours, b"{", key.encode(), json.dumps({key: 1, "model": key, "messages": []}).encode(), chat_body(key),
+        chat_body(catalogue.chat.name, **{key: key}), chat_body(catalogue.chat.name, stream=key), b"[" * 2000,
+        chat_body(catalogue.chat.name, demo(status=400) + key), chat_body(catalogue.chat.name, demo(fault="hang") + key),
+        chat_body(catalogue.chat.name, n=key), chat_body(catalogue.chat.name, max_tokens=key), ours, ours, ours,
+    ]  # fmt: skip
+    replies = [caller.post(CHAT, body) for body in bodies]
+    carriers = [
+        [("Authorization", key)],
+        [("Authorization", f"Bearer {key}x")],
+        [("X-Api-Key", key + " ")],
+        [("Authorization", f"Basic {key}")],
+        [("Cookie", key)],
+        [("X-Forwarded-For", key), *caller.headers()[:1]],
+        [*caller.headers()[:1], ("X-Api-Key", "other")],
+    ]
+    replies += [caller.send("POST", CHAT, ours, headers=[JSON, *headers]) for headers in carriers]
+    replies += [caller.send("GET", f"/v1/models/{key}"), caller.send("GET", f"/v1/{key}"), caller.send("GET", f"/{key}"),
+                caller.send("GET", f"/v1/models?key={key}"), caller.send(key, "/v1/models"), caller.send("GET", "/v1/models", host=key)]  # fmt: skip
+    revoke_key(caller.key, actor=COMMAND, reason=f"It stood in a log as {key}.")
+    time.sleep(0.5)
+    replies.append(caller.post(CHAT, ours))
+
+    assert len({reply.status for reply in replies}) > 4
+    for reply in replies:
+        # Names of members that a caller wrote itself come back to it alone, and shortened.
+        assert secret not in reply.body.decode(errors="replace") + str(reply.headers), reply.body
+    find_call(next(reply.request_id for reply in reversed(replies) if reply.status == 429))
+    for text in (
+        gateway.log(),
+        *database_texts(database_url),
+        *valkey_texts(limits_url, cache_url, broker_url),
+    ):
+        assert secret not in text
+    assert AuditEntry.objects.filter(subject_id=caller.key.id).count() == 2
+
+
+def database_texts(url: str) -> Iterator[str]:
+    """Every row of every table that can be read, as text."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        tables = connection.execute(
+            "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
+            " AND relnamespace = 'public'::regnamespace AND has_table_privilege(oid, 'SELECT')"
+        ).fetchall()
+        for (table,) in tables:
+            query = sql.SQL("SELECT t::text FROM {} AS t").format(sql.SQL(table))
+            for (row,) in connection.execute(query):
+                yield row
+
+
+def valkey_texts(*urls: str) -> Iterator[str]:
+    """Every key and value of the worker's stores."""
+    for url in urls:
+        with redis.Redis.from_url(
+            url.replace("redis+socket", "unix").replace("virtual_host", "db")
+        ) as store:
+            for key in store.scan_iter():
+                value: Any = store.dump(key)
+                yield repr(key) + repr(value)
+
+
+MALFORMED = {
+    "nothing": (b"", 400, "malformed_body"),
+    "array": (b"[]", 400, "malformed_body"),
+    "open": (b'{"model":"m"', 400, "malformed_body"),
+    "two": (b"{}{}", 400, "malformed_body"),
+    "latin-1": ('{"model":"é"}'.encode("latin-1"), 400, "malformed_body"),
+    "utf-16": ('{"model":"m"}'.encode("utf-16"), 400, "malformed_body"),
+    "deep": (b'{"messages":' + b"[" * 1000 + b"]" * 1000 + b"}", 400, "nested_too_deep"),
+    "deeper": (b'{"messages":' + b"[" * 100_000, 400, "nested_too_deep"),
+    "twice": (b'{"n":12,"n":1}', 400, "duplicate_member"),
+    "no model": (b'{"messages":[{"role":"user","content":"a"}]}', 400, "missing_member"),
+    "no messages": (b'{"model":"m"}', 400, "missing_member"),
+    "huge number": (
+        b'{"model":"m","messages":[{"role":"user"}],"n":1e999}',
+        400,
+        "unsupported_value",
+    ),
+    "surrogate": (
+        b'{"model":"\\ud800","messages":[{"role":"user","content":"a"}]}',
+        400,
+        "malformed_body",
+    ),
+    "negative": (
+        b'{"model":"m","messages":[{"role":"user","content":"a"}],"max_tokens":-1}',
+        400,
+        "unsupported_value",
+    ),
+    "too large": (b'{"a":"' + b"a" * MAX_BODY_BYTES + b'"}', 413, "body_too_large"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_malformed_body_is_refused_as_what_it_is(
+    catalogue: Catalogue, new_caller_of: CallerMaker, name: str, is_chunked: bool
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    caller.post(CHAT, chat_body(catalogue.chat.name))
+    body, status, code = MALFORMED[name]
+    started = time.monotonic()
+    if is_chunked:
+        head = "".join(f"{name}: {value}\r\n" for name, value in caller.headers())
+        request = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n{head}\r\n".encode()
+        request += (b"%x\r\n%s\r\n" % (len(body), body) if body else b"") + b"0\r\n\r\n"
+    else:
+        request = write_request("POST", CHAT, body, headers=caller.headers())
+    with connect(caller.port, address=caller.address) as connection:
+        connection.sendall(request)
+        reply = read_reply(receive_all(connection))
+
+    assert (reply.status, reply.code) == (status, code)
+    assert time.monotonic() - started < 1.0
+    row = find_call(reply.request_id)
+    assert (row.status, row.code) == ("refused", code)
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    head = write_request("POST", CHAT, headers=caller.headers()).replace(
+        b"Content-Length: 0", b"Content-Length: %d" % (10 * MAX_BODY_BYTES)
+    )
+    reply = read_reply(exchange(caller.port, head, address=caller.address))
+    assert (reply.status, reply.code) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ([("Content-Encoding", "gzip"), JSON], "compressed_body"),
+        ([("Content-Encoding", "br"), JSON], "compressed_body"),
+        ([("Content-Type", "text/plain")], "wrong_content_type"),
+        ([("Content-Type", "application/x-www-form-urlencoded")], "wrong_content_type"),
+        ([("Content-Type", "multipart/form-data; boundary=x")], "wrong_content_type"),
+        ([("Content-Type", "application/json; charset=utf-16")], "wrong_content_type"),
+        ([("Content-Type", "application/jsonp")], "wrong_content_type"),
+        ([], "wrong_content_type"),
+    ],
+)
+def test_other_forms_of_body_are_refused(
+    catalogue: Catalogue, new_caller_of: CallerMaker, headers: list[tuple[str, str]], code: str
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    body = gzip.compress(chat_body(catalogue.chat.name))
+    sent = [("Authorization", f"Bearer {caller.text}"), *headers]
+    reply = caller.send("POST", CHAT, body, headers=sent)
+    assert (reply.status, reply.code) == (415, code)
+
+
+@pytest.mark.parametrize("count", [150, 10_000])
+def test_too_many_headers_are_refused_at_once(
+    catalogue: Catalogue, new_caller_of: CallerMaker, count: int
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    headers = [*caller.headers(), *((f"X-{number}", "a") for number in range(count))]
+    request = write_request("POST", CHAT, chat_body(catalogue.chat.name), headers=headers)
+    started = time.monotonic()
+    received = b""
+    with (
+        connect(caller.port, address=caller.address) as connection,
+        contextlib.suppress(ConnectionError),
+    ):
+        connection.sendall(request)
+        received = receive_all(connection)
+    assert time.monotonic() - started < 1.0
+    assert received[:12] in (b"HTTP/1.1 431", b""), received[:80]
+    assert caller.post(CHAT, chat_body(catalogue.chat.name)).status == 200
+
+
+def test_a_huge_header_is_refused(catalogue: Catalogue, new_caller_of: CallerMaker) -> None:
+    caller = new_caller_of(catalogue.chat)
+    reply = caller.send("GET", "/v1/models", headers=[*caller.headers(), ("X-Long", "a" * 9000)])
+    assert reply.status in (400, 431)
+
+
+FRAMINGS = {
+    "both": "Content-Length: 5\r\nTransfer-Encoding: chunked",
+    "both, the other way": "Transfer-Encoding: chunked\r\nContent-Length: 5",
+    "two lengths": "Content-Length: 5\r\nContent-Length: 6",
+    "a list of lengths": "Content-Length: 5, 6",
+    "a signed length": "Content-Length: +5",
+    "a negative length": "Content-Length: -1",
+    "not chunked at the end": "Transfer-Encoding: chunked, gzip",
+    "unknown coding": "Transfer-Encoding: xchunked",
+    "chunked twice": "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    "a space before the colon": "Transfer-Encoding : chunked",
+    "a folded line": "X-A: b\r\n Content-Length: 5",
+    "hexadecimal": "Content-Length: 0x5",
+}
+
+
+@pytest.mark.parametrize("name", FRAMINGS)
+def test_ambiguous_framing_smuggles_no_second_request(
+    catalogue: Catalogue, new_caller_of: CallerMaker, name: str
+) -> None:
+    """RFC 9112, 6.1: refused, or read by its chunks with the connection closed after the answer."""
+    caller = new_caller_of(catalogue.chat)
+    head = f"POST {CHAT} HTTP/1.1\r\nHost: localhost\r\n{FRAMINGS[name]}\r\n"
+    head += "".join(f"{header}: {value}\r\n" for header, value in caller.headers()) + "\r\n"
+    smuggled = write_request("GET", "/v1/models", headers=caller.headers())
+    with connect(caller.port, address=caller.address, timeout_s=5) as connection:
+        connection.sendall(head.encode() + b"0\r\n\r\n" + smuggled)
+        received = b""
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            received = receive_all(connection)
+    assert received.count(b"HTTP/1.1 ") == 1, received
+    assert received.startswith(b"HTTP/1.1 400"), received
+
+
+def test_unknown_wrong_and_revoked_keys_take_the_same_time(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller, revoked = new_caller_of(catalogue.chat), new_caller_of(catalogue.chat)
+    revoke_key(revoked.key, actor=COMMAND, reason="For this test.")
+    time.sleep(0.5)
+
+    def unknown() -> str:
+        return make_credential().text
+
+    def wrong_secret_of(text: str) -> str:
+        forged = text[:16] + make_credential().text[16:-6]
+        return forged + checksum(forged)
+
+    kinds: dict[str, Callable[[], str]] = {
+        "unknown": unknown,
+        "unknown again": unknown,
+        "wrong": lambda: wrong_secret_of(caller.text),
+        "wrong of a revoked one": lambda: wrong_secret_of(revoked.text),
+    }
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for _ in range(60):
+        for kind, make in kinds.items():
+            headers = [("Authorization", f"Bearer {make()}"), JSON]
+            request = write_request("POST", CHAT, b"{}", headers=headers)
+            with connect(caller.port) as connection:
+                started = time.perf_counter()
+                connection.sendall(request)
+                reply = read_reply(receive_all(connection))
+                times[kind].append(time.perf_counter() - started)
+            assert (reply.status, reply.code) == (401, "invalid_credential")
+    medians = {kind: sorted(some)[len(some) // 2] for kind, some in times.items()}
+    spread = sorted(times["unknown"] + times["unknown again"])
+    noise_s = spread[len(spread) * 3 // 4] - spread[len(spread) // 4]
+    base = (medians["unknown"] + medians["unknown again"]) / 2
+    assert all(abs(median - base) <= max(noise_s, 0.0005) for median in medians.values()), medians
+
+
+def test_an_unknown_caller_leaves_no_row_and_a_known_one_always_does(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    stranger = caller.send("POST", CHAT, b"{}", headers=[JSON])
+    refused = caller.post(CHAT, b"{")
+
+    assert find_call(refused.request_id).code == "malformed_body"
+    assert not Call.objects.filter(id=uuid.UUID(stranger.request_id)).exists()

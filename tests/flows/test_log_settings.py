@@ -1,0 +1,33 @@
+"""What is logged decides nothing: a peer's limits went off with its log level."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows.answers import CHAT, SECRET_PROMPT, chat_body
+from tests.flows.conftest import Catalogue
+from tests.flows.house import new_caller
+from tests.flows.ledger import find_calls
+from tests.flows.processes import run_gateway
+
+
+@pytest.mark.time_limit_s(120)
+@pytest.mark.parametrize(
+    ("call_log", "level"), [("none", "ERROR"), ("failures", "WARNING"), ("all", "DEBUG")]
+)
+def test_limits_and_the_ledger_hold_whatever_is_logged(
+    catalogue: Catalogue, committed: None, tmp_path: Path, call_log: str, level: str
+) -> None:
+    settings = {"LATCHKEY_CALL_LOG": call_log, "LATCHKEY_LOG_LEVEL": level}
+    with run_gateway(tmp_path, **settings) as gateway:
+        caller = new_caller(gateway.port, catalogue.chat, requests_per_minute=3)
+        body = chat_body(catalogue.chat.name, SECRET_PROMPT)
+        replies = [caller.post(CHAT, body) for _ in range(6)]
+
+        assert [reply.status for reply in replies] == [200] * 3 + [429] * 3
+        rows = find_calls(caller.key.id, count=6)
+        assert [row.status for row in rows] == ["answered"] * 3 + ["refused"] * 3
+        log = gateway.log()
+    assert (replies[0].request_id in log) == (call_log == "all")
+    assert SECRET_PROMPT not in log
+    assert caller.text not in log
