@@ -15,7 +15,7 @@ from proxy.route import Route
 from proxy.running_call import RunningCall
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.failures import UpstreamFailure
-from proxy.upstreams.openai_chat import Chunk, decode_chunk
+from proxy.upstreams.openai_chat import Chunk, decode_chunk, is_given
 from proxy.upstreams.openai_embeddings import decode_answer
 from proxy.upstreams.sse import EventReader, EventTooLarge
 
@@ -130,7 +130,7 @@ class EventRelay:
             # JSON has line ends between its tokens only; each would begin a field of its own.
             data = data.replace(b"\n", b" ")
         chunk = decode_chunk(data)
-        if chunk.error is not UNSET:
+        if is_given(chunk.error):
             raise Refusal(Code.UPSTREAM_ERROR, detail="the stream says an error")
         refuse_secret(data, self._secret)
         self._count(chunk)

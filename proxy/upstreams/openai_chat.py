@@ -1,6 +1,6 @@
 """OpenAI's chat completions: what a request may say, and what its answers say of usage."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -35,7 +35,7 @@ class _Part(msgspec.Struct, gc=False):
 class _Message(msgspec.Struct, gc=False):
     role: Annotated[str, Meta(max_length=20)]
     content: str | list[_Part] | None = None
-    audio: msgspec.Raw | None = None
+    audio: msgspec.Raw | UnsetType = UNSET
 
 
 class _Tool(msgspec.Struct, gc=False):
@@ -58,7 +58,6 @@ class _Decided(msgspec.Struct, gc=False):
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
     tools: list[_Tool] | None = None
     modalities: list[str] | None = None
-    prediction: msgspec.Raw | None = None
 
 
 _NAMES = _Decided.__struct_fields__
@@ -137,13 +136,18 @@ def _reaches_out(decided: dict[str, Any], messages: list[_Message]) -> bool:
     if any(kind != "text" for kind in decided.get("modalities") or ()):
         return True
     return any(
-        message.audio is not None
+        is_given(message.audio)
         or (
             isinstance(message.content, list)
             and any(part.type not in _PLAIN_PARTS for part in message.content)
         )
         for message in messages
     )
+
+
+def is_given(member: msgspec.Raw | UnsetType) -> TypeGuard[msgspec.Raw]:
+    """Whether a member is there and not null. `Raw | None` would not do: msgspec then takes null alone."""
+    return member is not UNSET and bytes(member) != b"null"
 
 
 def _said(name: str, error: Exception) -> str:
@@ -187,10 +191,10 @@ class Delta(msgspec.Struct, gc=False):
     content: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw | None = None
+    tool_calls: msgspec.Raw | UnsetType = UNSET
 
     def text_bytes(self) -> int:
-        total = 0 if self.tool_calls is None else len(bytes(self.tool_calls))
+        total = len(bytes(self.tool_calls)) if is_given(self.tool_calls) else 0
         for text in (self.content, self.reasoning_content, self.refusal):
             if text:
                 total += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))

@@ -251,6 +251,33 @@ def test_the_public_name_stands_however_the_upstream_writes_its_own(
     assert json.loads(reply.events()[0])["model"] == catalogue.scripted_chat.name
 
 
+TOOL_CALLS = [{"index": 0, "id": "t", "function": {"name": "f", "arguments": "{}"}}]
+
+
+def test_tool_calls_pass_streamed_and_whole_and_are_counted(
+    catalogue: Catalogue, new_caller_of: CallerMaker, scripted: ScriptedUpstream
+) -> None:
+    caller = new_caller_of(catalogue.scripted_chat)
+    given, none = {"tool_calls": TOOL_CALLS}, {"content": "a", "tool_calls": None}
+    chunks = [event({"choices": [{"delta": one}], "error": None}) for one in (none, given)]
+    choice = {"message": {"role": "assistant", "content": None, "tool_calls": TOOL_CALLS}}
+    answers = {
+        True: stream(*chunks, DONE),
+        False: whole(json.dumps({"choices": [choice], "error": None}).encode()),
+    }
+    for is_stream, answer in answers.items():
+        script = scripted.play(answer)
+        body = chat_body(catalogue.scripted_chat.name, script.marker, stream=is_stream)
+        reply = caller.post(CHAT, body)
+
+        assert reply.status == 200
+        assert b"upstream_" not in reply.body
+        assert b'"arguments"' in reply.body
+        row = find_call(reply.request_id)
+        assert (row.status, row.usage_estimated) == ("answered", True)
+        assert row.output_tokens >= 10
+
+
 def test_an_event_of_several_lines_stays_one_event(
     catalogue: Catalogue, new_caller_of: CallerMaker, scripted: ScriptedUpstream
 ) -> None:
