@@ -18,6 +18,8 @@ from dataclasses import dataclass
 
 import psycopg
 
+# What pg_stat_activity shows an operator.
+APPLICATION_NAME = "latchkey-changes"
 POLL_S = 0.2
 ANSWER_TIMEOUT_S = 0.3
 CONNECT_TIMEOUT_S = 2.0
@@ -87,7 +89,10 @@ class ChangeFeed:
     async def _follow(self) -> None:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             connection = await psycopg.AsyncConnection.connect(
-                self._url, autocommit=True, connect_timeout=int(CONNECT_TIMEOUT_S)
+                self._url,
+                autocommit=True,
+                connect_timeout=int(CONNECT_TIMEOUT_S),
+                application_name=APPLICATION_NAME,
             )
         try:
             await self._begin(connection)

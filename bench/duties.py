@@ -6,6 +6,7 @@ from collections.abc import Callable
 from django.db import connection
 
 from accounts.audit import SYSTEM
+from accounts.change_feed import APPLICATION_NAME
 from accounts.models import ApiKey
 from accounts.models.keys import Scope
 from accounts.writes.keys import issue_key as issue
@@ -59,7 +60,9 @@ def revoke_key(*, key_id: str) -> bool:
 def list_listeners() -> list[int]:
     """The PostgreSQL server processes behind connections that listen for changes."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pid FROM pg_stat_activity WHERE query ILIKE 'listen%'")
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = %s", [APPLICATION_NAME]
+        )
         return [pid for (pid,) in cursor.fetchall()]
 
 
