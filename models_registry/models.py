@@ -1,19 +1,28 @@
 """What can be called: providers, models, the deployments that join them, and who was granted what."""
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
 from accounts.models import ApiKey, ServiceAccount, Team
 from accounts.models.keys import Scope
-from models_registry.base_url import validate_base_url
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
+from portal.lib.origin import Origin
 
 MODEL_NAME = RegexValidator(
     r"\A[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}\Z",
     "A model's name is 1 to 120 ASCII letters, digits and . _ : / - and starts with a letter or digit.",
 )
+
+
+def validate_base_url(text: str) -> None:
+    """Refuse what the gateway could not read. The URL is not repeated: it may hold a password."""
+    try:
+        Origin.from_url(text)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 class Provider(models.Model):

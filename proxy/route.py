@@ -9,7 +9,7 @@ import msgspec
 from models_registry.models import AiModel, Deployment, ModelStatus
 from models_registry.writes.providers import open_credential
 from portal.lib.crypto import SealBroken
-from proxy.upstreams.origin import Origin
+from portal.lib.origin import Origin
 
 _log = logging.getLogger("latchkey.registry")
 _CALLABLE = (ModelStatus.PUBLISHED, ModelStatus.DEPRECATED)

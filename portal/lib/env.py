@@ -17,12 +17,13 @@ import psycopg
 from django.core.exceptions import ImproperlyConfigured
 from psycopg import conninfo
 
+from portal.lib.origin import Origin
+
 T = TypeVar("T")
 
 _SIZE = re.compile(r"^(\d+)\s*(B|KiB|MiB|GiB)?$")
 _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _PLACEHOLDERS = ("changeme", "change-me", "insecure", "default", "example", "password", "secret123")
-_BASE_URL = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?/?", re.IGNORECASE)
 _REQUIRED = object()
 PASSWORD_MIN = 12
 
@@ -235,10 +236,14 @@ def _filled(raw: str) -> str:
 
 
 def _base_url(raw: str) -> str:
-    match = _BASE_URL.fullmatch(raw)
-    if match is None:
-        raise ValueError("it is not of the form https://host or https://host:port")
-    return raw.rstrip("/")
+    form = "it is not of the form https://host or https://host:port"
+    try:
+        origin, path = Origin.from_url(raw)
+    except ValueError:
+        raise ValueError(form) from None
+    if path:
+        raise ValueError(form)
+    return str(origin)
 
 
 def _database_url(raw: str) -> str:

@@ -9,11 +9,11 @@ import ssl
 from collections.abc import Sequence
 
 from portal.lib.networks import NetworkPolicy
+from portal.lib.origin import Origin
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.connection import Connection
 from proxy.upstreams.dialer import Dialer, Resolve
 from proxy.upstreams.failures import ConnectTimeout, CutOff, TotalTimeout
-from proxy.upstreams.origin import Origin
 from proxy.upstreams.pool import Pool
 from proxy.upstreams.request_head import encode_request_head
 from proxy.upstreams.timeouts import Timeouts

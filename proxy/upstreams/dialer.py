@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 
 from portal.lib.networks import Address, AddressNotAllowed, NetworkPolicy
+from portal.lib.origin import Origin
 from proxy.upstreams.connection import Connection
 from proxy.upstreams.failures import AddressRefused, ConnectFailed, ConnectTimeout, TlsFailed
-from proxy.upstreams.origin import Origin
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from portal.lib.origin import Origin
 from proxy.upstreams.connection import Connection
 from proxy.upstreams.dialer import Dialer
 from proxy.upstreams.failures import ConnectFailed, PoolExhausted
-from proxy.upstreams.origin import Origin
 
 # A connection is given up this long before the upstream says it closes it.
 KEEP_ALIVE_MARGIN_S = 1.0

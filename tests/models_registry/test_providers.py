@@ -91,3 +91,17 @@ def test_name_that_is_no_slug_is_refused(name: str) -> None:
 def test_name_is_taken_once() -> None:
     with pytest.raises(ValidationError):
         add_provider(new_provider().name, base_url=URL, actor=COMMAND)
+
+
+@pytest.mark.parametrize("url", ["https://user:hunter2@host/v1", "http://127.1/v1?x=hunter2", ""])
+def test_address_that_the_gateway_could_not_read_is_refused_without_being_repeated(
+    url: str,
+) -> None:
+    for write in (
+        lambda: add_provider(new_name("p"), base_url=url, actor=COMMAND),
+        lambda: change_provider(new_provider(), base_url=url, actor=COMMAND),
+    ):
+        with pytest.raises(ValidationError) as refused:
+            write()
+        assert "base_url" in refused.value.message_dict
+        assert "hunter2" not in str(refused.value)

@@ -7,12 +7,12 @@ from typing import Any
 from accounts.credential import make_credential
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_call_id
+from portal.lib.origin import Origin
 from proxy.call import CallKind
 from proxy.exchange import Head
 from proxy.leases.window import Window
 from proxy.principal import GrantedModel, JournalIds, Principal
 from proxy.route import Price, Route, RouteIds
-from proxy.upstreams.origin import Origin
 
 HOUR = datetime.timedelta(hours=1)
 

@@ -126,6 +126,10 @@ FAULTY = {
         lambda env: env.base_url("NAME", accepts=ACCEPTS),
     ),
     "base url with a path": ("https://h/x", lambda env: env.base_url("NAME", accepts=ACCEPTS)),
+    "base url that parsers read differently": (
+        f"http://{SECRET_VALUE}.0x7f.1",
+        lambda env: env.base_url("NAME", accepts=ACCEPTS),
+    ),
     "base url of no host": ("https://", lambda env: env.base_url("NAME", accepts=ACCEPTS)),
     "empty database": ("", lambda env: env.database_url("NAME", accepts=ACCEPTS)),
     "other database": (
@@ -216,3 +220,9 @@ def test_file_without_a_secret_is_a_fault(tmp_path: Path, content: bytes | None)
     env = Environment({"NAME_FILE": str(file)})
     env.secret("NAME", accepts=ACCEPTS, min_length=50)
     assert [fault.partition(":")[0] for fault in env.faults] == ["NAME"]
+
+
+@pytest.mark.parametrize("given", ["HTTPS://Models.Corp", "https://models.corp:443/"])
+def test_base_url_is_kept_in_the_form_that_browsers_send(given: str) -> None:
+    env = Environment({"URL": given})
+    assert env.base_url("URL", accepts=ACCEPTS) == "https://models.corp"

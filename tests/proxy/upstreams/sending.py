@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from portal.lib.origin import Origin
 from proxy.upstreams.client import Timeouts, UpstreamAnswer, UpstreamClient
-from proxy.upstreams.origin import Origin
 
 BODY_LIMIT = 1_000_000
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from proxy.upstreams.origin import Origin
+from portal.lib.origin import Origin
 from tests.proxy.upstreams.conftest import Run, client_of
 from tests.proxy.upstreams.raw_server import CHUNKED, OK, Peer, answering, serve
 from tests.proxy.upstreams.sending import post

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 
 from portal.lib.networks import NetworkPolicy
+from portal.lib.origin import Origin
 from proxy.upstreams.client import Timeouts
 from proxy.upstreams.dialer import Resolve
 from proxy.upstreams.failures import AddressRefused, ConnectFailed, ConnectTimeout, UpstreamFailure
-from proxy.upstreams.origin import Origin
 from tests.proxy.upstreams.conftest import Run, client_of
 from tests.proxy.upstreams.raw_server import OK, Peer, answering, serve
 from tests.proxy.upstreams.sending import post

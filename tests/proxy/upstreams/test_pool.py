@@ -3,8 +3,8 @@ import time
 
 import pytest
 
+from portal.lib.origin import Origin
 from proxy.upstreams.failures import ConnectFailed, CutOff, PoolExhausted
-from proxy.upstreams.origin import Origin
 from tests.proxy.upstreams.conftest import Run, client_of
 from tests.proxy.upstreams.raw_server import CHUNKED, OK, Peer, answering, serve
 from tests.proxy.upstreams.sending import post, read_answer

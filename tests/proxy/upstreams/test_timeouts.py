@@ -3,6 +3,7 @@ import time
 
 import pytest
 
+from portal.lib.origin import Origin
 from proxy.upstreams.client import Timeouts
 from proxy.upstreams.failures import (
     ConnectTimeout,
@@ -11,7 +12,6 @@ from proxy.upstreams.failures import (
     TotalTimeout,
     UpstreamFailure,
 )
-from proxy.upstreams.origin import Origin
 from tests.proxy.upstreams.conftest import Run, client_of
 from tests.proxy.upstreams.raw_server import CHUNKED, OK, Peer, serve
 from tests.proxy.upstreams.sending import post

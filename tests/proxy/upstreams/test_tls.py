@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from portal.lib.origin import Origin
 from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.failures import CutOff, TlsFailed, UpstreamFailure
-from proxy.upstreams.origin import Origin
 from tests.proxy.upstreams.conftest import LOOPBACK, Run, client_of
 from tests.proxy.upstreams.raw_server import CHUNKED, OK, Peer, answering, serve
 from tests.proxy.upstreams.sending import post, read_answer

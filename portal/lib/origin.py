@@ -1,4 +1,4 @@
-"""Scheme, host and port of an upstream, read so strictly that no two parsers could disagree."""
+"""Scheme, host and port of a base URL, read so strictly that no two parsers could disagree."""
 
 import ipaddress
 import re
@@ -26,7 +26,7 @@ class Origin(msgspec.Struct, frozen=True):
 
     @classmethod
     def from_url(cls, base_url: str) -> tuple["Origin", bytes]:
-        """Read a provider's base URL into its origin and its path, without a final slash.
+        """Read a base URL into its origin and its path, without a final slash.
 
         Raises: ValueError, whose text never repeats the URL (it may hold a password).
         """
@@ -39,6 +39,10 @@ class Origin(msgspec.Struct, frozen=True):
             raise ValueError("The base URL's port must lie between 1 and 65535.")
         path = (match["path"] or "").rstrip("/")
         return cls(scheme, _read_host(match["host"].lower()), port), path.encode("ascii")
+
+    def __str__(self) -> str:
+        """The form in which browsers name an origin."""
+        return f"{self.scheme}://{self.host_header().decode()}"
 
     def host_header(self) -> bytes:
         """Return the Host that belongs to this origin, without a default port."""

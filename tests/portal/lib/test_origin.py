@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.upstreams.origin import Origin
+from portal.lib.origin import Origin
 
 
 @pytest.mark.parametrize(
@@ -102,3 +102,12 @@ def test_the_host_header_leaves_the_default_port_out() -> None:
     assert Origin("https", "a.b", 443).host_header() == b"a.b"
     assert Origin("https", "a.b", 80).host_header() == b"a.b:80"
     assert Origin("http", "::1", 8080).host_header() == b"[::1]:8080"
+
+
+@given(st.from_regex(r"https?://[a-z0-9.:\[\]-]{1,20}", fullmatch=True))
+def test_the_written_origin_is_read_as_the_same_one(url: str) -> None:
+    try:
+        origin, _ = Origin.from_url(url)
+    except ValueError:
+        return
+    assert Origin.from_url(str(origin)) == (origin, b"")
