@@ -50,6 +50,8 @@ def run() -> Verdict:
     """Clone, `make run`, and call with the newest Python and npm clients, streaming and not."""
     with tempfile.TemporaryDirectory(prefix="latchkey-call-") as name:
         folder = Path(name)
+        # As root, the servers run under another account, which has to get through to its files.
+        folder.chmod(0o755)
         home = _make_home(folder)
         clients = _install_clients(folder, home)
         started = time.monotonic()

@@ -69,6 +69,8 @@ def copy_tree(folder: Path) -> Path:
 @contextmanager
 def start_stack(folder: Path, *, core: int | None = None) -> Iterator[Stack]:
     """Copy, start and seed a Latchkey of our own on free ports; end it and all its children."""
+    # As root, the servers run under another account, which has to get through to its files.
+    folder.chmod(0o755)
     tree = copy_tree(folder / "tree")
     if not (tree / "portal" / "quickstart" / "__main__.py").exists():
         raise NotProven("portal/quickstart is not there yet, so no Latchkey can be started.")
