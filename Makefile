@@ -13,7 +13,6 @@ VENV := .venv/bin
 # The first Python only has to find a supported one.
 BOOTSTRAP := $(or $(PYTHON),python3) bootstrap.py
 UNDER_SETTINGS := $(VENV)/python -m tests.environment
-CODE := accounts demo models_registry portal proxy
 
 .PHONY: help run test prove check format lock
 

@@ -74,7 +74,9 @@ def _judge(full: Runs) -> Verdict:
     ratio = _median_ratio(full, GOVERNED, FLOOR)
     figure = f"{ratio:.2f} times the CPU per call of {FLOOR}"
     if Check.INSIDE.value in full:
-        figure += f" ({_median_ratio(full, GOVERNED, Check.INSIDE.value):.2f} where nginx answers itself)"
+        figure += (
+            f" ({_median_ratio(full, GOVERNED, Check.INSIDE.value):.2f} where nginx answers itself)"
+        )
     return Verdict(figure, f"at most {MOST_RATIO}", ratio <= MOST_RATIO)
 
 

@@ -3,7 +3,6 @@
 It exists to measure what governance costs, and is no part of the product: no setting of a gateway can do this.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from portal.asgi import Application
@@ -28,7 +27,7 @@ class OpenToAll(Identities):
     def known(self, credential: str) -> Principal | None:
         return self.first
 
-    async def find(self, credential: str, public_id: str, *, peer: str) -> Principal | None:
+    async def find(self, credential: str, public_id: str, *, peer: str | None) -> Principal | None:
         self.first = await super().find(credential, public_id, peer=peer)
         return self.first
 
@@ -72,4 +71,4 @@ class Ungoverned(Application):
         return gateway
 
 
-application: Callable[[Mapping[str, Any], Any, Any], Awaitable[None]] = Ungoverned()
+application = Ungoverned()
