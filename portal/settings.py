@@ -38,7 +38,7 @@ _MIGRATOR_URL = env.database_url(
     default="",
 )
 LATCHKEY_APPLICATION_ROLE = user_of(LATCHKEY_DATABASE_URL)
-DATABASES = {"default": django_database(LATCHKEY_DATABASE_URL)}
+DATABASES = {"default": django_database(LATCHKEY_DATABASE_URL, is_pooled=True)}
 if _MIGRATOR_URL:
     DATABASES["migrator"] = django_database(_MIGRATOR_URL)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -119,6 +119,18 @@ LATCHKEY_IDLE_TIMEOUT_S = env.number(
 LATCHKEY_TOTAL_TIMEOUT_S = env.number(
     "LATCHKEY_TOTAL_TIMEOUT_S", accepts="seconds for a whole answer", default=600, minimum=0.05
 )
+LATCHKEY_WRITE_TIMEOUT_S = env.number(
+    "LATCHKEY_WRITE_TIMEOUT_S",
+    accepts="seconds a caller may leave an answer unread before its call is ended",
+    default=60,
+    minimum=0.05,
+)
+LATCHKEY_DRAIN_S = env.number(
+    "LATCHKEY_DRAIN_S",
+    accepts="seconds that running calls get when the process is told to stop",
+    default=20,
+    minimum=0,
+)
 LATCHKEY_UPSTREAM_CONNECTIONS = env.whole(
     "LATCHKEY_UPSTREAM_CONNECTIONS",
     accepts="connections of one process to one upstream at once",
@@ -188,6 +200,7 @@ INSTALLED_APPS = [
     "portal",
 ]
 MIDDLEWARE = [
+    "portal.connections.Connections",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

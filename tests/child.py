@@ -8,6 +8,12 @@ from collections.abc import Mapping
 from tests.services import ROOT
 
 
+def environment_with(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """Return our environment changed; None takes a variable out."""
+    changed = {**os.environ, **changes}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
 def run_python(
     *arguments: str,
     changes: Mapping[str, str | None] | None = None,
@@ -15,15 +21,10 @@ def run_python(
     timeout_s: float = 40.0,
 ) -> subprocess.CompletedProcess[str]:
     """Run this Python with our environment changed; None takes a variable out."""
-    environment = {
-        name: value
-        for name, value in {**os.environ, **(changes or {})}.items()
-        if value is not None
-    }
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
-        env=environment,
+        env=environment_with(changes or {}),
         input=stdin,
         capture_output=True,
         text=True,

@@ -44,3 +44,12 @@ def test_user_is_the_role() -> None:
     assert user_of("postgresql://app:secret@h/d") == "app"
     assert user_of("postgresql://h/d") == ""
     assert user_of("") == ""
+
+
+def test_no_thread_keeps_a_connection_of_its_own() -> None:
+    alone, pooled = (
+        django_database("postgresql://app@h/d", is_pooled=way) for way in (False, True)
+    )
+    assert (alone["CONN_MAX_AGE"], pooled["CONN_MAX_AGE"]) == (0, 0)
+    assert "pool" not in alone["OPTIONS"]
+    assert pooled["OPTIONS"]["pool"]["max_size"] == 10

@@ -1,0 +1,125 @@
+"""A server and its workers use few connections, whatever their callers do."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from portal.celery import app
+from portal.lib.database_url import POOL
+from tests.accounts.rows import new_name
+from tests.child import environment_with
+from tests.flows.processes import RunningGateway, run_gateway
+from tests.services import ROOT, Services
+
+# Besides the pool's: the change log's, the one that books journals, and the one that asks at the start.
+OTHERS = 3
+BOUND = int(POOL["max_size"]) + OTHERS
+
+
+def count(services: Services, name: str) -> int:
+    """How many connections carry this application name."""
+    with psycopg.connect(services.superuser_url) as admin:
+        found = admin.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [name]
+        ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+@pytest.fixture(scope="module")
+def name() -> str:
+    return new_name("server")
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    name: str,
+    database_url: str,
+    django_db_setup: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[RunningGateway]:
+    folder = tmp_path_factory.mktemp("connections")
+    with run_gateway(folder, LATCHKEY_DATABASE_URL=named(database_url, name)) as running:
+        yield running
+
+
+def named(url: str, name: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}application_name={name}"
+
+
+def is_ready(gateway: RunningGateway) -> bool:
+    url = f"http://127.0.0.1:{gateway.port}/health/ready"
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        return bool(reply.status == 200)
+
+
+@pytest.mark.parametrize("at_once", [1, 20])
+def test_hundred_requests_leave_no_more_than_the_pool(
+    gateway: RunningGateway, services: Services, name: str, at_once: int
+) -> None:
+    with ThreadPoolExecutor(at_once) as callers:
+        assert all(callers.map(lambda _: is_ready(gateway), range(100)))
+    assert 0 < count(services, name) <= BOUND
+
+
+def test_callers_that_hang_up_or_never_read_keep_no_connection(
+    gateway: RunningGateway, services: Services, name: str
+) -> None:
+    request = b"GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    silent = []
+    for number in range(4 * BOUND):
+        caller = socket.create_connection(("127.0.0.1", gateway.port), timeout=5)
+        caller.sendall(request)
+        caller.close() if number % 2 else silent.append(caller)
+    for caller in silent:
+        assert caller.recv(12) == b"HTTP/1.1 200"
+    assert is_ready(gateway)
+    assert count(services, name) <= BOUND
+    for caller in silent:
+        caller.close()
+    assert is_ready(gateway)
+
+
+@contextmanager
+def run_worker(url: str, log_file: Path) -> Iterator[None]:
+    command = [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", "--pool", "prefork"]
+    with (
+        log_file.open("wb") as log,
+        subprocess.Popen(
+            [*command, "--concurrency", "2", "--loglevel", "INFO"],
+            cwd=ROOT,
+            env=environment_with({"LATCHKEY_DATABASE_URL": url}),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        ) as worker,
+    ):
+        try:
+            yield
+        finally:
+            worker.terminate()
+            worker.wait(timeout=20)
+
+
+def test_forked_workers_share_no_connection(
+    services: Services, database_url: str, django_db_setup: None, tmp_path: Path
+) -> None:
+    name, log_file = new_name("worker"), tmp_path / "worker.log"
+    with run_worker(named(database_url, name), log_file):
+        for _ in range(20):
+            app.send_task("accounts.tasks.forget_changes")
+        deadline = time.monotonic() + 30
+        while log_file.read_text().count("succeeded in") < 20 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        told = log_file.read_text()
+        assert told.count("succeeded in") == 20, told
+        assert "Traceback" not in told
+        assert count(services, name) <= 2
