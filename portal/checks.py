@@ -1,13 +1,26 @@
 """What `manage.py check` and every start hold the deployment against. Settings at fault stop earlier, in portal.settings."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from django.apps.config import AppConfig
 from django.conf import settings
 from django.core import checks
-from django.core.checks import CheckMessage, Error, register, run_checks
+from django.core.checks import CheckMessage, Error, Tags, register, run_checks
 from django.core.exceptions import ImproperlyConfigured
+
+ASK_TIMEOUT_S = 5
+# An owner of the table, and whoever may become one, can give itself every right on it.
+_ASK_FOR_RIGHTS = """
+    SELECT role.rolsuper,
+        coalesce(pg_has_role(trail.relowner, 'MEMBER'), false),
+        coalesce(has_table_privilege(trail.oid, 'UPDATE, DELETE, TRUNCATE'), false)
+    FROM pg_roles AS role LEFT JOIN pg_class AS trail ON trail.oid = to_regclass('accounts_auditentry')
+    WHERE role.rolname = current_user
+"""
+_log = logging.getLogger("latchkey.boot")
 
 
 @register("latchkey")
@@ -41,6 +54,45 @@ def application_role_is_not_the_owner(
             )
         ]
     return []
+
+
+@register("latchkey", Tags.database)
+def application_role_cannot_rewrite_the_trail(
+    app_configs: Sequence[AppConfig] | None,
+    databases: Sequence[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """PostgreSQL is asked, as the owner's name is not known where servers run. One that is away is health's to tell."""
+    if "default" not in (databases or ()):
+        return []
+    try:
+        # Not through the pool, which a worker that forks must not open.
+        with psycopg.connect(
+            settings.LATCHKEY_DATABASE_URL, connect_timeout=ASK_TIMEOUT_S, autocommit=True
+        ) as connection:
+            faults = faults_of_role(connection)
+    except psycopg.OperationalError:
+        _log.warning("PostgreSQL cannot be asked for the application role's rights.")
+        return []
+    return [
+        Error(
+            f"The role of LATCHKEY_DATABASE_URL {fault}: it could rewrite the audit trail.",
+            hint="Give the application the role that migrations granted its rights to.",
+            id="latchkey.E002",
+        )
+        for fault in faults
+    ]
+
+
+def faults_of_role(connection: psycopg.Connection[Any]) -> list[str]:
+    """Return why the connection's role could rewrite the audit trail, at most one reason."""
+    found = connection.execute(_ASK_FOR_RIGHTS).fetchone()
+    is_superuser, is_owner, may_change = found or (False, False, False)
+    if is_superuser:
+        return ["is a superuser"]
+    if is_owner:
+        return ["owns accounts_auditentry, or is a member of the role that does"]
+    return ["may UPDATE, DELETE or TRUNCATE accounts_auditentry"] if may_change else []
 
 
 @register("latchkey")
@@ -92,6 +144,10 @@ def base_url_is_encrypted(
 
 def refuse_to_boot() -> None:
     """Raise when a check finds an error; servers and workers call it, as only `manage.py` checks by itself."""
-    errors = [found for found in run_checks(tags=["latchkey"]) if found.is_serious()]
+    errors = [
+        found
+        for found in run_checks(tags=["latchkey"], databases=["default"])
+        if found.is_serious()
+    ]
     if errors:
         raise ImproperlyConfigured("\n".join(str(error) for error in errors))

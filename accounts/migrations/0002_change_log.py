@@ -1,4 +1,4 @@
-"""The change log, the triggers that write it, and what the application's role may do.
+"""The change log, the triggers that write it, the audit trail's guard, and what the application's role may do.
 
 `latchkey_watch(table, topic, column)` puts statement triggers on a table, so that whoever changes it (our writes, a
 library's views, a cascade, psql) tells the gateways. A statement that touches more than 500 ids says "all" instead.
@@ -78,6 +78,24 @@ DROP FUNCTION latchkey_note_changes() CASCADE;
 DROP TABLE accounts_change;
 """
 
+# For everyone, the owner included: rights stop the application, and this stops a mistake of whoever holds more.
+GUARD = """
+CREATE FUNCTION latchkey_refuse_audit_change() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    RAISE EXCEPTION 'The audit trail is append-only: % on % is refused.',
+        TG_OP, TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END
+$body$;
+CREATE TRIGGER accounts_auditentry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON accounts_auditentry
+    FOR EACH STATEMENT EXECUTE FUNCTION latchkey_refuse_audit_change();
+"""
+
+NO_GUARD = """
+DROP TRIGGER accounts_auditentry_append_only ON accounts_auditentry;
+DROP FUNCTION latchkey_refuse_audit_change();
+"""
+
 PRIVILEGES = """
 GRANT USAGE ON SCHEMA public TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};
@@ -102,5 +120,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(CHANGE_LOG, FORGET_CHANGE_LOG),
+        migrations.RunSQL(GUARD, NO_GUARD),
         migrations.RunPython(grant_to_the_application, migrations.RunPython.noop),
     ]

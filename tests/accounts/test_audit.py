@@ -4,11 +4,13 @@ import uuid
 
 import psycopg
 import pytest
+from psycopg import conninfo
 
 from accounts.audit import COMMAND, SYSTEM, acting, record_audit
 from accounts.models import AuditEntry
 from accounts.models.audit import ActorKind, AuditTag
 from tests.accounts.rows import new_key, new_person
+from tests.services import Services
 
 APPEND_ONLY = ["accounts_auditentry", "proxy_call", "proxy_adjustment", "proxy_call_default"]
 REFUSED = {
@@ -109,6 +111,21 @@ def test_application_cannot_rewrite_what_is_append_only(
         application.execute(statement.format(table))
 
 
+@pytest.mark.parametrize("role", ["owner", "superuser"])
+@pytest.mark.parametrize("kind", ["UPDATE", "UPDATE of nothing", "DELETE", "TRUNCATE"])
+def test_not_even_the_owner_rewrites_the_trail_by_mistake(
+    role: str, kind: str, migrator_url: str, services: Services, database_url: str
+) -> None:
+    database = str(conninfo.conninfo_to_dict(database_url)["dbname"])
+    superuser = conninfo.make_conninfo(services.superuser_url, dbname=database)
+    url = migrator_url if role == "owner" else superuser
+    with (
+        psycopg.connect(url) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"),
+    ):
+        connection.execute(REFUSED[kind].format("accounts_auditentry"))
+
+
 def test_application_cannot_give_itself_more(application: psycopg.Connection) -> None:
     application.execute("GRANT UPDATE ON accounts_auditentry TO CURRENT_USER")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -120,7 +137,7 @@ def test_application_cannot_take_triggers_away(application: psycopg.Connection, 
     triggers = application.execute(
         "SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass AND NOT tgisinternal", [table]
     ).fetchall()
-    assert triggers or table == "accounts_auditentry"
+    assert triggers
     for (trigger,) in triggers:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             application.execute(f'DROP TRIGGER "{trigger}" ON {table}')

@@ -9,14 +9,16 @@ import sys
 import tempfile
 import time
 
+import psycopg
 import pytest
 from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
+from psycopg import conninfo
 from pytest_django.fixtures import Settings
 
-from portal.checks import base_url_is_encrypted, refuse_to_boot
+from portal.checks import base_url_is_encrypted, faults_of_role, refuse_to_boot
 from tests.child import run_python
-from tests.services import ROOT
+from tests.services import ROOT, Services
 
 RANDOM = secrets.token_urlsafe(64)
 HEX = secrets.token_hex(32)
@@ -111,6 +113,54 @@ def test_owner_as_application_is_an_error(settings: Settings) -> None:
     assert [found.id for found in run_checks(tags=["latchkey"])] == ["latchkey.E002"]
     with pytest.raises(ImproperlyConfigured, match=r"latchkey\.E002"):
         refuse_to_boot()
+
+
+@pytest.mark.parametrize("program", ["server", "worker", "beat"])
+def test_owner_is_recognised_where_no_migrator_is_named(program: str, migrator_url: str) -> None:
+    changes = {"LATCHKEY_DATABASE_URL": migrator_url, "LATCHKEY_DATABASE_MIGRATOR_URL": None}
+    ended = run_python(*PROGRAMS[program], changes=changes)
+    assert ended.returncode != 0
+    assert "latchkey.E002" in ended.stdout + ended.stderr
+    assert "owns accounts_auditentry" in ended.stdout + ended.stderr
+
+
+RIGHTS = {
+    "none": ("", ""),
+    "reading": ("GRANT SELECT, INSERT ON accounts_auditentry TO {}", ""),
+    "update": ("GRANT UPDATE ON accounts_auditentry TO {}", "may UPDATE"),
+    "delete": ("GRANT DELETE ON accounts_auditentry TO {}", "may UPDATE"),
+    "truncate": ("GRANT TRUNCATE ON accounts_auditentry TO {}", "may UPDATE"),
+    "everybody's": ("GRANT DELETE ON accounts_auditentry TO PUBLIC", "may UPDATE"),
+    "membership": ("GRANT latchkey_owner TO {}", "owns accounts_auditentry"),
+    "superuser": ("ALTER ROLE {} SUPERUSER", "is a superuser"),
+    "no table yet": ("ALTER TABLE accounts_auditentry RENAME TO accounts_later", ""),
+}
+
+
+@pytest.mark.parametrize("case", RIGHTS.values(), ids=RIGHTS)
+def test_role_is_asked_what_it_may_do_to_the_trail(
+    case: tuple[str, str], services: Services, database_url: str, django_db_setup: None
+) -> None:
+    statement, fault = case
+    role = f"latchkey_{secrets.token_hex(6)}"
+    database = str(conninfo.conninfo_to_dict(database_url)["dbname"])
+    url = conninfo.make_conninfo(services.superuser_url, dbname=database)
+    # Roles are made in the transaction too, and nothing is committed.
+    with psycopg.connect(url) as connection:
+        connection.execute(f"CREATE ROLE {role}")
+        if statement:
+            connection.execute(statement.format(role))
+        connection.execute(f"SET ROLE {role}")
+        found = faults_of_role(connection)
+        connection.rollback()
+    assert [fault in one for one in found] == [True] * bool(fault)
+
+
+def test_database_that_is_away_does_not_stop_the_start() -> None:
+    nowhere = "postgresql://app@127.0.0.1:9/d"
+    ended = run_python("-c", "import portal.asgi", changes={"LATCHKEY_DATABASE_URL": nowhere})
+    assert (ended.returncode, ended.stdout) == (0, "")
+    assert "PostgreSQL cannot be asked" in ended.stderr
 
 
 def test_granian_ends_when_the_settings_are_at_fault() -> None:
