@@ -180,10 +180,10 @@ class Grant(models.Model):
 
 
 class KeyModel(models.Model):
-    """A key's narrower list: a key with any row here may call only the models listed, of those granted."""
+    """A narrowed key's list: of the models granted, it may call those that stand here."""
 
     key = models.ForeignKey(ApiKey, models.CASCADE, related_name="models")
-    model = models.ForeignKey(AiModel, models.CASCADE, related_name="+")
+    model = models.ForeignKey(AiModel, models.PROTECT, related_name="+")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["key", "model"], name="key_model_once")]

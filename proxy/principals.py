@@ -67,7 +67,8 @@ def _assemble(key: ApiKey) -> Principal:
             key.person_id.bytes if key.person_id else None,
         ),
         grants=_grants(key),
-        only_models=only or None,
+        # A list that lost its rows allows nothing, and rows narrow whatever wrote them.
+        only_models=only if key.is_narrowed or only else None,
     )
 
 

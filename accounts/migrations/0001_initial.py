@@ -203,6 +203,7 @@ class Migration(migrations.Migration):
                         size=20,
                     ),
                 ),
+                ("is_narrowed", models.BooleanField(default=False, editable=False)),
                 (
                     "networks",
                     django.contrib.postgres.fields.ArrayField(

@@ -18,7 +18,10 @@ class Scope(models.TextChoices):
 
 
 class ApiKey(models.Model):
-    """One credential of one team, held by one service account or one person."""
+    """One credential of one team, held by one service account or one person.
+
+    is_narrowed: a list says which of the granted models it may call, and goes on saying so when nothing stands in it.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     public_id = models.CharField(max_length=16, unique=True, editable=False)
@@ -39,6 +42,7 @@ class ApiKey(models.Model):
     cost_centre = models.CharField(max_length=60, blank=True)
 
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), size=20)
+    is_narrowed = models.BooleanField(default=False, editable=False)
     networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
     requests_per_minute = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]

@@ -79,12 +79,14 @@ def end_grant(grant: Grant, *, actor: Actor, reason: str) -> None:
 
 @transaction.atomic
 def narrow_key(key: ApiKey, *, models: Sequence[AiModel], actor: Actor) -> None:
-    """Let a key call only these models of those granted. The list can be replaced, never emptied: that would widen it."""
+    """Let a key call only these models of those granted. The list can be replaced, never emptied."""
     if not models:
         raise ValidationError({"models": "Name at least one model."})
     # Two replacements at once would leave both lists, which is wider than either.
     key = ApiKey.objects.select_for_update().get(pk=key.pk)
     ids = sorted({model.pk for model in models})
+    key.is_narrowed = True
+    key.save(update_fields=["is_narrowed"])
     KeyModel.objects.filter(key=key).delete()
     KeyModel.objects.bulk_create(KeyModel(key=key, model_id=one) for one in ids)
     record_audit(

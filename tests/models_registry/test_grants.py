@@ -2,7 +2,8 @@ import datetime
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
 
 from accounts.audit import COMMAND
 from accounts.models import AuditEntry, ServiceAccount, Team
@@ -100,8 +101,20 @@ def test_narrow_list_is_replaced_and_never_emptied() -> None:
     with pytest.raises(ValidationError, match="at least one"):
         narrow_key(key, models=[], actor=COMMAND)
     assert list(KeyModel.objects.filter(key=key).values_list("model_id", flat=True)) == [second.pk]
+    key.refresh_from_db()
+    assert key.is_narrowed
     entries = AuditEntry.objects.filter(tag=AuditTag.KEY_MODELS_NARROWED, subject_id=key.pk)
     assert [entry.facts["model_ids"] for entry in entries.order_by("id")] == [
         [str(first.pk)],
         [str(second.pk)],
     ]
+
+
+def test_model_on_a_keys_list_is_not_deleted_by_django_nor_by_sql() -> None:
+    model = new_model()
+    narrow_key(new_key().key, models=[model], actor=COMMAND)
+    with pytest.raises(ProtectedError):
+        model.delete()
+    with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("DELETE FROM models_registry_aimodel WHERE id = %s", [model.pk])
