@@ -2,8 +2,9 @@
 
 Triggers on the deciding tables write the log in the writer's transaction, whoever writes. NOTIFY only wakes us; every
 `POLL_S` we read past our watermark anyway. A transaction that began early may commit late, so the watermark never passes
-the snapshot's xmin: rows above it are acted on at once and read again later. Every new connection starts with "everything
-may have changed", because nothing is known of what was missed.
+the snapshot's xmin: rows above it are acted on at once and read again later. A new connection to the server that was read
+a moment ago goes on at the watermark; any other starts with "everything may have changed", because nothing is known of what
+was missed.
 """
 
 import asyncio
@@ -25,10 +26,18 @@ ANSWER_TIMEOUT_S = 0.3
 CONNECT_TIMEOUT_S = 2.0
 RETRY_S = 0.1
 STOP_S = 1.0
+# Far less than the log is kept for.
+RESUME_S = 30.0
 _SEEN_MAX = 50_000
 _log = logging.getLogger("latchkey.changes")
 
 _XMIN = "SELECT pg_is_in_recovery(), pg_snapshot_xmin(pg_current_snapshot())::text"
+# The timeline is the first part of the WAL file's name. A server that was restarted may have been restored as well.
+_SERVER = """
+    SELECT concat_ws(' ', (SELECT system_identifier FROM pg_control_system()),
+        left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_postmaster_start_time(), oid)
+    FROM pg_database WHERE datname = current_database()
+"""
 _READ = """
     SELECT pg_snapshot_xmin(pg_current_snapshot())::text, id, topic, ref
     FROM (SELECT 1) AS one LEFT JOIN accounts_change ON transaction >= %s::xid8
@@ -53,6 +62,8 @@ class ChangeFeed:
     def __init__(self, url: str, *, on_changes: Callable[[Changes], None]) -> None:
         self._url = url
         self.on_changes = on_changes
+        # What the watermark is worth: only this server's log can be read on from it. "" where it is worth nothing.
+        self._server = ""
         self._watermark = "0"
         self._seen: set[int] = set()
         self._task: asyncio.Task[None] | None = None
@@ -84,6 +95,9 @@ class ChangeFeed:
                 _log.warning(
                     "The change log cannot be read.", extra={"error": type(error).__name__}
                 )
+            except Exception as error:  # noqa: BLE001 - without the feed nobody could be known any more.
+                _log.error("The change log's reader failed and begins anew.", exc_info=error)
+                self._server = ""
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self) -> None:
@@ -109,21 +123,27 @@ class ChangeFeed:
         with _hang_up_after(connection, ANSWER_TIMEOUT_S * 3):
             await connection.execute("LISTEN latchkey_change")
             row = await (await connection.execute(_XMIN)).fetchone()
-        if row is None or row[0]:
-            raise psycopg.OperationalError("the change log must be read at the primary")
-        self._watermark, self._seen = row[1], set()
+            if row is None or row[0]:
+                raise psycopg.OperationalError("the change log must be read at the primary")
+            server = await _name_server(connection)
+        if server and server == self._server and self.age_s < RESUME_S:
+            await self._poll(connection)
+            return
+        self._server, self._watermark, self._seen = "", row[1], set()
         self.on_changes(EVERYTHING)
-        self.last_success = started
+        self._server, self.last_success = server, started
 
     async def _poll(self, connection: psycopg.AsyncConnection) -> None:
         # The age counts from before the question: what was committed after it may not be in the answer.
         started = time.monotonic()
         with _hang_up_after(connection, ANSWER_TIMEOUT_S):
             rows = await (await connection.execute(_READ, [self._watermark])).fetchall()
+        server, self._server = self._server, ""
         changes = self._take(rows)
         if changes is not None:
             self.on_changes(changes)
-        self.last_success = started
+        # Only now: what was read and not acted on must not be taken for read.
+        self._server, self.last_success = server, started
 
     def _take(self, rows: list[tuple[str, int | None, str, uuid.UUID | None]]) -> Changes | None:
         fresh = [row for row in rows if row[1] is not None and row[1] not in self._seen]
@@ -141,6 +161,15 @@ class ChangeFeed:
             registry="registry" in topics,
             everything="all" in topics or len(self._seen) > _SEEN_MAX,
         )
+
+
+async def _name_server(connection: psycopg.AsyncConnection) -> str:
+    """Return what only this run of this server has, "" where it does not say."""
+    try:
+        row = await (await connection.execute(_SERVER)).fetchone()
+    except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
+        return ""
+    return str(row[0]) if row else ""
 
 
 @contextlib.contextmanager
