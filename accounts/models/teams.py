@@ -29,7 +29,7 @@ class Role(models.TextChoices):
 
 
 class Membership(models.Model):
-    """A person in a team. When it goes, the person's keys of that team stop working."""
+    """A person in a team. When it goes, the person's keys of that team are revoked, and would stop working anyway."""
 
     team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")

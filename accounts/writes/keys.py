@@ -121,7 +121,9 @@ def _refuse_stranger(team: Team, holder: ServiceAccount | User) -> None:
     if isinstance(holder, ServiceAccount):
         belongs = holder.team_id == team.pk
     else:
-        belongs = team.memberships.filter(person=holder).exists()
+        # Locked, so that a removal of the member sees this key or refuses it.
+        membership = team.memberships.select_for_update(no_key=True).filter(person=holder).first()
+        belongs = membership is not None
     if not belongs:
         raise ValidationError({"holder": "A key's holder belongs to the key's team."})
 

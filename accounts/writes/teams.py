@@ -2,9 +2,12 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from accounts.audit import Actor, record_audit
-from accounts.models import Membership, ServiceAccount, Team, User
+from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.teams import Role
+from accounts.writes.keys import revoke_key
+
+MEMBER_REMOVED = "Its holder left the team."
 
 
 @transaction.atomic
@@ -37,15 +40,25 @@ def add_member(team: Team, *, person: User, role: Role, actor: Actor) -> Members
 
 @transaction.atomic
 def remove_member(membership: Membership, *, actor: Actor) -> None:
-    """End a membership; the person's keys of this team stop working with it."""
+    """End a membership and revoke the person's keys of this team, so that a later membership does not bring them back.
+
+    Removing twice does nothing more.
+    """
+    found = Membership.objects.select_for_update().filter(pk=membership.pk).first()
+    if found is None:
+        return
+    for key in ApiKey.objects.filter(
+        team_id=found.team_id, person_id=found.person_id, revoked_at=None
+    ):
+        revoke_key(key, actor=actor, reason=MEMBER_REMOVED)
     record_audit(
         AuditTag.MEMBER_REMOVED,
         actor=actor,
         subject_kind="person",
-        subject_id=membership.person_id,
-        team_id=membership.team_id,
+        subject_id=found.person_id,
+        team_id=found.team_id,
     )
-    membership.delete()
+    found.delete()
 
 
 @transaction.atomic

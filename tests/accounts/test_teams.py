@@ -3,12 +3,20 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from accounts.audit import COMMAND
-from accounts.models import AuditEntry, Membership, User
+from accounts.models import ApiKey, AuditEntry, Membership, ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
+from accounts.models.keys import Scope
 from accounts.models.teams import Role
+from accounts.writes.keys import issue_key
 from accounts.writes.people import create_person
-from accounts.writes.teams import add_member, create_service_account, create_team, remove_member
-from tests.accounts.rows import PASSWORD, new_account, new_member, new_person, new_team
+from accounts.writes.teams import (
+    MEMBER_REMOVED,
+    add_member,
+    create_service_account,
+    create_team,
+    remove_member,
+)
+from tests.accounts.rows import PASSWORD, new_account, new_member, new_person, new_team, tomorrow
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +50,40 @@ def test_member_is_added_once_and_removed_with_an_entry_for_each() -> None:
         "tag", flat=True
     )
     assert sorted(tags) == [AuditTag.MEMBER_ADDED, AuditTag.MEMBER_REMOVED]
+
+
+def a_key(team: Team, holder: User | ServiceAccount) -> ApiKey:
+    return issue_key(
+        team, holder=holder, name="Mine", scopes=[Scope.CHAT], expires_at=tomorrow(), actor=COMMAND
+    ).key
+
+
+def test_removed_members_keys_of_the_team_end_and_do_not_rise_again() -> None:
+    team, other = new_team(), new_team()
+    member = new_member(team)
+    add_member(other, person=member, role=Role.MEMBER, actor=COMMAND)
+    mine, elsewhere = a_key(team, member), a_key(other, member)
+    apps, colleagues = a_key(team, new_account(team)), a_key(team, new_member(team))
+    remove_member(team.memberships.get(person=member), actor=COMMAND)
+    add_member(team, person=member, role=Role.MEMBER, actor=COMMAND)
+    for key in (mine, elsewhere, apps, colleagues):
+        key.refresh_from_db()
+    assert mine.revoked_at is not None
+    assert mine.revoked_reason == MEMBER_REMOVED
+    assert [key.revoked_at for key in (elsewhere, apps, colleagues)] == [None] * 3
+    entry = AuditEntry.objects.get(tag=AuditTag.KEY_REVOKED, subject_id=mine.pk)
+    assert entry.facts == {"reason": MEMBER_REMOVED}
+
+
+def test_removing_twice_is_audited_once() -> None:
+    team = new_team()
+    member = new_member(team)
+    membership = team.memberships.get(person=member)
+    stale = Membership.objects.get(pk=membership.pk)
+    remove_member(membership, actor=COMMAND)
+    remove_member(stale, actor=COMMAND)
+    entries = AuditEntry.objects.filter(tag=AuditTag.MEMBER_REMOVED, subject_id=member.pk)
+    assert entries.count() == 1
 
 
 def test_database_refuses_a_role_it_does_not_know() -> None:
