@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
@@ -267,11 +267,16 @@ def _store_url(raw: str) -> str:
     if not raw.startswith(("redis://", "rediss://", "unix://", "redis+socket://")):
         raise ValueError("it is not a redis://, rediss:// or unix:// URL")
     try:
-        password = urlsplit(raw).password
+        parts = urlsplit(raw)
+        _ = parts.port
     except ValueError:
         raise ValueError("it is not a URL") from None
-    if password is not None:
-        _refuse_weak_password(unquote(password))
+    # Clients take a password from either place.
+    passwords = parse_qs(parts.query, keep_blank_values=True).get("password", [])
+    if parts.password is not None:
+        passwords.append(unquote(parts.password))
+    for password in passwords:
+        _refuse_weak_password(password)
     return raw
 
 

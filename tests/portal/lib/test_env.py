@@ -160,6 +160,15 @@ FAULTY = {
         f"redis://:{SECRET_VALUE}@h/0",
         lambda env: env.store_url("NAME", accepts=ACCEPTS),
     ),
+    "store with a short password in its query": (
+        f"unix:///run/valkey.sock?db=1&password={SECRET_VALUE}",
+        lambda env: env.store_url("NAME", accepts=ACCEPTS),
+    ),
+    "store with an empty password in its query": (
+        f"redis://:{RANDOM}@h/0?password=",
+        lambda env: env.store_url("NAME", accepts=ACCEPTS),
+    ),
+    "store at no port": ("redis://h:99999/0", lambda env: env.store_url("NAME", accepts=ACCEPTS)),
     "other store": (
         f"http://:{SECRET_VALUE}@h/0",
         lambda env: env.store_url("NAME", accepts=ACCEPTS),
@@ -183,6 +192,7 @@ def test_good_values_are_read_and_declared() -> None:
         {
             "DATABASE": f"postgresql://u:{RANDOM}@h:5433/d?sslmode=require",
             "STORE": f"redis://:{RANDOM}@h/1",
+            "QUERY_STORE": f"redis://h/1?password={RANDOM}",
             "OPEN_STORE": "unix:///run/valkey.sock?db=1",
             "URL": "https://models.corp:8443/",
             "SIZE": "3 KiB",
@@ -193,6 +203,7 @@ def test_good_values_are_read_and_declared() -> None:
     assert env.database_url("DATABASE", accepts=ACCEPTS).startswith("postgresql://")
     assert env.database_url("OTHER", accepts=ACCEPTS, default="") == ""
     assert env.store_url("STORE", accepts=ACCEPTS)
+    assert env.store_url("QUERY_STORE", accepts=ACCEPTS)
     assert env.store_url("OPEN_STORE", accepts=ACCEPTS)
     assert env.base_url("URL", accepts=ACCEPTS) == "https://models.corp:8443"
     assert env.size_bytes("SIZE", accepts=ACCEPTS, default="1B") == 3072

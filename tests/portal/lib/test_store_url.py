@@ -6,6 +6,12 @@ SAME = [
     ("redis://h/0", "redis://h:6379"),
     ("redis://h", "rediss://:password@h:6379/0"),
     ("redis://h?db=2", "redis://user@h/2"),
+    ("redis://localhost/1", "redis://127.0.0.1/1"),
+    ("redis://localhost/1", "redis://[::1]:6379/01"),
+    ("redis:///1", "redis://LOCALHOST./1"),
+    ("redis://127.0.0.2/1", "redis://[::ffff:127.0.0.1]/1"),
+    ("redis://0.0.0.0/1", "redis://[::]/1"),
+    ("redis://[fd00:0::5]/1", "redis://[fd00::5]/1"),
     ("unix:///run/v.sock?db=3", "redis+socket:///run/v.sock?virtual_host=3"),
     ("unix:///run/v.sock", "unix://:password@/run/v.sock?db=0"),
 ]
