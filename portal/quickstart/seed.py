@@ -1,8 +1,11 @@
 """The demonstration's rows: people, a team with a key, and two models behind the demonstration upstream."""
 
 import datetime
+import hmac
 import secrets
 from typing import Any
+
+from django.conf import settings
 
 from accounts.audit import SYSTEM
 from accounts.credential import read_credential
@@ -17,7 +20,7 @@ from models_registry.writes.catalogue import add_model, deploy_model, set_model_
 from models_registry.writes.grants import grant_model
 from models_registry.writes.providers import add_provider, change_provider, open_credential
 from portal.lib.clock import utc_now
-from portal.lib.crypto import SealBroken
+from portal.lib.crypto import Peppers, SealBroken
 
 PROVIDER = "demonstration"
 TEAM = "Demonstration team"
@@ -123,6 +126,14 @@ def _is_sealed(provider: Provider, credential: str) -> bool:
 
 
 def _still_true(kept: Facts) -> bool:
-    """Whether the kept key is one of this database's, and not of an earlier one that was deleted."""
+    """Whether the kept key proves itself as a live one of this database, and not of one that was deleted."""
     credential = read_credential(str(kept.get("api_key", "")))
-    return credential is not None and ApiKey.objects.filter(public_id=credential.public_id).exists()
+    if credential is None:
+        return False
+    key = ApiKey.objects.filter(
+        public_id=credential.public_id, revoked_at=None, expires_at__gt=utc_now()
+    ).first()
+    if key is None:
+        return False
+    proof = Peppers(settings.LATCHKEY_KEY_PEPPERS).digest(credential.text, pepper_id=key.pepper_id)
+    return hmac.compare_digest(proof, bytes(key.digest))

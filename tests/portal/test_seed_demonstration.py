@@ -1,6 +1,8 @@
 import io
 import json
+import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,14 @@ from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 from django.db import transaction
 
+from accounts.audit import COMMAND
 from accounts.credential import read_credential
 from accounts.models import ApiKey, AuditEntry, Membership, Team, User
+from accounts.writes.keys import revoke_key
 from models_registry.models import AiModel, Deployment, Grant, Provider
 from models_registry.writes.providers import open_credential
+from portal.lib.clock import utc_now
+from proxy.principals import load_principal
 
 pytestmark = pytest.mark.django_db
 URL = "http://127.0.0.1:4444/v1"
@@ -111,6 +117,31 @@ def test_facts_of_another_database_are_not_believed(tmp_path: Path) -> None:
         raise RuntimeError
     assert seed(tmp_path / "own.json")["api_key"] != foreign["api_key"]
     assert key_of(seed(path))
+
+
+def expire(key: ApiKey) -> None:
+    ApiKey.objects.filter(pk=key.pk).update(expires_at=utc_now())
+
+
+def revoke(key: ApiKey) -> None:
+    revoke_key(key, actor=COMMAND, reason="It was found in a log.")
+
+
+def lose_the_pepper(key: ApiKey) -> None:
+    ApiKey.objects.filter(pk=key.pk).update(digest=secrets.token_bytes(32))
+
+
+@pytest.mark.parametrize("spoil", [expire, revoke, lose_the_pepper])
+def test_kept_key_that_would_be_refused_is_replaced(
+    tmp_path: Path, spoil: Callable[[ApiKey], None]
+) -> None:
+    path = tmp_path / "facts.json"
+    lost = seed(path)
+    spoil(key_of(lost))
+    facts = seed(path)
+    assert facts["api_key"] != lost["api_key"]
+    assert load_principal(facts["api_key"], key_of(facts).public_id) is not None
+    assert seed(path) == facts
 
 
 @pytest.mark.parametrize("name", ["LATCHKEY_DEMO_UPSTREAM_URL", "DEMO_UPSTREAM_KEY"])
