@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,8 @@ PLAIN_ENV = {"PATH": "/usr/bin:/bin", "LANG": "C", "TZ": "UTC"}
 SOCKET_LOCK = ".s.PGSQL.5432.lock"
 STILL_IN_USE = "pre-existing shared memory block"
 HBA = "local all all scram-sha-256\n"
+ROOT = Account(0, 0)
+PID_FILE_MAX_BYTES = 4096
 
 
 class Postgres:
@@ -109,7 +112,11 @@ class Postgres:
         )
         if initdb.wait(timeout_s=INITDB_TIMEOUT_S) != 0:
             raise EmbeddedServerError(f"initdb failed:\n{initdb.log_tail()}")
-        (staging / "data" / "pg_hba.conf").write_text(HBA, encoding="utf-8")
+        if self._account:
+            # Ours again before anything is written there, the door first: its maker could lay links.
+            os.chown(staging, 0, 0)
+            give(staging, ROOT)
+        write_private(staging / "data" / "pg_hba.conf", HBA)
         give(staging / "data", self._account)
         (staging / "data").rename(self._data_dir)
         shutil.rmtree(staging)
@@ -146,16 +153,42 @@ class Postgres:
         file, for processes that still hold the old shared memory; so the file is kept.
         """
         for pid_file in (self._data_dir / "postmaster.pid", self._socket_dir / SOCKET_LOCK):
-            try:
-                pid, _, rest = pid_file.read_text(encoding="utf-8").partition("\n")
-                identity = processes.identify(int(pid))
-            except (FileNotFoundError, ValueError):
+            handle = _open_plain(pid_file)
+            if handle is None:
                 continue
-            if identity is not None and self._is_ours(identity.pid):
-                processes.end(identity, stop_signal=signal.SIGINT, timeout_s=30.0)
-            if pid_file.exists():
-                pid_file.write_text(f"{os.getpid()}\n{rest}", encoding="utf-8")
+            with os.fdopen(handle, "r+b") as file:
+                pid, _, rest = file.read(PID_FILE_MAX_BYTES).partition(b"\n")
+                try:
+                    identity = processes.identify(int(pid))
+                except ValueError:
+                    continue
+                if identity is not None and self._is_ours(identity.pid):
+                    processes.end(identity, stop_signal=signal.SIGINT, timeout_s=30.0)
+                # A server that ended has taken the file away, and this goes nowhere.
+                file.seek(0)
+                file.truncate()
+                file.write(b"%d\n%b" % (os.getpid(), rest))
 
     def _is_ours(self, pid: int) -> bool:
         """Say whether the process is a postmaster on this data folder (its argv names it)."""
         return os.fsencode(self._data_dir) in processes.command_line(pid)
+
+
+def _open_plain(path: Path) -> int | None:
+    """Open a file of the server's to read and write, None where there is none.
+
+    Its folder belongs to the server's account, which could have laid a link to a file of root's.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"{path} is no plain file ({error.strerror}); remove it."
+        ) from None
+    seen = os.fstat(handle)
+    if not stat.S_ISREG(seen.st_mode) or seen.st_nlink > 1:
+        os.close(handle)
+        raise EmbeddedServerError(f"{path} is no plain file of one name; remove it.")
+    return handle

@@ -216,6 +216,39 @@ def test_pid_file_that_names_a_stranger_or_a_zombie_does_not_stop_the_start(
     assert zombie.wait() == 0
 
 
+@pytest.mark.parametrize("kind", ["symbolic", "hard", "pipe"])
+def test_pid_file_that_leads_elsewhere_is_left_alone(
+    own_stores: Stores, open_dir: Path, kind: str
+) -> None:
+    own_stores.postgres.stop()
+    pid_file = own_stores.home / "postgres" / "postmaster.pid"
+    victim = open_dir / "victim"
+    victim.write_text("1\nroot's own")
+    match kind:
+        case "symbolic":
+            pid_file.symlink_to(victim)
+        case "hard":
+            pid_file.hardlink_to(victim)
+        case _:
+            os.mkfifo(pid_file)
+    with pytest.raises(EmbeddedServerError, match="no plain file"):
+        own_stores.postgres.start()
+    assert victim.read_text() == "1\nroot's own"
+    pid_file.unlink()
+    own_stores.postgres.start()
+    connect(own_stores).close()
+
+
+def test_every_file_of_the_data_belongs_to_the_servers_account(own_stores: Stores) -> None:
+    # Files come and go while it runs.
+    own_stores.postgres.stop()
+    data = own_stores.home / "postgres"
+    owners = {path.lstat().st_uid for path in (data, *data.rglob("*"))}
+    assert owners == {data.stat().st_uid}
+    assert stat.S_IMODE((data / "pg_hba.conf").stat().st_mode) == 0o600
+    assert not (own_stores.home / "postgres.new").exists()
+
+
 def test_half_made_data_of_a_killed_start_are_made_anew(open_dir: Path) -> None:
     half = open_dir / "stores" / "postgres.new" / "data"
     half.mkdir(parents=True)
