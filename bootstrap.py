@@ -4,12 +4,14 @@ Needs nothing but Python's standard library, and runs on any Python 3 that can t
 supported one. Written for old interpreters on purpose: their refusal should be a sentence.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -23,6 +25,29 @@ PROBE = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
 
 def main(groups):
     """Bring .venv up to date with the groups' locks; do nothing where it already is."""
+    with _alone():
+        _bring_up_to_date(groups)
+
+
+@contextmanager
+def _alone():
+    """Hold the project's folder, so that two runs at once do not remove each other's half-made .venv.
+
+    The kernel lets go with the process, also after kill -9.
+    """
+    folder = os.open(str(ROOT), os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Waiting for another run that is making .venv", flush=True)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _bring_up_to_date(groups):
     wanted = {group: _digest(group) for group in groups}
     installed = _read_stamp()
     if installed is not None and wanted.items() <= installed.items():

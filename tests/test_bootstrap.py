@@ -1,0 +1,112 @@
+"""Two starts at once make one environment, and neither removes what the other is making."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.services import ROOT
+
+# Notes what it was asked for, takes its time, and fails where somebody removes what it makes.
+UV = """#!{python}
+import pathlib, sys, time
+notes = pathlib.Path({notes!r})
+with notes.open("a") as file:
+    file.write(sys.argv[1] + "\\n")
+venv = pathlib.Path({venv!r})
+if sys.argv[1] == "venv":
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").symlink_to({python!r})
+time.sleep({pause_s})
+assert (venv / "bin" / "python").exists()
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with the program, two locks and a uv of the test's own."""
+    folder = tmp_path / "project"
+    (folder / "requirements").mkdir(parents=True)
+    (folder / "programs").mkdir()
+    for group in ("base", "test"):
+        (folder / "requirements" / f"{group}.txt").write_text(group)
+    shutil.copy(ROOT / "bootstrap.py", folder)
+    put_uv(folder, pause_s=0.5)
+    return folder
+
+
+def put_uv(project: Path, *, pause_s: float) -> None:
+    uv = project / "programs" / "uv"
+    uv.write_text(
+        UV.format(
+            python=sys.executable,
+            notes=str(project / "notes"),
+            venv=str(project / ".venv"),
+            pause_s=pause_s,
+        )
+    )
+    uv.chmod(0o755)
+
+
+def start(project: Path, *groups: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "bootstrap.py", *groups],
+        cwd=project,
+        env={"PATH": f"{project / 'programs'}:/usr/bin:/bin", "PYTHON": sys.executable},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end_well(process: subprocess.Popen[str]) -> str:
+    told, _ = process.communicate(timeout=20)
+    assert process.returncode == 0, told
+    return told
+
+
+def notes(project: Path) -> list[str]:
+    return (project / "notes").read_text().split()
+
+
+@pytest.mark.parametrize("is_left_over", [False, True])
+def test_two_starts_at_once_make_one_environment(project: Path, is_left_over: bool) -> None:
+    if is_left_over:
+        (project / ".venv" / "bin").mkdir(parents=True)
+    both = [start(project, "base") for _ in range(2)]
+    told = [end_well(one) for one in both]
+    assert notes(project) == ["venv", "pip"]
+    assert sum("Waiting for another run" in one for one in told) == 1
+    assert end_well(start(project, "base")) == ""
+
+
+def test_later_start_adds_its_group_to_what_the_first_has_made(project: Path) -> None:
+    first = start(project, "base")
+    while not (project / "notes").exists():
+        time.sleep(0.01)
+    end_well(start(project, "base", "test"))
+    end_well(first)
+    assert notes(project) == ["venv", "pip", "pip"]
+    assert set(json.loads((project / ".venv" / "latchkey-stamp.json").read_text())) == {
+        "base",
+        "test",
+    }
+
+
+def test_killed_start_holds_up_nobody(project: Path) -> None:
+    put_uv(project, pause_s=20)
+    killed = start(project, "base")
+    while not (project / ".venv" / "bin" / "python").exists():
+        time.sleep(0.01)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate(timeout=5)
+    put_uv(project, pause_s=0)
+    end_well(start(project, "base"))
+    assert notes(project) == ["venv", "venv", "pip"]
