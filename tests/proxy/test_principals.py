@@ -35,7 +35,7 @@ def test_key_without_a_list_may_call_what_is_granted() -> None:
 def test_narrowed_key_may_call_what_its_list_names() -> None:
     issued, model = new_key(), new_model()
     narrow_key(issued.key, models=[model], actor=COMMAND)
-    assert load(issued).only_models == {model.pk}
+    assert load(issued).only_models == frozenset({model.pk})
 
 
 @pytest.mark.parametrize("emptied", [True, False])
