@@ -182,3 +182,15 @@ def test_refusal_in_a_terminal_is_one_line_and_no_traceback() -> None:
     assert ended.returncode != 0
     assert "Traceback" not in ended.stderr
     assert json.dumps(ended.stdout) == '""'
+
+
+def test_member_is_removed_and_the_key_with_it() -> None:
+    team = new_team()
+    member = new_member(team)
+    run("issue_key", team.slug, "--name", "Mine", "--scope", "chat", "--person", member.email)
+    out, _ = run("remove_member", team.slug, member.email.upper())
+    assert team.slug in out
+    assert not team.memberships.exists()
+    assert team.keys.get().revoked_at is not None
+    for slug, email in ((team.slug, member.email), ("nobody", member.email), (team.slug, "")):
+        assert "member with this address" in refuse("remove_member", slug, email)

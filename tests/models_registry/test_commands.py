@@ -8,8 +8,9 @@ from pytest_django.fixtures import Settings
 
 from models_registry.models import AiModel, Grant, ModelStatus, Provider
 from models_registry.writes.providers import open_credential
+from portal.lib.clock import utc_now
 from portal.lib.networks import NetworkPolicy
-from tests.accounts.rows import new_account, new_name
+from tests.accounts.rows import REASON, new_account, new_name
 from tests.models_registry.rows import new_model, new_provider
 from tests.portal.lib.test_checked_http import Server, serve
 
@@ -164,3 +165,54 @@ def test_refused_grant_is_not_made(changes: list[str], told: str) -> None:
     assert "AiModel" in refuse("grant_model", "nothing", account.team.slug, "--scope", "chat")
     assert "Team" in refuse("grant_model", model.name, "nobody", "--scope", "chat")
     assert not Grant.objects.filter(model=model).exists()
+
+
+@pytest.mark.parametrize("to_account", [False, True])
+def test_grants_of_one_holder_are_ended_and_no_others(to_account: bool) -> None:
+    account, model = new_account(), new_model()
+    base = [model.name, account.team.slug]
+    alone = ["--service-account", account.name]
+    for holder in ([], [], alone):
+        run("grant_model", *base, "--scope", "chat", *holder)
+    ended = alone if to_account else []
+    run("end_grant", *base, "--reason", REASON, *ended)
+    live = Grant.objects.filter(model=model, ends_at__gt=utc_now())
+    assert {grant.service_account for grant in live} == ({None} if to_account else {account})
+    assert live.count() == (2 if to_account else 1)
+    assert "no grant" in refuse("end_grant", *base, "--reason", REASON, *ended)
+
+
+def test_grant_is_not_ended_without_a_reason() -> None:
+    account, model = new_account(), new_model()
+    run("grant_model", model.name, account.team.slug, "--scope", "chat")
+    assert "reason: " in refuse("end_grant", model.name, account.team.slug, "--reason", " ")
+    assert "--reason" in refuse("end_grant", model.name, account.team.slug)
+    assert Grant.objects.filter(model=model, ends_at__gt=utc_now()).exists()
+
+
+def test_model_is_moved_along_its_life() -> None:
+    model = new_model()
+    run("set_model_status", model.name, "published")
+    run("set_model_status", model.name, "deprecated", "--sunset-days", "30")
+    model.refresh_from_db()
+    assert model.status == ModelStatus.DEPRECATED
+    assert model.sunset_at is not None
+    assert model.sunset_at > utc_now()
+    assert "retired" in run("set_model_status", model.name, "retired")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["draft"], "status: "),
+        (["banned"], "status"),
+        (["published", "--sunset-days", "3"], "sunset_at: "),
+        (["published", "--sunset-days", "999999999999"], "--sunset-days: "),
+    ],
+)
+def test_step_that_a_models_life_does_not_have_is_refused(arguments: list[str], told: str) -> None:
+    model = new_model()
+    assert told in refuse("set_model_status", model.name, *arguments)
+    assert "No model" in refuse("set_model_status", "nothing", "retired")
+    model.refresh_from_db()
+    assert model.status == ModelStatus.DRAFT
