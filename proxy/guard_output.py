@@ -49,7 +49,7 @@ def refusal_for_status(answer: UpstreamAnswer, body: bytes, route: Route) -> Ref
         wait_s = header(answer, b"retry-after")
         return Refusal(
             Code.UPSTREAM_BUSY,
-            retry_after_s=min(int(wait_s), _RETRY_AFTER_MAX_S) if wait_s.isdigit() else 1,
+            retry_after_s=_bounded_wait_s(wait_s),
             detail=f"status {answer.status}",
         )
     code = Code.UPSTREAM_REFUSED if answer.status in _UNWELCOME else Code.UPSTREAM_ERROR
@@ -73,7 +73,15 @@ def contains_secret(text: str, secret: str) -> bool:
     return bool(secret) and any(secret[at : at + _SECRET_PIECE] in text for at in starts)
 
 
+def _bounded_wait_s(value: bytes) -> int:
+    """Seconds of a Retry-After that is a number; a date or an absurd number asks for one."""
+    is_number = value.isdigit() and len(value) <= len(str(_RETRY_AFTER_MAX_S))
+    return min(int(value), _RETRY_AFTER_MAX_S) if is_number else 1
+
+
 def _message(body: bytes) -> str:
+    if len(body) > ERROR_BYTES_MAX:
+        return ""
     try:
         envelope = _decode_envelope(body)
     except (msgspec.MsgspecError, RecursionError):

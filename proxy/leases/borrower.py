@@ -1,6 +1,7 @@
 """Borrows for everybody in this process, one round trip at a time."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from proxy.leases.share import whole_seconds
 from proxy.leases.shares import Shares
 from proxy.leases.store import Store
 
+_log = logging.getLogger("latchkey.leases")
 _TICK_S = 0.1
 _HEARTBEAT_S = 0.5
 _RECALL_S = 0.05
@@ -86,11 +88,23 @@ class Borrower:
             await self._work.wait()
             self._work.clear()
             while (self._queue or self._is_due) and not is_ending():
-                await self._fly()
+                await self._fly_safely()
 
-    async def _fly(self) -> None:
-        """Make one round trip with up to a bounded number of asks and returns."""
+    async def _fly_safely(self) -> None:
+        """Make one round trip; whatever goes wrong with it, the next one is made."""
         flight = Flight(self._shares)
+        try:
+            await self._fly(flight)
+        except Exception:  # noqa: BLE001 - nobody else would ever make the next round trip.
+            # What it was to return stays charged, which is strict, and leaves with its window.
+            _log.exception("A round trip to the limits store failed.")
+            self._unanswered, self._is_due = None, False
+            self._queue.extend(flight.asks)
+            self._fail_all()
+            await asyncio.sleep(_TICK_S)
+
+    async def _fly(self, flight: Flight) -> None:
+        """Make one round trip with up to a bounded number of asks and returns."""
         self._board(flight)
         returns, is_resent = self._unanswered, self._unanswered is not None
         if returns is None:

@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 from proxy.leases.held import Held, Part
 from proxy.leases.returns import Returns
 from proxy.leases.share import Share, Slice
-from proxy.leases.window import Window
+from proxy.leases.window import MAX_AMOUNT, Window
 
 _FORGET_AFTER_S = 30.0
 _MOST_SHARES = 100_000
@@ -72,7 +72,8 @@ class Shares:
             raise ValueError("settle wants one whole number, 0 or more, for each part held")
         held.is_settled = True
         now = self._clock()
-        for part, amount in zip(held.parts, used, strict=True):
+        for part, claimed in zip(held.parts, used, strict=True):
+            amount = min(claimed, MAX_AMOUNT)
             if amount < part.amount:
                 self.give_back(part.share, part.slice, part.amount - amount, now=now)
             elif amount > part.amount:

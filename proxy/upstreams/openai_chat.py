@@ -189,13 +189,19 @@ class Delta(msgspec.Struct, gc=False):
     """What a streamed choice adds; whatever has bytes counts towards an estimate."""
 
     content: str | None = None
+    reasoning: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
     tool_calls: msgspec.Raw | UnsetType = UNSET
+    function_call: msgspec.Raw | UnsetType = UNSET
+    audio: msgspec.Raw | UnsetType = UNSET
 
     def text_bytes(self) -> int:
-        total = len(bytes(self.tool_calls)) if is_given(self.tool_calls) else 0
-        for text in (self.content, self.reasoning_content, self.refusal):
+        total = 0
+        for part in (self.tool_calls, self.function_call, self.audio):
+            if is_given(part):
+                total += len(bytes(part))
+        for text in (self.content, self.reasoning or self.reasoning_content, self.refusal):
             if text:
                 total += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
         return total

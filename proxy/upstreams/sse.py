@@ -14,7 +14,9 @@ class EventReader:
     """Collects chunks and gives back the data of every event that is whole."""
 
     def __init__(self, *, max_event_bytes: int) -> None:
-        self._rest = b""
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._seam = b""
         self._max_event_bytes = max_event_bytes
 
     def feed(self, chunk: bytes) -> list[bytes]:
@@ -22,15 +24,27 @@ class EventReader:
 
         Raises: EventTooLarge.
         """
-        whole = self._rest + chunk if self._rest else chunk
-        *events, self._rest = _END_OF_EVENT.split(whole)
-        if len(self._rest) > self._max_event_bytes:
-            raise EventTooLarge
+        if self._pieces and _END_OF_EVENT.search(self._seam + chunk) is None:
+            # Only the seam is looked at again: an event that comes byte by byte must not be read anew each time.
+            self._pieces.append(chunk)
+            self._note(self._size + len(chunk), seam=self._seam + chunk)
+            return []
+        whole = b"".join((*self._pieces, chunk)) if self._pieces else chunk
+        *events, rest = _END_OF_EVENT.split(whole)
+        self._pieces = [rest] if rest else []
+        self._note(len(rest), seam=rest)
         return [data for event in events if (data := _data_of(event)) is not None]
+
+    def _note(self, size: int, *, seam: bytes) -> None:
+        """Remember how much is held, and the last bytes that could begin an event's end."""
+        if size > self._max_event_bytes:
+            raise EventTooLarge
+        self._size = size
+        self._seam = seam[-3:]
 
     @property
     def holds_part_of_an_event(self) -> bool:
-        return bool(self._rest.strip())
+        return any(piece.strip() for piece in self._pieces)
 
 
 def _data_of(event: bytes) -> bytes | None:

@@ -285,3 +285,14 @@ async def test_idle_windows_are_forgotten(
     simulated_time.skip(61)
     await asyncio.sleep(0.3)
     assert book.windows_kept == 0
+
+
+async def test_an_absurd_settlement_harms_nobody_else(
+    shared_server: StoreServer, open_book: OpenBook, window: MakeWindow
+) -> None:
+    book, odd, other = await open_book(shared_server), window(10, 60), window(10, 60)
+    book.settle(await book.reserve([(odd, 1)]), [2**70])
+    await asyncio.sleep(0.3)
+    with pytest.raises(LimitReached):
+        await book.reserve([(odd, 1)])
+    assert await asyncio.wait_for(book.reserve([(other, 1)]), timeout=5)

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,3 +45,11 @@ def test_an_event_without_an_end_is_given_up() -> None:
     with pytest.raises(EventTooLarge):
         for _ in range(200):
             reader.feed(b"a")
+
+
+def test_an_event_that_comes_in_tiny_pieces_is_not_read_anew_each_time() -> None:
+    reader = EventReader(max_event_bytes=4_000_000)
+    started = time.thread_time()
+    for _ in range(20_000):
+        assert reader.feed(b"x" * 100) == []
+    assert time.thread_time() - started < 1.0
