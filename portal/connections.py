@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from django.db import close_old_connections
+from django.db import connections
 from django.http import HttpRequest, HttpResponseBase
 
 
@@ -16,4 +16,7 @@ class Connections:
         try:
             return self.get_response(request)
         finally:
-            close_old_connections()
+            for connection in connections.all(initialized_only=True):
+                # Whoever opened a transaction around the request (a test does) closes it, too.
+                if not connection.in_atomic_block:
+                    connection.close_if_unusable_or_obsolete()
