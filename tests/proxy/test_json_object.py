@@ -179,3 +179,20 @@ def test_members_that_nobody_changed_stay_the_bytes_they_were() -> None:
     members["c"] = raw("new")
 
     assert encode_object(members) == b'{"a":[1 , 2.50,1e2],"b":"\\u0041","c":"new"}'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + b",".join(b'"m%d":1' % n for n in range(200)) + b"}",
+        b'{"input":[' + b"[1]," * 20_000 + b"[1]]}",
+        b'{"messages":[' + b"{}," * 20_000 + b"{}]}",
+        b'{"a":"' + b"s" * 9000 + b'","b":' + b"[" * 50_000 + b"]" * 50_000 + b"}",
+    ],
+)
+def test_a_body_of_very_many_parts_is_refused_quickly(body: bytes) -> None:
+    started = time.thread_time()
+    with pytest.raises(Refusal) as refused:
+        decode_object(body)
+    assert refused.value.code in (Code.BODY_TOO_LARGE, Code.NESTED_TOO_DEEP)
+    assert time.thread_time() - started < 0.1
