@@ -1,6 +1,7 @@
 """Limits that hold over every process, spent from leases in memory."""
 
 import asyncio
+import logging
 import re
 import secrets
 import time
@@ -16,7 +17,10 @@ from proxy.leases.shares import Shares, Wants
 from proxy.leases.store import Store
 from proxy.leases.window import Standing, Window, require_amount
 
+_log = logging.getLogger("latchkey.leases")
 _CALL_TIMEOUT_S = 0.25
+# A caller may wait for the round trip under way and for two of its own; whatever happens, not for longer.
+_PATIENCE_CALLS = 8
 _PROCESS_ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}", re.ASCII)
 
 
@@ -135,10 +139,18 @@ class LeaseBook:
         future: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
         self._borrower.enlist(Ask(wants, future, give_up_at=self._clock() + self._call_timeout_s))
         try:
-            return await future
+            async with asyncio.timeout(_PATIENCE_CALLS * self._call_timeout_s):
+                return await future
+        except TimeoutError:
+            self._let_go(future)
+            _log.error("A caller was left without an answer from the limits store.")
+            raise StoreAway from None
         except asyncio.CancelledError:
-            # The answer may have come in the moment in which the caller went away.
-            if future.done() and not future.cancelled() and future.exception() is None:
-                held = future.result()
-                self._shares.settle(held, [0] * len(held.parts))
+            self._let_go(future)
             raise
+
+    def _let_go(self, future: asyncio.Future[Held]) -> None:
+        """Return what was granted in the very moment in which the caller went away."""
+        if future.done() and not future.cancelled() and future.exception() is None:
+            held = future.result()
+            self._shares.settle(held, [0] * len(held.parts))

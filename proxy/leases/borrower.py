@@ -46,7 +46,7 @@ class Borrower:
 
     async def start(self) -> None:
         """Ask the store once, then go on by itself; a store that is away is no error."""
-        await self._fly()
+        await self._fly_safely()
         self._tasks = [
             asyncio.create_task(self._fly_always(), name="lease flights"),
             asyncio.create_task(self._tick_always(), name="lease ticks"),
@@ -59,7 +59,7 @@ class Borrower:
         self._fail_all()
         self._shares.hand_back_all()
         while (self._shares.returns or self._unanswered) and not self._store.is_away:
-            await self._fly()
+            await self._fly_safely()
 
     def enlist(self, ask: Ask) -> None:
         """Put an ask into the next flight."""

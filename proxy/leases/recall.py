@@ -1,8 +1,8 @@
 """Hears when the store wants idle slices back."""
 
 import asyncio
+import logging
 from collections.abc import Callable
-from contextlib import suppress
 
 from redis.exceptions import RedisError
 
@@ -10,6 +10,7 @@ from proxy.leases.ending import end_task, is_ending
 from proxy.leases.request import RECALL_CHANNEL
 from proxy.leases.store import connect
 
+_log = logging.getLogger("latchkey.leases")
 _TRY_AGAIN_S = 0.5
 _LISTEN_S = 5.0
 _CONNECT_S = 1.0
@@ -38,8 +39,12 @@ class RecallListener:
 
     async def _listen_always(self) -> None:
         while not is_ending():
-            with suppress(RedisError, OSError, TimeoutError):
+            try:
                 await self._listen()
+            except (RedisError, OSError, TimeoutError):
+                pass
+            except Exception:
+                _log.exception("Recalls could not be heard.")
             await asyncio.sleep(_TRY_AGAIN_S)
 
     async def _listen(self) -> None:

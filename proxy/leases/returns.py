@@ -5,7 +5,7 @@ from itertools import islice
 
 import msgspec
 
-from proxy.leases.window import Window
+from proxy.leases.window import MAX_AMOUNT, Window
 
 _MOST_CREDITS = 100_000
 
@@ -52,8 +52,8 @@ class Returns:
             self._credits[entry] = self._credits.get(entry, 0) + amount
 
     def charge(self, window: Window, amount: int) -> None:
-        """Count `amount` on top of what was reserved."""
-        self._debts[window] = self._debts.get(window, 0) + amount
+        """Count `amount` on top of what was reserved, up to what the store can add up exactly."""
+        self._debts[window] = min(self._debts.get(window, 0) + amount, MAX_AMOUNT)
 
     def empty(self, window: Window) -> None:
         """Tell the store that nothing idle is held of the window."""
