@@ -59,7 +59,8 @@ class Borrower:
         self._fail_all()
         self._shares.hand_back_all()
         while (self._shares.returns or self._unanswered) and not self._store.is_away:
-            await self._fly_safely()
+            if not await self._fly_safely():
+                return
 
     def enlist(self, ask: Ask) -> None:
         """Put an ask into the next flight."""
@@ -77,7 +78,7 @@ class Borrower:
     async def _tick_always(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            self._shares.sweep()
+            self._sweep_safely()
             is_owing = bool(self._shares.returns) and not self._store.is_away
             if is_owing or self._clock() >= self._beat_at:
                 self._is_due = True
@@ -90,8 +91,14 @@ class Borrower:
             while (self._queue or self._is_due) and not is_ending():
                 await self._fly_safely()
 
-    async def _fly_safely(self) -> None:
-        """Make one round trip; whatever goes wrong with it, the next one is made."""
+    def _sweep_safely(self) -> None:
+        try:
+            self._shares.sweep()
+        except Exception:  # noqa: BLE001 - without ticks nothing beats and nothing is returned.
+            _log.exception("Idle leases could not be swept.")
+
+    async def _fly_safely(self) -> bool:
+        """Make one round trip; whatever goes wrong with it, the next one is made. False where it went wrong."""
         flight = Flight(self._shares)
         try:
             await self._fly(flight)
@@ -102,6 +109,8 @@ class Borrower:
             self._queue.extend(flight.asks)
             self._fail_all()
             await asyncio.sleep(_TICK_S)
+            return False
+        return True
 
     async def _fly(self, flight: Flight) -> None:
         """Make one round trip with up to a bounded number of asks and returns."""

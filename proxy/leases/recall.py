@@ -43,7 +43,7 @@ class RecallListener:
                 await self._listen()
             except (RedisError, OSError, TimeoutError):
                 pass
-            except Exception:
+            except Exception:  # noqa: BLE001 - nobody else would ever listen again.
                 _log.exception("Recalls could not be heard.")
             await asyncio.sleep(_TRY_AGAIN_S)
 
