@@ -19,4 +19,4 @@ class Connections:
             for connection in connections.all(initialized_only=True):
                 # Whoever opened a transaction around the request (a test does) closes it, too.
                 if not connection.in_atomic_block:
-                    connection.close_if_unusable_or_obsolete()
+                    connection.close()

@@ -12,7 +12,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from django.db import connection
+from django.test import Client
+from pytest_django import DjangoDbBlocker
 
+from accounts.audit import COMMAND
+from accounts.models import Team
+from accounts.writes.teams import create_team
 from portal.celery import app
 from portal.lib.database_url import POOL
 from tests.accounts.rows import new_name
@@ -87,6 +93,23 @@ def test_callers_that_hang_up_or_never_read_keep_no_connection(
     for caller in silent:
         caller.close()
     assert is_ready(gateway)
+
+
+def test_request_gives_the_connection_back_and_asks_for_none(
+    client: Client, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> None:
+    with django_db_blocker.unblock():
+        connection.ensure_connection()
+    assert client.get("/health/live").status_code == 200
+    assert connection.connection is None
+
+
+@pytest.mark.django_db
+def test_transaction_around_a_request_stays_open(client: Client) -> None:
+    name = new_name("team")
+    create_team(name, actor=COMMAND)
+    client.get("/health/ready")
+    assert Team.objects.filter(name=name).exists()
 
 
 @contextmanager
