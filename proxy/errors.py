@@ -187,6 +187,8 @@ class Refusal(Exception):
         self.param = param
         self.retry_after_s = retry_after_s
         self.detail = detail
+        # Whether the journal has the call, so that its line in the log is not all that remains of it.
+        self.is_recorded = False
 
     @property
     def public_text(self) -> str:

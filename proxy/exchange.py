@@ -87,7 +87,12 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Sink(Protocol):
-    """Where an answer goes: a door's half of the conversation."""
+    """Where an answer goes: a door's half of the conversation.
+
+    writing_since_ns: time.perf_counter_ns() when the write under way began, 0 where none is.
+    """
+
+    writing_since_ns: int
 
     def on_hang_up(self, tell: Callable[[], None]) -> None:
         """Call `tell` once if the caller hangs up before the answer is finished."""

@@ -28,7 +28,12 @@ Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 PREFIX = "/v1/"
 _MODELS = "/v1/models"
 _POST = {"/v1/chat/completions": CallKind.CHAT, "/v1/embeddings": CallKind.EMBEDDINGS}
+# Where a malformed request ends is a matter of opinion, so nothing after it is read as the next one; and whoever asks a
+# process that is stopping has to find another.
+_LAST_OF_THEIR_CONNECTION = frozenset({Code.MALFORMED_REQUEST, Code.STOPPING})
 _KNOWN_HOSTS_MAX = 100
+# A server takes one piece at once, however large: what a caller does not read is to stay with us and be given up.
+PIECE_BYTES = 256 * 1024
 _log = logging.getLogger("latchkey.calls")
 
 
@@ -40,25 +45,41 @@ class AsgiSink:
         self._send = send
         self._watch: asyncio.Task[None] | None = None
         self.is_started = False
+        self.writing_since_ns = 0
 
     def on_hang_up(self, tell: Callable[[], None]) -> None:
         self._watch = asyncio.ensure_future(self._await_hang_up(tell))
 
     async def start(self, status: int, headers: Headers) -> None:
         self.is_started = True
+        self.writing_since_ns = time.perf_counter_ns()
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self.writing_since_ns = 0
 
     async def write(self, chunk: bytes) -> None:
+        self.writing_since_ns = time.perf_counter_ns()
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        self.writing_since_ns = 0
 
     async def finish(self, last: bytes = b"") -> None:
         self.stop_watching()
+        if len(last) > PIECE_BYTES:
+            last = await self._write_but_last(last)
+        self.writing_since_ns = time.perf_counter_ns()
         await self._send({"type": "http.response.body", "body": last, "more_body": False})
+        self.writing_since_ns = 0
 
     def stop_watching(self) -> None:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+
+    async def _write_but_last(self, body: bytes) -> bytes:
+        """Write a large body in pieces, and return the one that remains."""
+        last_at = (len(body) - 1) // PIECE_BYTES * PIECE_BYTES
+        for start in range(0, last_at, PIECE_BYTES):
+            await self.write(body[start : start + PIECE_BYTES])
+        return body[last_at:]
 
     async def _await_hang_up(self, tell: Callable[[], None]) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -105,6 +126,8 @@ class FastDoor:
     async def _answer(
         self, scope: Scope, receive: Receive, sink: AsgiSink, call_id: bytes, request_id: str
     ) -> None:
+        if self._gateway.is_stopping:
+            raise Refusal(Code.STOPPING, retry_after_s=1)
         fields = read_fields(scope["headers"])
         self._check_host(fields.hosts)
         kind, model_in_path = _kind_of(scope["method"], scope["path"])
@@ -188,8 +211,7 @@ async def _send_refusal(sink: AsgiSink, refusal: Refusal, request_id: str) -> No
         (b"x-request-id", request_id.encode()),
         *refusal.headers(),
     ]
-    if refusal.code is Code.MALFORMED_REQUEST:
-        # Where this request ends is a matter of opinion, so nothing after it is read as the next one.
+    if refusal.code in _LAST_OF_THEIR_CONNECTION:
         headers.append((b"connection", b"close"))
     # A caller that hung up cannot be told; that is no fault worth a line.
     with contextlib.suppress(ConnectionError, RuntimeError):

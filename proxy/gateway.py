@@ -24,7 +24,9 @@ from proxy.route import load_routes
 from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.timeouts import Timeouts
 
-DRAIN_S = 20.0
+# After the drain: for calls that were cut to say so, and then for what is journalled to be shipped.
+CUT_S = 2.0
+SHIP_S = 20.0
 # Long enough that a thousand calls arriving at once do not take their own queue for a dead store.
 STORE_TIMEOUT_S = 0.8
 FIRST_POLL_S = 10.0
@@ -44,7 +46,9 @@ class Gateway:
     open_calls: OpenCalls
     recorder: Recorder
     pipeline: Pipeline
+    drain_s: float
     shipper: Shipper | None = None
+    _stopping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open the journal first: a call that cannot be recorded is not made."""
@@ -59,23 +63,42 @@ class Gateway:
         await self._first_poll()
         readiness.announce(self.readiness)
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether new calls are refused."""
+        return self._stopping is not None
+
+    def begin_stop(self) -> None:
+        """Refuse new calls from now on, and end what there is without waiting for the server, which waits for us."""
+        if self._stopping is None:
+            readiness.withdraw()
+            self._stopping = asyncio.ensure_future(self._stop())
+
     async def stop(self) -> None:
         """Let running calls end for a while, then cut them, give leases back and ship what is journalled."""
-        readiness.withdraw()
-        deadline = asyncio.get_running_loop().time() + DRAIN_S
-        # Polled: stopping and starting are too rare to keep an event for on every call.
-        while len(self.open_calls) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+        self.begin_stop()
+        if self._stopping is not None:
+            await self._stopping
+
+    async def _stop(self) -> None:
+        await self._no_calls_within(self.drain_s)
         self.open_calls.cut_all(Code.STOPPING)
-        await asyncio.sleep(0)
+        await self._no_calls_within(CUT_S)
         await self.open_calls.stop()
         await self.feed.stop()
         await self.book.stop()
         await self.client.aclose()
         self.identities.close()
         if self.shipper is not None:
-            await asyncio.to_thread(self.shipper.stop, DRAIN_S)
+            await asyncio.to_thread(self.shipper.stop, SHIP_S)
         self.journal.close()
+        _log.info("Everything is settled; the process may end.")
+
+    async def _no_calls_within(self, seconds: float) -> None:
+        deadline = asyncio.get_running_loop().time() + seconds
+        # Polled: stopping and starting are too rare to keep an event for on every call.
+        while len(self.open_calls) and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
     def readiness(self) -> dict[str, bool]:
         """Say of each part whether calls can rest on it now."""
@@ -104,7 +127,14 @@ def build_gateway() -> Gateway:
         feed_age_s=lambda: feed.age_s,
         grace_s=settings.LATCHKEY_IDENTITY_GRACE_S,
     )
-    open_calls = OpenCalls(identities, body_timeout_s=settings.LATCHKEY_BODY_TIMEOUT_S)
+    open_calls = OpenCalls(
+        identities,
+        body_timeout_s=settings.LATCHKEY_BODY_TIMEOUT_S,
+        write_timeout_s=settings.LATCHKEY_WRITE_TIMEOUT_S,
+        call_timeout_s=settings.LATCHKEY_BODY_TIMEOUT_S
+        + settings.LATCHKEY_TOTAL_TIMEOUT_S
+        + settings.LATCHKEY_WRITE_TIMEOUT_S,
+    )
 
     def apply(changes: Changes) -> None:
         identities.apply(changes)
@@ -140,5 +170,14 @@ def build_gateway() -> Gateway:
         max_answer_bytes=settings.LATCHKEY_MAX_ANSWER_BYTES,
     )
     return Gateway(
-        process_id, feed, identities, book, journal, client, open_calls, recorder, pipeline
+        process_id,
+        feed,
+        identities,
+        book,
+        journal,
+        client,
+        open_calls,
+        recorder,
+        pipeline,
+        drain_s=settings.LATCHKEY_DRAIN_S,
     )

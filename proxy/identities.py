@@ -30,6 +30,8 @@ UNKNOWN_MAX = 20_000
 UNKNOWN_KEPT_S = 30.0
 LOAD_TRIES = 5
 LOAD_TIMEOUT_S = 5.0
+# Keys of strangers that are looked up or wait for it; beyond that nobody would be answered in time.
+ASKED_MAX = 256
 _log = logging.getLogger("latchkey.identity")
 
 
@@ -70,6 +72,9 @@ class Identities:
         self._pending_routes: asyncio.Future[dict[str, Route]] | None = None
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="identity")
         self._throttle = StrangerThrottle()
+        self._asked = 0
+        # How often changes were heard of; a decision taken before the last one may have to be taken again.
+        self.changes_heard = 0
 
     def known(self, credential: str) -> Principal | None:
         """The remembered principal, if memory may be believed. The steady path: no await, no look-up."""
@@ -90,12 +95,9 @@ class Identities:
             return principal
         if self._unknown.get(digest, 0.0) > time.monotonic():
             return None
-        if peer is not None:
-            self._throttle.refuse_flood(peer)
-        principal = await self._fetched(digest, credential, public_id)
-        if principal is None and peer is not None:
-            self._throttle.count_stranger(peer)
-        return principal
+        if peer is None or digest in self._pending:
+            return await self._fetched(digest, credential, public_id)
+        return await self._fetched_for_stranger(digest, credential, public_id, peer)
 
     async def routes(self) -> dict[str, Route]:
         """Every callable model. Raises: Refusal identity_unavailable."""
@@ -109,7 +111,7 @@ class Identities:
             routes = await asyncio.shield(self._pending_routes)
             if self._routes is routes:
                 return routes
-        raise _outrun()
+        raise outrun()
 
     @property
     def may_be_believed(self) -> bool:
@@ -121,6 +123,7 @@ class Identities:
 
     def apply(self, changes: Changes) -> None:
         """Forget what these changes touch, also in loads that are under way."""
+        self.changes_heard += 1
         for loading in self._loads:
             loading.ids |= changes.ids
             loading.registry |= changes.registry
@@ -138,6 +141,35 @@ class Identities:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
+    async def _fetched_for_stranger(
+        self, digest: bytes, credential: str, public_id: str, peer: str
+    ) -> Principal | None:
+        """Load what costs the peer a look-up unless the key proves valid."""
+        if self._asked >= ASKED_MAX:
+            raise Refusal(
+                Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="too many keys are looked up"
+            )
+        look_ups = self._throttle.of(peer)
+        self._asked += 1
+        try:
+            await look_ups.take()
+            was_stranger = True
+            try:
+                # Whoever waited may come after a call with the same key.
+                principal = self._known.get(digest) or await self._fetched(
+                    digest, credential, public_id
+                )
+                was_stranger = principal is None
+            except Refusal:
+                # Nothing was learned of the key.
+                was_stranger = False
+                raise
+            finally:
+                look_ups.end(was_stranger=was_stranger)
+        finally:
+            self._asked -= 1
+        return principal
+
     async def _fetched(self, digest: bytes, credential: str, public_id: str) -> Principal | None:
         """Load with whoever else waits for the same key.
 
@@ -153,7 +185,7 @@ class Identities:
             principal = await asyncio.shield(pending)
             if principal is None or self._known.get(digest) is principal:
                 return principal
-        raise _outrun()
+        raise outrun()
 
     async def _fetch(self, digest: bytes, credential: str, public_id: str) -> Principal | None:
         for _ in range(LOAD_TRIES):
@@ -167,7 +199,7 @@ class Identities:
             if not loading.everything and not (loading.ids & principal.depends_on):
                 self._remember(digest, principal)
                 return principal
-        raise _outrun()
+        raise outrun()
 
     async def _fetch_routes(self) -> dict[str, Route]:
         for _ in range(LOAD_TRIES):
@@ -176,7 +208,7 @@ class Identities:
             if not loading.everything and not loading.registry:
                 self._routes = routes
                 return routes
-        raise _outrun()
+        raise outrun()
 
     async def _load(self, loading: _Loading, load: Callable[..., T], *args: Any) -> T:
         self._loads.add(loading)
@@ -231,7 +263,7 @@ class Identities:
             done.exception()
 
 
-def _outrun() -> Refusal:
+def outrun() -> Refusal:
     return Refusal(Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="changes outran the loads")
 
 

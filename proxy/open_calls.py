@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import datetime
+import logging
 import time
 import uuid
 
@@ -16,14 +17,28 @@ from proxy.running_call import RunningCall
 
 SWEEP_S = 1.0
 ASKED_AT_ONCE = 8
+_log = logging.getLogger("latchkey.calls")
 
 
 class OpenCalls:
-    """Re-decides running calls when something they depend on changes, and once a second for whatever time has ended."""
+    """Re-decides running calls when something they depend on changes, and once a second for whatever time has ended.
 
-    def __init__(self, identities: Identities, *, body_timeout_s: float) -> None:
+    write_timeout_s: how long one write may wait for the caller to read.
+    call_timeout_s: no call is older, whatever holds it.
+    """
+
+    def __init__(
+        self,
+        identities: Identities,
+        *,
+        body_timeout_s: float,
+        write_timeout_s: float,
+        call_timeout_s: float,
+    ) -> None:
         self._identities = identities
         self._body_timeout_ns = int(body_timeout_s * 1e9)
+        self._write_timeout_ns = int(write_timeout_s * 1e9)
+        self._call_timeout_ns = int(call_timeout_s * 1e9)
         self._running: set[RunningCall] = set()
         self._undecided: set[RunningCall] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -91,19 +106,34 @@ class OpenCalls:
                 self._undecided.add(running)
             else:
                 running.cut(Code.CREDENTIAL_ENDED)
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing has been decided.
+            _log.error("A running call could not be decided again.", exc_info=error)
+            self._undecided.add(running)
 
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_S)
-            now, late_ns = utc_now(), time.perf_counter_ns() - self._body_timeout_ns
             undecided, self._undecided = self._undecided & self._running, set()
             if undecided:
                 self._begin_recheck(list(undecided))
+            now, now_ns = utc_now(), time.perf_counter_ns()
             for running in tuple(self._running):
-                if _has_ended(running, now):
-                    running.cut(Code.CREDENTIAL_ENDED)
-                elif running.call is None and running.head.started_ns < late_ns:
-                    running.cut(Code.BODY_TIMEOUT)
+                try:
+                    self._check_times(running, now, now_ns)
+                except Exception as error:  # noqa: BLE001 - one call must not keep the rest from being looked at.
+                    _log.error("A running call could not be looked at.", exc_info=error)
+
+    def _check_times(self, running: RunningCall, now: datetime.datetime, now_ns: int) -> None:
+        age_ns = now_ns - running.head.started_ns
+        writing_since_ns = 0 if running.sink is None else running.sink.writing_since_ns
+        if writing_since_ns and now_ns - writing_since_ns > self._write_timeout_ns:
+            running.drop(Code.CLIENT_GONE)
+        elif age_ns > self._call_timeout_ns:
+            running.drop(Code.CLIENT_GONE if writing_since_ns else Code.UPSTREAM_TIMEOUT)
+        elif _has_ended(running, now):
+            running.cut(Code.CREDENTIAL_ENDED)
+        elif running.call is None and age_ns > self._body_timeout_ns:
+            running.cut(Code.BODY_TIMEOUT)
 
 
 def _touches(changes: Changes, running: RunningCall) -> bool:

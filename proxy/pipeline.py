@@ -22,7 +22,7 @@ from proxy.exchange import Head, Headers, ParsedCall, Sink, WorstCase
 from proxy.forward import forward
 from proxy.guard_input import guard_input
 from proxy.guard_output import check_head
-from proxy.identities import Identities
+from proxy.identities import LOAD_TRIES, Identities, outrun
 from proxy.limit import Limiter
 from proxy.open_calls import OpenCalls
 from proxy.parse import parse_body
@@ -65,16 +65,19 @@ class Pipeline:
         now = utc_now()
         principal = await authenticate(head, self.identities, now=now)
         running = RunningCall(head, principal)
+        running.sink = sink
         self.open_calls.add(running)
         try:
-            await self._run(running, read_body, sink, now)
+            await self._run(running, read_body, sink, now, heard=self.identities.changes_heard)
         except BaseException as error:
             refusal = _refusal_of(error, running)
             running.close(self.limiter, self.recorder, refusal=refusal)
             if isinstance(error, asyncio.CancelledError) and running.cut_by is None:
                 raise
+            refusal.is_recorded = True
             raise refusal from None
         finally:
+            running.leave()
             self.open_calls.discard(running)
 
     async def _run(
@@ -83,12 +86,15 @@ class Pipeline:
         read_body: Callable[[], Awaitable[bytes]],
         sink: Sink,
         now: datetime.datetime,
+        *,
+        heard: int,
     ) -> None:
         head = running.head
         running.call = call = parse_body(head.kind, await read_body())
-        # A body may take its time; what changed meanwhile stands in the call.
+        routes = self.identities.routes_now()
+        if routes is None or self.identities.changes_heard != heard:
+            routes = await self._ask_again(running, now)
         principal = running.principal
-        routes = self.identities.routes_now() or await self.identities.routes()
         running.route = route = authorize(
             principal, routes, kind=head.kind, model=call.model, now=now
         )
@@ -113,6 +119,21 @@ class Pipeline:
                 await sink.finish(body)
         finally:
             await answer.aclose()
+
+    async def _ask_again(self, running: RunningCall, now: datetime.datetime) -> dict[str, Route]:
+        """Return the routes, with the principal as it stands at the same moment.
+
+        A body takes its time and so does a look-up; what ended meanwhile is not to begin a call.
+        """
+        for _ in range(LOAD_TRIES):
+            running.principal = await authenticate(
+                running.head, self.identities, now=now, was_proven=True
+            )
+            heard = self.identities.changes_heard
+            routes = self.identities.routes_now() or await self.identities.routes()
+            if self.identities.changes_heard == heard:
+                return routes
+        raise outrun()
 
     async def _forward(
         self, running: RunningCall, call: ParsedCall, route: Route, worst: WorstCase
@@ -142,6 +163,8 @@ class Pipeline:
             await relay.carry(answer, sink, headers)
             gone = Refusal(Code.CLIENT_GONE) if running.is_abandoned else None
             running.close(self.limiter, self.recorder, refusal=gone)
+            if gone is not None:
+                return
         except BaseException as error:
             refusal = _refusal_of(error, running)
             if running.cut_by is not None and running.task is not None:
@@ -149,7 +172,11 @@ class Pipeline:
             running.close(self.limiter, self.recorder, refusal=refusal)
             if isinstance(error, asyncio.CancelledError) and running.cut_by is None:
                 raise
-            await _say_in_stream(sink, refusal)
+            if refusal.code is Code.CLIENT_GONE:
+                # Whoever does not read would not read the end either, and keep the call waiting once more.
+                return
+            # The head is sent and says 200, so the reason can only be an event; OpenAI's clients raise on it.
+            await sink.write(b"data: " + refusal.body() + b"\n\n")
         await sink.finish()
 
 
@@ -165,12 +192,6 @@ def _refusal_of(error: BaseException, running: RunningCall) -> Refusal:
         extra={"request_id": running.head.request_id},
     )
     return Refusal(Code.INTERNAL_ERROR, detail=type(error).__name__)
-
-
-async def _say_in_stream(sink: Sink, refusal: Refusal) -> None:
-    """The head is sent and says 200, so the reason can only be an event; OpenAI's clients raise on it."""
-    if refusal.code is not Code.CLIENT_GONE:
-        await sink.write(b"data: " + refusal.body() + b"\n\n")
 
 
 def _lifecycle(route: Route) -> Headers:

@@ -13,6 +13,7 @@ from proxy.journal.journal import Journal, JournalFull
 from proxy.journal.records import Admission, End
 from proxy.meter import cost_micro_usd
 from proxy.principal import Principal
+from proxy.refusal_log import RefusalLog
 from proxy.route import Price, Route
 
 _log = logging.getLogger("latchkey.calls")
@@ -41,6 +42,7 @@ class Recorder:
     def __init__(self, journal: Journal, *, call_log: str) -> None:
         self._journal = journal
         self._call_log = call_log
+        self._refusals = RefusalLog()
         self._full_at = float("-inf")
 
     @property
@@ -90,14 +92,7 @@ class Recorder:
     def tell_refusal(self, request_id: str, refusal: Refusal) -> None:
         """Log that a call was refused. Where nobody could be named for it, this is all that remains of it."""
         if self._call_log != "none":
-            _log.info(
-                "A call was refused.",
-                extra={
-                    "request_id": request_id,
-                    "code": refusal.code.code,
-                    "detail": refusal.detail,
-                },
-            )
+            self._refusals.tell(request_id, refusal)
 
     def _tell(self, head: Head, outcome: Outcome) -> None:
         """Refusals are told at the door, with those of strangers; this tells of the rest."""

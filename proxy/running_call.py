@@ -9,7 +9,7 @@ import time
 
 from proxy.call import CallStatus
 from proxy.errors import Code, Refusal
-from proxy.exchange import Allowance, Head, ParsedCall, Usage
+from proxy.exchange import Allowance, Head, ParsedCall, Sink, Usage
 from proxy.limit import Limiter
 from proxy.meter import estimate_usage
 from proxy.principal import Principal
@@ -18,7 +18,8 @@ from proxy.route import Route
 from proxy.upstreams.answer import UpstreamAnswer
 
 DRAIN_S = 30.0
-_CALLERS_DOING = frozenset({Code.CLIENT_GONE, Code.CREDENTIAL_ENDED})
+# What was worked until then is paid: the upstream did its part.
+_NOT_UPSTREAMS_DOING = frozenset({Code.CLIENT_GONE, Code.CREDENTIAL_ENDED, Code.STOPPING})
 
 
 class RunningCall:
@@ -27,12 +28,13 @@ class RunningCall:
     __slots__ = (
         "_is_closed", "allowance", "answer_bytes", "answered_ns", "attempts", "call", "cut_by", "detail",
         "first_byte_ns", "head", "is_abandoned", "is_admitted", "output_bytes", "output_events", "principal",
-        "route", "sent_upstream_ns", "task", "usage",
+        "route", "sent_upstream_ns", "sink", "task", "usage",
     )  # fmt: skip
 
     def __init__(self, head: Head, principal: Principal) -> None:
         self.head = head
         self.principal = principal
+        self.sink: Sink | None = None
         self.task = asyncio.current_task()
         self.call: ParsedCall | None = None
         self.route: Route | None = None
@@ -67,10 +69,22 @@ class RunningCall:
             self.cut(Code.CLIENT_GONE)
 
     def cut(self, code: Code) -> None:
-        """End the call from outside: what awaits in it is cancelled, and `code` is why. The first reason stays."""
-        if self.cut_by is None and not self._is_closed and self.task is not None:
-            self.cut_by = Refusal(code)
+        """End the call from outside: what awaits in it is cancelled, and `code` is why. The first reason stays.
+
+        A call that is settled and still writes its answer can be cut as well.
+        """
+        if self.cut_by is None:
+            self.drop(code)
+
+    def drop(self, code: Code) -> None:
+        """End the call also where it was cut before and does not come to its end, as nobody reads what it says."""
+        if self.task is not None:
+            self.cut_by = self.cut_by or Refusal(code)
             self.task.cancel()
+
+    def leave(self) -> None:
+        """The call is over: what its task does from now on is no part of it."""
+        self.task = None
 
     def close(
         self, limiter: Limiter, recorder: Recorder, *, refusal: Refusal | None = None
@@ -110,11 +124,12 @@ class RunningCall:
     def _estimate(self, refusal: Refusal | None) -> Usage:
         """Nothing was reported. Where the upstream failed before any output the call is free.
 
-        A caller who hangs up, or loses the right to go on, pays for the prompt that was sent and for what came.
+        A caller who hangs up, loses the right to go on or is cut because the gateway stops pays for the prompt that
+        was sent and for what came.
         """
         if self.call is None or self.allowance is None:
             return Usage()
-        is_upstreams_fault = refusal is not None and refusal.code not in _CALLERS_DOING
+        is_upstreams_fault = refusal is not None and refusal.code not in _NOT_UPSTREAMS_DOING
         if is_upstreams_fault and not self.output_bytes and not self.output_events:
             return Usage(estimated=True)
         return estimate_usage(

@@ -1,12 +1,14 @@
 """The end of a right ends the calls that stand on it, also when it cannot be asked for at once."""
 
 import asyncio
+import time
 import uuid
 
 import pytest
 from django.db import OperationalError
 
 from accounts.change_feed import EVERYTHING, Changes
+from portal.lib.clock import utc_now
 from proxy import open_calls as module
 from proxy.errors import Code
 from proxy.identities import Identities
@@ -23,7 +25,7 @@ MODEL = uuid.UUID(int=1)
 class House:
     """A running call, and the rows it stands on."""
 
-    def __init__(self) -> None:
+    def __init__(self, **timeouts_s: float) -> None:
         self.route = a_route(model_id=MODEL)
         self.principal: Principal | None = a_principal(grants={MODEL: (a_grant(),)})
         self.fault: Exception | None = None
@@ -33,7 +35,8 @@ class House:
             feed_age_s=lambda: 0.0,
             grace_s=60,
         )
-        self.open_calls = OpenCalls(self.identities, body_timeout_s=1000)
+        patient = {"body_timeout_s": 1000.0, "write_timeout_s": 1000.0, "call_timeout_s": 1000.0}
+        self.open_calls = OpenCalls(self.identities, **(patient | timeouts_s))
 
     def load(self, credential: str, public_id: str) -> Principal | None:
         if self.fault is not None:
@@ -110,6 +113,109 @@ async def test_a_call_is_asked_about_again_when_the_database_could_not_answer(
 
     house.fault = None
     assert await house.cut_within(1)
+    await house.close()
+
+
+async def test_a_call_is_asked_about_again_whatever_kept_it_from_being_decided(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await house.begin_call()
+    house.open_calls.start()
+    house.principal, house.fault = None, RuntimeError("not one of the faults foreseen")
+    house.change(Changes(frozenset({running.principal.key_id}), registry=False, everything=False))
+    assert not await house.cut_within(0.3)
+    assert "could not be decided again" in caplog.text
+
+    house.fault = None
+    assert await house.cut_within(1)
+    await house.close()
+
+
+async def test_a_call_that_cannot_be_looked_at_keeps_no_other_from_being_cut(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = await house.begin_call()
+    broken_task = house.task
+    broken.principal = a_principal(expires_at=None)
+    running = await house.begin_call()
+    running.principal = a_principal(expires_at=utc_now())
+    house.open_calls.start()
+
+    assert await house.cut_within(1)
+    assert not broken_task.done()
+    assert "could not be looked at" in caplog.text
+    broken_task.cancel()
+    await house.close()
+
+
+class DeafCaller:
+    """A sink whose write has begun and does not end."""
+
+    def __init__(self) -> None:
+        self.writing_since_ns = time.perf_counter_ns()
+
+
+async def test_a_call_whose_caller_does_not_read_is_ended_as_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    house = House(write_timeout_s=0.3)
+    running = await house.begin_call()
+    running.sink = DeafCaller()  # type: ignore[assignment]
+    house.open_calls.start()
+
+    assert not await house.cut_within(0.2)
+    assert await house.cut_within(1)
+    assert running.cut_by is not None
+    assert running.cut_by.code is Code.CLIENT_GONE
+    await house.close()
+
+
+async def test_a_call_that_was_cut_and_cannot_tell_its_caller_is_ended_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    house = House(write_timeout_s=0.3)
+    running = await house.begin_call()
+    first = house.task
+
+    async def tell() -> None:
+        await asyncio.wait([first])
+        await asyncio.sleep(60)
+
+    running.cut(Code.STOPPING)
+    running.task = house.task = asyncio.ensure_future(tell())
+    running.sink = DeafCaller()  # type: ignore[assignment]
+    house.open_calls.start()
+
+    assert await house.cut_within(1)
+    assert running.cut_by is not None
+    assert running.cut_by.code is Code.STOPPING
+    await house.close()
+
+
+async def test_no_call_is_older_than_its_time_outs_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    house = House(call_timeout_s=0.3)
+    running = await house.begin_call()
+    running.head = a_head(started_ns=time.perf_counter_ns())
+    house.open_calls.start()
+
+    assert not await house.cut_within(0.2)
+    assert await house.cut_within(1)
+    assert running.cut_by is not None
+    assert running.cut_by.code is Code.UPSTREAM_TIMEOUT
+    await house.close()
+
+
+async def test_a_call_that_is_over_is_not_cut(house: House) -> None:
+    running = await house.begin_call()
+    running.leave()
+    running.cut(Code.STOPPING)
+
+    assert not await house.cut_within(0.1)
     await house.close()
 
 
