@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup(set_prefix=False)
 
 from portal.checks import refuse_to_boot  # noqa: E402 - Django has to be set up first.
+from portal.server_process import bound_unread_data, call_on_stop_signal  # noqa: E402
 from proxy.fast_door import FastDoor, is_inference  # noqa: E402
 from proxy.gateway import Gateway, build_gateway  # noqa: E402
 
@@ -71,6 +72,8 @@ class Application:
             await send({"type": "lifespan.startup.failed", "message": type(error).__name__})
             return
         _spare_the_collector()
+        call_on_stop_signal(gateway.begin_stop)
+        bound_unread_data(settings.LATCHKEY_WRITE_TIMEOUT_S)
         self._gateway = gateway
         self._door = FastDoor(
             gateway,

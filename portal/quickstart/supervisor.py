@@ -171,12 +171,19 @@ class Supervisor:
 
     def _start_server(self) -> None:
         print("Starting the server and the worker", flush=True)
-        # Draining is unlimited without a kill time-out, and a stream may last for minutes.
+        # Without a kill time-out the server waits for a caller who does not read. It is longer than what the gateway
+        # takes to drain, to cut and to ship what is journalled.
         options = "--interface asgi --workers 1 --loop uvloop --http 1 --no-ws --backlog 4096"
-        times = "--workers-kill-timeout 10 --http1-header-read-timeout 10000"
+        times = "--workers-kill-timeout 30 --http1-header-read-timeout 10000"
         address = f"--host {ports.HOST} --port {self._port}"
         command = ["-m", "granian", *f"{options} {times} {address}".split()]
-        self._spawn("server", *command, "portal.asgi:application", stop_timeout_s=20.0)
+        self._spawn(
+            "server",
+            *command,
+            "portal.asgi:application",
+            extra={"LATCHKEY_DRAIN_S": "5"},
+            stop_timeout_s=35.0,
+        )
 
     def _start_worker(self) -> None:
         schedule = self._data_dir / "beat-schedule"
