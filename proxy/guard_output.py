@@ -69,14 +69,16 @@ def header(answer: UpstreamAnswer, name: bytes) -> bytes:
 
 def contains_secret(text: str, secret: str) -> bool:
     """Whether any stretch of the secret stands in the text, so that a shortened one is noticed too."""
-    starts = range(max(1, len(secret) - _SECRET_PIECE + 1))
-    return bool(secret) and any(secret[at : at + _SECRET_PIECE] in text for at in starts)
+    size = min(_SECRET_PIECE, len(secret))
+    pieces = {secret[at : at + size] for at in range(len(secret) - size + 1)} - {""}
+    return any(text[at : at + size] in pieces for at in range(len(text) - size + 1))
 
 
 def _bounded_wait_s(value: bytes) -> int:
-    """Seconds of a Retry-After that is a number; a date or an absurd number asks for one."""
-    is_number = value.isdigit() and len(value) <= len(str(_RETRY_AFTER_MAX_S))
-    return min(int(value), _RETRY_AFTER_MAX_S) if is_number else 1
+    """Seconds of a Retry-After that is a number, up to a bound; a date asks for one. Thousands of digits are not read."""
+    if not value.isdigit():
+        return 1
+    return min(int(value), _RETRY_AFTER_MAX_S) if len(value) <= 6 else _RETRY_AFTER_MAX_S
 
 
 def _message(body: bytes) -> str:
@@ -91,7 +93,8 @@ def _message(body: bytes) -> str:
 
 
 def _clean(text: str, *, secret: str) -> str:
-    if contains_secret(text, secret):
+    beginning = text[: 4 * _SHOWN_CHARACTERS]
+    if contains_secret(beginning, secret):
         return ""
-    printable = "".join(c if c.isprintable() else " " for c in text[: 4 * _SHOWN_CHARACTERS])
+    printable = "".join(c if c.isprintable() else " " for c in beginning)
     return redact(printable)[:_SHOWN_CHARACTERS]

@@ -15,7 +15,7 @@ from proxy.route import Route
 from proxy.running_call import RunningCall
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.failures import UpstreamFailure
-from proxy.upstreams.openai_chat import Chunk, decode_chunk, is_given
+from proxy.upstreams.openai_chat import Chunk, decode_chunk, is_given, text_bytes
 from proxy.upstreams.openai_embeddings import decode_answer
 from proxy.upstreams.sse import EventReader, EventTooLarge
 
@@ -60,9 +60,7 @@ def _note_usage(running: RunningCall, body: bytes) -> None:
         answer = decode_chunk(body)
         reported = answer.usage
         running.output_events = len(answer.choices)
-        running.output_bytes = sum(
-            choice.message.text_bytes() for choice in answer.choices if choice.message
-        )
+        running.output_bytes = sum(text_bytes(choice.message or {}) for choice in answer.choices)
     if reported is not None and reported is not UNSET:
         running.usage = reported.to_usage()
 
@@ -158,7 +156,7 @@ class EventRelay:
             running.usage = chunk.usage.to_usage()
         for choice in chunk.choices:
             if choice.delta is not None:
-                added = choice.delta.text_bytes()
+                added = text_bytes(choice.delta)
                 running.output_bytes += added
                 running.output_events += added > 0
 

@@ -21,6 +21,12 @@ ACCEPTED_MEMBERS = frozenset(
 )  # fmt: skip
 _PLAIN_PARTS = frozenset({"text", "refusal"})
 _TOKENS_PER_MESSAGE = 16
+_MESSAGES_MAX = 4096
+_PARTS_MAX = 1024
+_TOOLS_MAX = 512
+_MODALITIES_BYTES_MAX = 1024
+_NOTHING = (b"null", b"[]", b"{}")
+_decode_text = msgspec.json.Decoder(str).decode
 # No call uses more. An upstream may claim anything, and what it claims is added up in limits and in the ledger.
 _CLAIMED_TOKENS_MAX = 1_000_000_000
 
@@ -34,7 +40,7 @@ class _Part(msgspec.Struct, gc=False):
 
 class _Message(msgspec.Struct, gc=False):
     role: Annotated[str, Meta(max_length=20)]
-    content: str | list[_Part] | None = None
+    content: str | Annotated[list[_Part], Meta(max_length=_PARTS_MAX)] | None = None
     audio: msgspec.Raw | UnsetType = UNSET
 
 
@@ -50,13 +56,13 @@ class _Decided(msgspec.Struct, gc=False):
     """The members the gateway decides on; the rest is the upstream's to judge."""
 
     model: Annotated[str, Meta(min_length=1, max_length=200)]
-    messages: Annotated[list[_Message], Meta(min_length=1)]
+    messages: Annotated[list[_Message], Meta(min_length=1, max_length=_MESSAGES_MAX)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
     n: Annotated[int, Meta(ge=1, le=128)] | None = None
-    tools: list[_Tool] | None = None
+    tools: Annotated[list[_Tool], Meta(max_length=_TOOLS_MAX)] | None = None
     modalities: list[str] | None = None
 
 
@@ -68,6 +74,8 @@ _decoders: dict[str, msgspec.json.Decoder[Any]] = {
 
 def read_call(members: dict[str, msgspec.Raw]) -> ParsedCall:
     """Check the deciding members' types and ranges. Raises: Refusal missing_member or unsupported_value."""
+    if len(bytes(members.get("modalities", b""))) > _MODALITIES_BYTES_MAX:
+        raise Refusal(Code.UNSUPPORTED_VALUE, param="modalities", seen="It is too long.")
     decided = decide(_decoders, members, required=("model", "messages"))
     asked = [decided.get("max_tokens"), decided.get("max_completion_tokens")]
     if None not in asked:
@@ -156,60 +164,64 @@ def _said(name: str, error: Exception) -> str:
 
 
 class _Details(msgspec.Struct, gc=False):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
+    cached_tokens: int | float | None = None
+    reasoning_tokens: int | float | None = None
 
 
 class ReportedUsage(msgspec.Struct, gc=False):
-    """An answer's usage as upstreams report it."""
+    """An answer's usage as upstreams report it: some write 12.0, and some null."""
 
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+    prompt_tokens: int | float | None = 0
+    completion_tokens: int | float | None = 0
     prompt_tokens_details: _Details | None = None
     completion_tokens_details: _Details | None = None
 
     def to_usage(self) -> Usage:
         """Return it with every count at least 0 and every part at most its whole, whatever was claimed."""
         input_tokens, output_tokens = _bounded(self.prompt_tokens), _bounded(self.completion_tokens)
-        cached = (self.prompt_tokens_details or _Details()).cached_tokens or 0
-        reasoning = (self.completion_tokens_details or _Details()).reasoning_tokens or 0
+        cached = (self.prompt_tokens_details or _Details()).cached_tokens
+        reasoning = (self.completion_tokens_details or _Details()).reasoning_tokens
         return Usage(
             input_tokens=input_tokens,
-            cached_tokens=min(max(0, cached), input_tokens),
+            cached_tokens=min(_bounded(cached), input_tokens),
             output_tokens=output_tokens,
-            reasoning_tokens=min(max(0, reasoning), output_tokens),
+            reasoning_tokens=min(_bounded(reasoning), output_tokens),
         )
 
 
-def _bounded(claimed: int) -> int:
-    return min(max(0, claimed), _CLAIMED_TOKENS_MAX)
+def _bounded(claimed: float | None) -> int:
+    return int(min(max(0, claimed or 0), _CLAIMED_TOKENS_MAX))
 
 
-class Delta(msgspec.Struct, gc=False):
-    """What a streamed choice adds; whatever has bytes counts towards an estimate."""
+Said = dict[str, msgspec.Raw]
 
-    content: str | None = None
-    reasoning: str | None = None
-    reasoning_content: str | None = None
-    refusal: str | None = None
-    tool_calls: msgspec.Raw | UnsetType = UNSET
-    function_call: msgspec.Raw | UnsetType = UNSET
-    audio: msgspec.Raw | UnsetType = UNSET
 
-    def text_bytes(self) -> int:
-        total = 0
-        for part in (self.tool_calls, self.function_call, self.audio):
-            if is_given(part):
-                total += len(bytes(part))
-        for text in (self.content, self.reasoning or self.reasoning_content, self.refusal):
-            if text:
-                total += len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-        return total
+def text_bytes(said: Said) -> int:
+    """Bytes of whatever a delta or a message carries beside its role, under names known here or not.
+
+    Some servers say their reasoning twice, under an old and a new name.
+    """
+    total = 0
+    for name, value in said.items():
+        if name != "role" and not (name == "reasoning_content" and "reasoning" in said):
+            total += _bytes_of(bytes(value))
+    return total
+
+
+def _bytes_of(value: bytes) -> int:
+    if not value.isascii():
+        # Raw members are not looked into, and what is not UTF-8 must not pass as text.
+        value.decode("utf-8")
+    if not value.startswith(b'"'):
+        return 0 if value in _NOTHING else len(value)
+    if b"\\" not in value:
+        return len(value) - 2
+    return len(_decode_text(value).encode("utf-8", "replace"))
 
 
 class Choice(msgspec.Struct, gc=False):
-    delta: Delta | None = None
-    message: Delta | None = None
+    delta: Said | None = None
+    message: Said | None = None
     finish_reason: str | None = None
 
 

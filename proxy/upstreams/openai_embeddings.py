@@ -1,5 +1,6 @@
 """OpenAI's embeddings: what a request may say, and what its answer says of usage."""
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +14,9 @@ from proxy.upstreams.openai_chat import ReportedUsage, decide
 PATH = b"/embeddings"
 ACCEPTED_MEMBERS = frozenset({"model", "input", "encoding_format", "dimensions", "user"})
 _TOKENS_PER_INPUT = 8
+# OpenAI's own bounds.
+_INPUTS_MAX = 2048
+_TOKEN_IDS_MAX = 300_000
 
 TokenIds = Annotated[list[Annotated[int, Meta(ge=0)]], Meta(min_length=1)]
 
@@ -25,7 +29,11 @@ class _Decided(msgspec.Struct, gc=False):
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {
     field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(_Decided)
 }
-_decode_input = msgspec.json.Decoder(str | list[str | int | TokenIds]).decode
+_FIRST = re.compile(rb'"|\[[ \t\r\n]*+([-"\[0-9])')
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_texts = msgspec.json.Decoder(list[str]).decode
+_decode_ids = msgspec.json.Decoder(list[int]).decode
+_decode_lists = msgspec.json.Decoder(list[TokenIds]).decode
 
 
 def read_call(members: dict[str, msgspec.Raw]) -> ParsedCall:
@@ -47,20 +55,45 @@ def prepare_members(call: ParsedCall, *, upstream_name: str) -> dict[str, msgspe
 
 def _inputs(value: msgspec.Raw) -> tuple[int, int]:
     """Return how many inputs there are and how many of their members are token ids; the forms may not be mixed."""
+    data = bytes(value)
+    first = _FIRST.match(data)
+    if first is None:
+        raise _refused()
     try:
-        decoded = _decode_input(value)
+        return _count(data, first[1])
     except (msgspec.MsgspecError, RecursionError):
         raise _refused() from None
-    if isinstance(decoded, str):
+
+
+def _count(data: bytes, first: bytes | None) -> tuple[int, int]:
+    """Count by the first member's form. Commas, brackets and quotes are counted before anything is made of them."""
+    if first is None:
+        _decode_text(data)
         return 1, 0
-    kinds = {type(item) for item in decoded}
-    if len(kinds) != 1:
-        raise _refused()
-    if kinds == {str}:
-        return len(decoded), 0
-    if kinds == {int}:
-        return 1, len(decoded)
-    return len(decoded), sum(len(item) for item in decoded if isinstance(item, list))
+    if first == b'"':
+        _refuse_above(_texts_in(data), _INPUTS_MAX)
+        return len(_decode_texts(data)), 0
+    _refuse_above(data.count(b",") + 1, _TOKEN_IDS_MAX)
+    if first != b"[":
+        return 1, len(_decode_ids(data))
+    _refuse_above(data.count(b"[") - 1, _INPUTS_MAX)
+    lists = _decode_lists(data)
+    return len(lists), sum(map(len, lists))
+
+
+def _texts_in(data: bytes) -> int:
+    if data.count(b'"') > 2 * _INPUTS_MAX:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return data.count(b'"') // 2
+
+
+def _refuse_above(found: int, most: int) -> None:
+    if found > most:
+        raise Refusal(
+            Code.UNSUPPORTED_VALUE,
+            param="input",
+            seen=f"input holds at most {_INPUTS_MAX} inputs and {_TOKEN_IDS_MAX} token ids.",
+        )
 
 
 def _refused() -> Refusal:

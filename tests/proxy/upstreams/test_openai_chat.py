@@ -1,0 +1,73 @@
+"""What chunks and answers say, as honest, odd and hostile servers write it."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from proxy.exchange import Usage
+from proxy.upstreams.openai_chat import decode_chunk, is_given, text_bytes
+
+
+def counted(**said: Any) -> int:
+    chunk = decode_chunk(json.dumps({"choices": [{"delta": said}]}).encode())
+    assert chunk.choices[0].delta is not None
+    return text_bytes(chunk.choices[0].delta)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({}, 0),
+        ({"role": "assistant"}, 0),
+        ({"role": "assistant", "content": "", "refusal": None, "tool_calls": []}, 0),
+        ({"content": "Hello"}, 5),
+        ({"content": 'é\n"'}, 4),
+        ({"reasoning": "Hello"}, 5),
+        ({"reasoning_content": "Hello"}, 5),
+        ({"reasoning": "Hello", "reasoning_content": "Hello"}, 5),
+        ({"refusal": "No."}, 3),
+        ({"a_name_of_tomorrow": "Hello"}, 5),
+        ({"audio": {"data": "AAAA"}}, 16),
+        ({"function_call": {"arguments": "{}"}}, 19),
+        ({"content": None, "tool_calls": [{"index": 0}]}, 14),
+    ],
+)
+def test_whatever_a_delta_carries_beside_its_role_counts(
+    said: dict[str, Any], expected: int
+) -> None:
+    assert counted(**said) == expected
+
+
+@pytest.mark.parametrize("text", [b"\\ud800", b"\xff", b"\xed\xa0\x80", b"\\n\xff"])
+def test_what_is_no_text_is_noticed(text: bytes) -> None:
+    with pytest.raises((msgspec.MsgspecError, UnicodeDecodeError)):
+        text_bytes(
+            decode_chunk(b'{"choices":[{"delta":{"content":"%s"}}]}' % text).choices[0].delta or {}
+        )
+
+
+@pytest.mark.parametrize(
+    ("claim", "tokens"),
+    [("12", 12), ("12.0", 12), ("null", 0), ("-5", 0), ("-1e300", 0), ("1e30", 10**9),
+     (str(2**70), 10**9), ("1e308", 10**9), (str(10**9 + 1), 10**9)],
+)  # fmt: skip
+def test_no_claim_of_usage_leaves_its_bounds(claim: str, tokens: int) -> None:
+    text = (
+        f'{{"usage":{{"prompt_tokens":{claim},"completion_tokens":{claim},'
+        f'"prompt_tokens_details":{{"cached_tokens":{claim}}},'
+        f'"completion_tokens_details":{{"reasoning_tokens":{claim}}}}}}}'
+    )
+    usage = decode_chunk(text.encode()).usage
+    assert usage is not None
+    assert usage is not msgspec.UNSET
+    found = usage.to_usage()
+    assert found == Usage(tokens, tokens, tokens, tokens)
+    assert all(type(count) is int for count in (found.input_tokens, found.output_tokens))
+
+
+def test_a_null_error_is_none() -> None:
+    assert not is_given(decode_chunk(b'{"choices":[],"error":null}').error)
+    assert not is_given(decode_chunk(b'{"choices":[]}').error)
+    assert is_given(decode_chunk(b'{"choices":[],"error":{"message":"a"}}').error)
