@@ -99,9 +99,9 @@ def test_a_key_that_was_just_used_is_refused_within_a_second_of_its_end(
     assert [chat(caller, catalogue.chat).status for _ in range(2)] == [200, 200]
 
     end(caller)
-    refused = wait_for(
-        lambda: chat(caller, catalogue.chat), 401, within_s=REFUSED_WITHIN_S + SLACK_S
-    )
+    wait_for(lambda: chat(caller, catalogue.chat), 401, within_s=REFUSED_WITHIN_S + SLACK_S)
+    # The first refusal may have met a call that was already let in; from then on none is.
+    refused = chat(caller, catalogue.chat)
     assert refused.code == "invalid_credential"
     unknown = caller.send(
         "POST",
