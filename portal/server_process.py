@@ -7,13 +7,13 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-LOOK_AGAIN_S = 0.05
-LISTENS_WITHIN_TRIES = 200
+LOOKED_AFTER_S = (0.02, 0.1, 0.5, 2.0, 10.0)
+# The call is ended first, which knows why.
+AFTER_THE_CALL_S = 3.0
 
 
 def call_on_stop_signal(begin: Callable[[], None]) -> None:
@@ -44,25 +44,26 @@ def _chained(
     return hear
 
 
-def bound_unread_data(timeout_s: float, *, tries: int = LISTENS_WITHIN_TRIES) -> None:
+def bound_unread_data(timeout_s: float) -> None:
     """Let the kernel end a connection whose peer has left data unread for so long, on every listening TCP socket.
 
     Connections inherit it. The server holds what was handed to it, and waits for such a peer without end, also at its
-    own end. It listens only after its start is complete, so it is looked at until it does. Where a system does not know
+    own end. It listens only after its start is complete, so it is looked for more than once. Where a system does not know
     the option or shows no descriptors, nothing is changed.
     """
     option = getattr(socket, "TCP_USER_TIMEOUT", None)
-    if option is None:
-        return
-    is_found = False
+    if option is not None:
+        timeout_ms = max(1, int((timeout_s + AFTER_THE_CALL_S) * 1000))
+        loop = asyncio.get_running_loop()
+        for wait_s in LOOKED_AFTER_S:
+            loop.call_later(wait_s, _set_on_listening, option, timeout_ms)
+
+
+def _set_on_listening(option: int, value: int) -> None:
     for descriptor in _descriptors():
         with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as found:
             if _listens_on_tcp(found):
-                found.setsockopt(socket.IPPROTO_TCP, option, max(1, int(timeout_s * 1000)))
-                is_found = True
-    if not is_found and tries:
-        look_again = partial(bound_unread_data, timeout_s, tries=tries - 1)
-        asyncio.get_running_loop().call_later(LOOK_AGAIN_S, look_again)
+                found.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _listens_on_tcp(found: socket.socket) -> bool:

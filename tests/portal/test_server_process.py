@@ -10,7 +10,12 @@ from types import FrameType
 
 import pytest
 
-from portal.server_process import STOP_SIGNALS, bound_unread_data, call_on_stop_signal
+from portal.server_process import (
+    AFTER_THE_CALL_S,
+    STOP_SIGNALS,
+    bound_unread_data,
+    call_on_stop_signal,
+)
 
 
 class Server:
@@ -68,10 +73,12 @@ async def test_connections_to_a_socket_that_listens_later_inherit_the_time_out()
     with socket.socket() as listener, socket.socket() as caller:
         listener.bind(("127.0.0.1", 0))
         bound_unread_data(2.5)
+        await asyncio.sleep(0.03)
         listener.listen()
         await asyncio.sleep(0.2)
         caller.connect(listener.getsockname())
         accepted, _ = listener.accept()
         with accepted:
-            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 2500
+            timeout_ms = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            assert timeout_ms == 2500 + 1000 * AFTER_THE_CALL_S
         assert caller.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0
