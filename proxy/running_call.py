@@ -26,7 +26,7 @@ class RunningCall:
     """Mutable by design: it is filled in as the call goes on and read once when it ends."""
 
     __slots__ = (
-        "_is_closed", "allowance", "answer_bytes", "answered_ns", "attempts", "call", "cut_by", "detail",
+        "_is_closed", "allowance", "answer_bytes", "answered_ns", "attempts", "call", "cut_by",
         "first_byte_ns", "head", "is_abandoned", "is_admitted", "output_bytes", "output_events", "principal",
         "route", "sent_upstream_ns", "sink", "task", "usage",
     )  # fmt: skip
@@ -50,7 +50,6 @@ class RunningCall:
         self.answer_bytes = 0
         self.output_bytes = 0
         self.output_events = 0
-        self.detail = ""
         self._is_closed = False
 
     def mark_sent(self) -> None:

@@ -42,10 +42,6 @@ class EventReader:
         self._size = size
         self._seam = seam[-3:]
 
-    @property
-    def holds_part_of_an_event(self) -> bool:
-        return any(piece.strip() for piece in self._pieces)
-
 
 def _data_of(event: bytes) -> bytes | None:
     if event.startswith(b"data: ") and b"\n" not in event and b"\r" not in event:
