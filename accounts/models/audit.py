@@ -9,10 +9,16 @@ class AuditTag(models.TextChoices):
     """Everything that is audited; docs/audit.md explains each."""
 
     PERSON_CREATED = "person.created"
+    PERSON_DISABLED = "person.disabled"
+    PERSON_ENABLED = "person.enabled"
     TEAM_CREATED = "team.created"
+    TEAM_DISABLED = "team.disabled"
+    TEAM_ENABLED = "team.enabled"
     MEMBER_ADDED = "member.added"
     MEMBER_REMOVED = "member.removed"
     SERVICE_ACCOUNT_CREATED = "service_account.created"
+    SERVICE_ACCOUNT_DISABLED = "service_account.disabled"
+    SERVICE_ACCOUNT_ENABLED = "service_account.enabled"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
     PROVIDER_ADDED = "provider.added"
@@ -24,6 +30,11 @@ class AuditTag(models.TextChoices):
     GRANT_ENDED = "grant.ended"
     KEY_MODELS_NARROWED = "key.models_narrowed"
     SIGNED_IN = "person.signed_in"
+
+
+def audit_tags() -> list[tuple[str, str]]:
+    """Return the tags as choices. A function, so that a new tag needs no migration."""
+    return AuditTag.choices
 
 
 class ActorKind(models.TextChoices):
@@ -39,7 +50,7 @@ class AuditEntry(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     at = models.DateTimeField(default=utc_now, editable=False)
-    tag = models.CharField(max_length=40, choices=AuditTag.choices)
+    tag = models.CharField(max_length=40, choices=audit_tags)
     actor_kind = models.CharField(max_length=10, choices=ActorKind.choices)
     actor_id = models.UUIDField(null=True)
     team_id = models.UUIDField(null=True)

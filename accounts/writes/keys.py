@@ -14,11 +14,9 @@ from accounts.credential import make_credential
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
+from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Peppers
-from portal.lib.redaction import redact
-
-REASON_MAX = 500
 
 
 @dataclass(frozen=True, repr=False)
@@ -97,11 +95,7 @@ def revoke_key(key: ApiKey, *, actor: Actor, reason: str) -> None:
 
     Revoking twice keeps the first reason.
     """
-    reason = redact(reason.strip())
-    if not 0 < len(reason) <= REASON_MAX:
-        raise ValidationError(
-            {"reason": f"Say why the key is revoked, in at most {REASON_MAX} characters."}
-        )
+    reason = checked_reason(reason, act="the key is revoked")
     key = ApiKey.objects.select_for_update().get(pk=key.pk)
     if key.revoked_at is not None:
         return

@@ -6,6 +6,8 @@ from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.teams import Role
 from accounts.writes.keys import revoke_key
+from accounts.writes.reasons import checked_reason
+from portal.lib.clock import utc_now
 
 MEMBER_REMOVED = "Its holder left the team."
 
@@ -20,6 +22,41 @@ def create_team(name: str, *, actor: Actor, cost_centre: str = "") -> Team:
         AuditTag.TEAM_CREATED, actor=actor, subject_kind="team", subject_id=team.id, team_id=team.id
     )
     return team
+
+
+@transaction.atomic
+def disable_team(team: Team, *, actor: Actor, reason: str) -> None:
+    """Refuse every key of the team until it is enabled again; its running calls are cut.
+
+    Disabling twice keeps the first reason.
+    """
+    reason = checked_reason(reason, act="the team is disabled")
+    team = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    if team.disabled_at is not None:
+        return
+    team.disabled_at = utc_now()
+    team.save(update_fields=["disabled_at"])
+    record_audit(
+        AuditTag.TEAM_DISABLED,
+        actor=actor,
+        subject_kind="team",
+        subject_id=team.id,
+        team_id=team.id,
+        reason=reason,
+    )
+
+
+@transaction.atomic
+def enable_team(team: Team, *, actor: Actor) -> None:
+    """Let the team's keys call again, those that were not revoked and have not ended meanwhile."""
+    team = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    if team.disabled_at is None:
+        return
+    team.disabled_at = None
+    team.save(update_fields=["disabled_at"])
+    record_audit(
+        AuditTag.TEAM_ENABLED, actor=actor, subject_kind="team", subject_id=team.id, team_id=team.id
+    )
 
 
 @transaction.atomic
@@ -76,3 +113,42 @@ def create_service_account(
         team_id=team.id,
     )
     return account
+
+
+@transaction.atomic
+def disable_service_account(account: ServiceAccount, *, actor: Actor, reason: str) -> None:
+    """Refuse the account's keys until it is enabled again; its running calls are cut.
+
+    Disabling twice keeps the first reason.
+    """
+    reason = checked_reason(reason, act="the service account is disabled")
+    account = ServiceAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if account.disabled_at is not None:
+        return
+    account.disabled_at = utc_now()
+    account.save(update_fields=["disabled_at"])
+    record_audit(
+        AuditTag.SERVICE_ACCOUNT_DISABLED,
+        actor=actor,
+        subject_kind="service_account",
+        subject_id=account.id,
+        team_id=account.team_id,
+        reason=reason,
+    )
+
+
+@transaction.atomic
+def enable_service_account(account: ServiceAccount, *, actor: Actor) -> None:
+    """Let the account's keys call again, those that were not revoked and have not ended meanwhile."""
+    account = ServiceAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+    if account.disabled_at is None:
+        return
+    account.disabled_at = None
+    account.save(update_fields=["disabled_at"])
+    record_audit(
+        AuditTag.SERVICE_ACCOUNT_ENABLED,
+        actor=actor,
+        subject_kind="service_account",
+        subject_id=account.id,
+        team_id=account.team_id,
+    )

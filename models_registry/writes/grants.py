@@ -10,6 +10,7 @@ from accounts.audit import Actor, record_audit
 from accounts.models import ApiKey, ServiceAccount, Team
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
+from accounts.writes.reasons import checked_reason
 from models_registry.models import AiModel, Grant, KeyModel
 from portal.lib.clock import utc_now
 
@@ -55,8 +56,7 @@ def grant_model(
 @transaction.atomic
 def end_grant(grant: Grant, *, actor: Actor, reason: str) -> None:
     """End a grant now. One that has ended stays as it was. Raises: ValidationError without a reason."""
-    if not reason.strip():
-        raise ValidationError({"reason": "Say why the grant ends."})
+    reason = checked_reason(reason, act="the grant ends")
     grant = (
         Grant.objects.select_for_update(of=("self",))
         .select_related("service_account")

@@ -14,7 +14,8 @@ from accounts.audit import COMMAND
 from accounts.models import ApiKey, AuditEntry, ServiceAccount, Team
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
-from accounts.writes.keys import REASON_MAX, IssuedKey, issue_key, revoke_key
+from accounts.writes.keys import IssuedKey, issue_key, revoke_key
+from accounts.writes.reasons import REASON_MAX
 from accounts.writes.teams import remove_member
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Peppers

@@ -11,10 +11,17 @@ import pytest
 from django.db import transaction
 
 from accounts.audit import COMMAND
-from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
+from accounts.models import ApiKey, Membership, ServiceAccount
 from accounts.models.keys import Scope
 from accounts.writes.keys import revoke_key
-from accounts.writes.teams import remove_member
+from accounts.writes.people import disable_person, enable_person
+from accounts.writes.teams import (
+    disable_service_account,
+    disable_team,
+    enable_service_account,
+    enable_team,
+    remove_member,
+)
 from models_registry.models import AiModel, Grant, ModelStatus
 from models_registry.writes.catalogue import set_model_status
 from models_registry.writes.grants import end_grant, grant_model, narrow_key
@@ -52,15 +59,15 @@ def revoke(caller: Caller) -> None:
     revoke_key(caller.key, actor=COMMAND, reason="It was found in a repository.")
 
 
-def disable_team(caller: Caller) -> None:
-    Team.objects.filter(pk=caller.team.pk).update(disabled_at=utc_now())
+def disable_the_team(caller: Caller) -> None:
+    disable_team(caller.team, actor=COMMAND, reason="The project rests.")
 
 
 def disable_holder(caller: Caller) -> None:
     if isinstance(caller.holder, ServiceAccount):
-        ServiceAccount.objects.filter(pk=caller.holder.pk).update(disabled_at=utc_now())
+        disable_service_account(caller.holder, actor=COMMAND, reason="It is not used.")
     else:
-        User.objects.filter(pk=caller.holder.pk).update(is_active=False)
+        disable_person(caller.holder, actor=COMMAND, reason="A long leave.")
 
 
 def end_membership(caller: Caller) -> None:
@@ -81,9 +88,14 @@ def forbid_address(caller: Caller) -> None:
     ApiKey.objects.filter(pk=caller.key.pk).update(networks=["192.0.2.0/24"])
 
 
-@pytest.mark.parametrize("is_person", [False, True])
+OF_ANY_KEY = [revoke, disable_the_team, disable_holder, delete_holder, expire]
+
+
 @pytest.mark.parametrize(
-    "end", [revoke, disable_team, disable_holder, end_membership, delete_holder, expire]
+    ("end", "is_person"),
+    # A service account is no member.
+    [(end, is_person) for end in OF_ANY_KEY for is_person in (False, True)]
+    + [(end_membership, True)],
 )
 def test_a_key_that_was_just_used_is_refused_within_a_second_of_its_end(
     catalogue: Catalogue,
@@ -91,8 +103,6 @@ def test_a_key_that_was_just_used_is_refused_within_a_second_of_its_end(
     end: Callable[[Caller], None],
     is_person: bool,
 ) -> None:
-    if end is end_membership and not is_person:
-        pytest.skip("A service account is no member.")
     team = new_team()
     holder = new_member(team) if is_person else new_account(team)
     caller = new_caller_of(catalogue.chat, team=team, holder=holder)
@@ -112,14 +122,36 @@ def test_a_key_that_was_just_used_is_refused_within_a_second_of_its_end(
     assert (unknown.status, unknown.json()) == (401, refused.json())
 
 
-def test_a_person_who_comes_back_calls_with_the_same_key_again(
-    catalogue: Catalogue, new_caller_of: CallerMaker
-) -> None:
-    caller = new_caller_of(catalogue.chat)
-    disable_team(caller)
-    wait_for(lambda: chat(caller, catalogue.chat), 401, within_s=REFUSED_WITHIN_S + SLACK_S)
-    Team.objects.filter(pk=caller.team.pk).update(disabled_at=None)
+def enable_the_team(caller: Caller) -> None:
+    enable_team(caller.team, actor=COMMAND)
 
+
+def enable_holder(caller: Caller) -> None:
+    if isinstance(caller.holder, ServiceAccount):
+        enable_service_account(caller.holder, actor=COMMAND)
+    else:
+        enable_person(caller.holder, actor=COMMAND)
+
+
+@pytest.mark.parametrize("is_person", [False, True])
+@pytest.mark.parametrize(
+    ("disable", "enable"), [(disable_the_team, enable_the_team), (disable_holder, enable_holder)]
+)
+def test_who_is_enabled_again_calls_with_the_same_key(
+    catalogue: Catalogue,
+    new_caller_of: CallerMaker,
+    disable: Callable[[Caller], None],
+    enable: Callable[[Caller], None],
+    is_person: bool,
+) -> None:
+    team = new_team()
+    holder = new_member(team) if is_person else new_account(team)
+    caller = new_caller_of(catalogue.chat, team=team, holder=holder)
+    assert chat(caller, catalogue.chat).status == 200
+    disable(caller)
+    wait_for(lambda: chat(caller, catalogue.chat), 401, within_s=REFUSED_WITHIN_S + SLACK_S)
+
+    enable(caller)
     wait_for(lambda: chat(caller, catalogue.chat), 200, within_s=REFUSED_WITHIN_S + SLACK_S)
 
 
@@ -302,7 +334,7 @@ def narrow_away(caller: Caller) -> None:
 
 @pytest.mark.parametrize(
     "end",
-    [revoke, disable_team, disable_holder, expire, forbid_address, end_the_grant, narrow_away],
+    [revoke, disable_the_team, disable_holder, expire, forbid_address, end_the_grant, narrow_away],
 )
 def test_open_streams_are_cut_when_the_right_to_them_ends(
     catalogue: Catalogue, new_caller_of: CallerMaker, end: Callable[[Caller], None]
