@@ -1,6 +1,9 @@
 from accounts.models.audit import AuditEntry
 from accounts.models.changes import Change
+from accounts.models.idempotency import IdempotentReply
+from accounts.models.invitations import Invitation
 from accounts.models.keys import ApiKey, KeyUse
+from accounts.models.notifications import CaughtMail, Notification
 from accounts.models.oauth import (
     OAuthAccessToken,
     OAuthApplication,
@@ -15,9 +18,13 @@ from accounts.models.teams import Membership, ServiceAccount, Team
 __all__ = [
     "ApiKey",
     "AuditEntry",
+    "CaughtMail",
     "Change",
+    "IdempotentReply",
+    "Invitation",
     "KeyUse",
     "Membership",
+    "Notification",
     "OAuthAccessToken",
     "OAuthApplication",
     "OAuthDeviceGrant",

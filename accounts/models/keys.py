@@ -11,10 +11,19 @@ from portal.lib.ids import new_id
 
 
 class Scope(models.TextChoices):
-    """Kinds of call that a key or a grant can allow."""
+    """What a key can allow. Kinds of call can be granted too; the other two open the management API to a person's key.
+
+    manage: act there as the person, within the key's team. administer: act there as the administrator the person is.
+    """
 
     CHAT = "chat"
     EMBEDDINGS = "embeddings"
+    MANAGE = "manage"
+    ADMINISTER = "administer"
+
+
+CALL_SCOPES = (Scope.CHAT, Scope.EMBEDDINGS)
+CALL_SCOPE_CHOICES = [(scope.value, scope.label) for scope in CALL_SCOPES]
 
 
 class ApiKey(models.Model):

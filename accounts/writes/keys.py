@@ -13,7 +13,8 @@ from accounts.audit import Actor, record_audit
 from accounts.credential import make_credential
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
-from accounts.models.keys import Scope
+from accounts.models.keys import CALL_SCOPES, Scope
+from accounts.roles import is_administrator
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Peppers
@@ -51,8 +52,7 @@ def issue_key(
     _refuse_stranger(team, holder)
     if expires_at <= utc_now():
         raise ValidationError({"expires_at": "This end lies in the past."})
-    if not scopes:
-        raise ValidationError({"scopes": "A key needs at least one kind of call."})
+    _refuse_scopes(scopes, holder)
     credential = make_credential()
     peppers = Peppers(settings.LATCHKEY_KEY_PEPPERS)
     key = ApiKey(
@@ -109,6 +109,16 @@ def revoke_key(key: ApiKey, *, actor: Actor, reason: str) -> None:
         team_id=key.team_id,
         reason=key.revoked_reason,
     )
+
+
+def _refuse_scopes(scopes: Sequence[Scope], holder: ServiceAccount | User) -> None:
+    """Managing is for people: it is done in somebody's name, and never wider than what that person may do."""
+    if not scopes:
+        raise ValidationError({"scopes": "A key needs at least one scope."})
+    if isinstance(holder, ServiceAccount) and not set(scopes) <= set(CALL_SCOPES):
+        raise ValidationError({"scopes": "Only a person's key can open the management API."})
+    if Scope.ADMINISTER in scopes and not (isinstance(holder, User) and is_administrator(holder)):
+        raise ValidationError({"scopes": "Only an administrator's key can administer."})
 
 
 def _refuse_stranger(team: Team, holder: ServiceAccount | User) -> None:

@@ -5,7 +5,7 @@ import django.core.validators
 import django.db.models.deletion
 from django.db import migrations, models
 
-import models_registry.models
+import models_registry.models.catalogue
 import portal.lib.clock
 import portal.lib.ids
 
@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
                     "base_url",
                     models.CharField(
                         max_length=500,
-                        validators=[models_registry.models.validate_base_url],
+                        validators=[models_registry.models.catalogue.validate_base_url],
                     ),
                 ),
                 ("sealed_credential", models.BinaryField(null=True)),

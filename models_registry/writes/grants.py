@@ -24,8 +24,14 @@ def grant_model(
     ends_at: datetime.datetime,
     actor: Actor,
     starts_at: datetime.datetime | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
 ) -> Grant:
-    """Allow a team, or one service account, to call the model. Raises: ValidationError naming the field."""
+    """Allow a team, or one service account, to call the model.
+
+    requests_per_minute, tokens_per_minute: limits of this grant, beside those of the keys that use it.
+    Raises: ValidationError naming the field.
+    """
     if not scopes:
         raise ValidationError({"scopes": "A grant needs at least one kind of call."})
     if ends_at <= utc_now():
@@ -37,6 +43,8 @@ def grant_model(
         scopes=[scope.value for scope in scopes],
         starts_at=starts_at or utc_now(),
         ends_at=ends_at,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
     )
     grant.full_clean()
     grant.save()

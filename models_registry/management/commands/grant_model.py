@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.audit import COMMAND
 from accounts.models import ServiceAccount, Team
-from accounts.models.keys import Scope
+from accounts.models.keys import CALL_SCOPES, Scope
 from models_registry.models import AiModel
 from models_registry.writes.grants import grant_model
 from portal.lib.clock import days_ahead
@@ -19,7 +19,12 @@ class Command(BaseCommand):
         parser.add_argument("model")
         parser.add_argument("team", help="The team's slug.")
         parser.add_argument("--service-account", metavar="NAME")
-        parser.add_argument("--scope", action="append", choices=Scope.values, required=True)
+        parser.add_argument(
+            "--scope",
+            action="append",
+            choices=[scope.value for scope in CALL_SCOPES],
+            required=True,
+        )
         parser.add_argument(
             "--days", type=int, default=90, help="Until the grant ends. Default: 90."
         )

@@ -1,12 +1,11 @@
-"""What can be called: providers, models, the deployments that join them, and who was granted what."""
+"""What can be called: providers, models, and the deployments that join them."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
 
-from accounts.models import ApiKey, ServiceAccount, Team
-from accounts.models.keys import Scope
+from accounts.models import Team
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 from portal.lib.origin import Origin
@@ -146,47 +145,3 @@ class Deployment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.upstream_name} at {self.provider_id}"
-
-
-class Grant(models.Model):
-    """A team or one of its service accounts may call a model, for these kinds of call, from start to end."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    team = models.ForeignKey(Team, models.CASCADE, related_name="grants", null=True, blank=True)
-    service_account = models.ForeignKey(
-        ServiceAccount, models.CASCADE, related_name="grants", null=True, blank=True
-    )
-    model = models.ForeignKey(AiModel, models.CASCADE, related_name="grants")
-    scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), size=20)
-    starts_at = models.DateTimeField(default=utc_now)
-    ends_at = models.DateTimeField()
-    created_at = models.DateTimeField(default=utc_now, editable=False)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(
-                condition=models.Q(team__isnull=False, service_account__isnull=True)
-                | models.Q(team__isnull=True, service_account__isnull=False),
-                name="grant_to_one",
-            ),
-            models.CheckConstraint(
-                condition=models.Q(ends_at__gte=models.F("starts_at")),
-                name="grant_ends_after_start",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.model_id} until {self.ends_at:%Y-%m-%d}"
-
-
-class KeyModel(models.Model):
-    """A narrowed key's list: of the models granted, it may call those that stand here."""
-
-    key = models.ForeignKey(ApiKey, models.CASCADE, related_name="models")
-    model = models.ForeignKey(AiModel, models.PROTECT, related_name="+")
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["key", "model"], name="key_model_once")]
-
-    def __str__(self) -> str:
-        return f"{self.key_id} may call {self.model_id}"

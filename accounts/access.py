@@ -1,0 +1,106 @@
+"""The doors to what belongs to a team: pages, API views and admin fetch through them, and none repeats their rule.
+
+What is not there and what somebody may not see raise the same Http404. What somebody may see and not do raises
+PermissionDenied.
+"""
+
+import uuid
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from accounts.models import ApiKey, Invitation, Membership, ServiceAccount, Team, User
+from accounts.roles import Right, may, roles_with
+
+
+def teams_of(person: User, *, right: Right = Right.SEE_TEAM) -> QuerySet[Team]:
+    """The teams in which the person has the right, by name."""
+    memberships = Membership.objects.filter(person=person, role__in=roles_with(right))
+    return Team.objects.filter(
+        pk__in=memberships.values("team_id"), disabled_at__isnull=True
+    ).order_by("name")
+
+
+def access_team(person: User, team: uuid.UUID | str, *, right: Right = Right.SEE_TEAM) -> Team:
+    """Return the team, by id or slug. Raises: Http404, PermissionDenied."""
+    by = {"team_id": team} if isinstance(team, uuid.UUID) else {"team__slug": team}
+    membership = (
+        Membership.objects.select_related("team")
+        .filter(person=person, team__disabled_at__isnull=True, **by)
+        .first()
+    )
+    if membership is None or not may(membership, Right.SEE_TEAM):
+        raise Http404
+    if not may(membership, right):
+        raise PermissionDenied
+    return membership.team
+
+
+def role_in(person: User, team: Team) -> Membership:
+    """Return the person's membership of a team they were let into. Raises: Http404."""
+    membership = Membership.objects.filter(person=person, team=team).first()
+    if membership is None:
+        raise Http404
+    return membership
+
+
+def keys_of(person: User) -> QuerySet[ApiKey]:
+    """Every key the person may see: their own, and all of the teams whose keys they manage or audit."""
+    seen = Q(team__in=teams_of(person, right=Right.MANAGE_KEYS))
+    seen |= Q(team__in=teams_of(person, right=Right.SEE_AUDIT))
+    seen |= Q(person=person, team__in=teams_of(person))
+    return ApiKey.objects.filter(seen).select_related("team", "service_account", "person", "use")
+
+
+def access_key(person: User, key_id: uuid.UUID, *, to_change: bool = False) -> ApiKey:
+    """Return the key; to change it, it has to be one's own or of a team whose keys one manages.
+
+    Raises: Http404, PermissionDenied.
+    """
+    key = keys_of(person).filter(pk=key_id).first()
+    if key is None:
+        raise Http404
+    if (
+        to_change
+        and key.person_id != person.pk
+        and not may(role_in(person, key.team), Right.MANAGE_KEYS)
+    ):
+        raise PermissionDenied
+    return key
+
+
+def access_service_account(
+    person: User, account_id: uuid.UUID, *, right: Right = Right.SEE_TEAM
+) -> ServiceAccount:
+    """Return the service account of a team of theirs. Raises: Http404, PermissionDenied."""
+    account = ServiceAccount.objects.select_related("team").filter(pk=account_id).first()
+    if account is None:
+        raise Http404
+    access_team(person, account.team_id, right=right)
+    return account
+
+
+def access_membership(
+    person: User, membership_id: int, *, right: Right = Right.SEE_TEAM
+) -> Membership:
+    """Return a membership of a team of theirs; an owner's needs the right to manage owners to be changed.
+
+    Raises: Http404, PermissionDenied.
+    """
+    found = Membership.objects.select_related("team", "person").filter(pk=membership_id).first()
+    if found is None:
+        raise Http404
+    access_team(person, found.team_id, right=right)
+    return found
+
+
+def access_invitation(person: User, invitation_id: uuid.UUID) -> Invitation:
+    """Return an open invitation of a team whose members they manage. Raises: Http404, PermissionDenied."""
+    found = (
+        Invitation.objects.select_related("team").filter(pk=invitation_id, closed_at=None).first()
+    )
+    if found is None:
+        raise Http404
+    access_team(person, found.team_id, right=Right.MANAGE_MEMBERS)
+    return found

@@ -1,0 +1,87 @@
+"""The outbox: what people are to be told, written in the transaction of what they are told of."""
+
+from django.conf import settings
+from django.db import models
+
+from portal.lib.clock import utc_now
+from portal.lib.ids import new_id
+
+
+class NotificationKind(models.TextChoices):
+    """Everything that is told by mail; each has its templates under templates/mail/."""
+
+    INVITATION = "invitation"
+    PASSWORD_RESET = "password_reset"  # noqa: S105 - a kind of mail.
+    REQUEST_MADE = "request_made"
+    REQUEST_COMMENTED = "request_commented"
+    REQUEST_DECIDED = "request_decided"
+    KEY_ENDING = "key_ending"
+    GRANT_ENDING = "grant_ending"
+
+
+class NotificationState(models.TextChoices):
+    """Where a mail stands. One whose sending was interrupted is `uncertain`: sending it by itself could send it twice."""
+
+    WAITING = "waiting"
+    HANDED_OVER = "handed_over"
+    SENT = "sent"
+    UNCERTAIN = "uncertain"
+    FAILED = "failed"
+
+
+class Notification(models.Model):
+    """One mail to one address.
+
+    person: whom it is for; None for an invitation, which goes to an address.
+    facts: ids and plain values from which the mail is written when it is sent; never a secret, a link's token included.
+    once: a name that no second notification may bear, so that what is told by the clock is told once.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    kind = models.CharField(max_length=30, choices=NotificationKind.choices)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="notifications", null=True
+    )
+    email = models.EmailField(max_length=254)
+    facts = models.JSONField(default=dict)
+    # None is no name: of rows without one there may be many.
+    once = models.CharField(max_length=200, unique=True, null=True)  # noqa: DJ001
+
+    created_at = models.DateTimeField(default=utc_now, editable=False)
+    state = models.CharField(
+        max_length=12, choices=NotificationState.choices, default=NotificationState.WAITING
+    )
+    tries = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(default=utc_now)
+    handed_over_at = models.DateTimeField(null=True)
+    fault = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_try_at"],
+                condition=models.Q(state="waiting"),
+                name="notification_due",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class CaughtMail(models.Model):
+    """A mail that a demonstration shows to its administrator instead of sending it."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    at = models.DateTimeField(default=utc_now, editable=False)
+    to = models.EmailField(max_length=254)
+    subject = models.CharField(max_length=200)
+    text = models.TextField()
+    html = models.TextField()
+
+    class Meta:
+        verbose_name = "mail of the demonstration"
+        verbose_name_plural = "mail of the demonstration"
+
+    def __str__(self) -> str:
+        return self.subject

@@ -1,0 +1,73 @@
+"""The doors to what can be called and asked for; see accounts.access for what they raise."""
+
+import uuid
+
+from django.db.models import Q, QuerySet
+from django.http import Http404
+
+from accounts.access import teams_of
+from accounts.models import User
+from accounts.roles import Right, is_administrator
+from models_registry.models import AccessRequest, AiModel, Grant, ModelStatus, Visibility
+from portal.lib.clock import utc_now
+
+OFFERED = (ModelStatus.PUBLISHED, ModelStatus.DEPRECATED)
+DECIDE = "models_registry.decide_accessrequest"
+
+
+def grants_of(person: User) -> QuerySet[Grant]:
+    """The live and coming grants of the person's teams and of their service accounts."""
+    teams = teams_of(person)
+    return Grant.objects.filter(
+        Q(team__in=teams) | Q(service_account__team__in=teams), ends_at__gt=utc_now()
+    )
+
+
+def models_seen_by(person: User) -> QuerySet[AiModel]:
+    """The catalogue as the person sees it: what is offered to everyone, and what a team of theirs was granted or owns."""
+    seen = (
+        Q(visibility=Visibility.EVERYONE)
+        | Q(pk__in=grants_of(person).values("model_id"))
+        | Q(owner__in=teams_of(person))
+    )
+    return AiModel.objects.filter(seen, status__in=OFFERED).select_related("owner").order_by("name")
+
+
+def access_model(person: User, name: str) -> AiModel:
+    """Return the model by its name. Raises: Http404."""
+    model = models_seen_by(person).filter(name=name).first()
+    if model is None:
+        raise Http404
+    return model
+
+
+def may_decide(person: User) -> bool:
+    """Whether the person decides on requests, their own excepted."""
+    return person.is_active and person.is_staff and person.has_perm(DECIDE)
+
+
+def requests_seen_by(person: User) -> QuerySet[AccessRequest]:
+    """The requests of the person's teams, newest first."""
+    return (
+        AccessRequest.objects.filter(team__in=teams_of(person))
+        .select_related("team", "service_account", "requested_by", "decided_by")
+        .order_by("-id")
+    )
+
+
+def access_request(person: User, request_id: uuid.UUID) -> AccessRequest:
+    """Return a request of a team of theirs, or any to whoever decides. Raises: Http404."""
+    found = (
+        AccessRequest.objects.select_related(
+            "team", "service_account", "requested_by", "decided_by"
+        )
+        .filter(pk=request_id)
+        .first()
+    )
+    if found is None:
+        raise Http404
+    if may_decide(person) or is_administrator(person):
+        return found
+    if not teams_of(person, right=Right.SEE_TEAM).filter(pk=found.team_id).exists():
+        raise Http404
+    return found

@@ -1,0 +1,36 @@
+from models_registry.models.catalogue import (
+    AiModel,
+    DataClass,
+    Deployment,
+    HangUp,
+    ModelKind,
+    ModelStatus,
+    OutputCapMember,
+    Provider,
+    Visibility,
+)
+from models_registry.models.grants import Grant, KeyModel
+from models_registry.models.requests import (
+    AccessRequest,
+    RequestComment,
+    RequestedModel,
+    RequestStatus,
+)
+
+__all__ = [
+    "AccessRequest",
+    "AiModel",
+    "DataClass",
+    "Deployment",
+    "Grant",
+    "HangUp",
+    "KeyModel",
+    "ModelKind",
+    "ModelStatus",
+    "OutputCapMember",
+    "Provider",
+    "RequestComment",
+    "RequestStatus",
+    "RequestedModel",
+    "Visibility",
+]
