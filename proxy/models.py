@@ -136,6 +136,59 @@ class Adjustment(models.Model):
         return f"{self.kind} of {self.call_id}"
 
 
+class UsageHour(models.Model):
+    """What one key used of one model in one hour, by how the calls came out: what pages read instead of the ledger.
+
+    Made anew from the ledger whenever a row of the hour came or was corrected; see proxy/usage/rollup.py.
+
+    hour: its beginning.
+    status: proxy.call.CallStatus, corrections included.
+    calls: number of calls; the other figures are sums over them.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    hour = models.DateTimeField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    service_account_id = models.UUIDField(null=True)
+    person_id = models.UUIDField(null=True)
+    model_id = models.UUIDField(null=True)
+    status = models.TextField()
+    calls = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    cost_micro_usd = models.BigIntegerField()
+    duration_us = models.BigIntegerField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["hour", "key_id", "team_id", "model_id", "status"],
+                nulls_distinct=False,
+                name="usage_hour_once",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["team_id", "hour"], name="usage_by_team"),
+            models.Index(fields=["person_id", "hour"], name="usage_by_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls in the hour of {self.hour:%Y-%m-%d %H:%M}"
+
+
+class StaleHour(models.Model):
+    """An hour that rows came for since its usage was last counted; written with those rows, in their transaction."""
+
+    id = models.BigAutoField(primary_key=True)
+    hour = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:%M}"
+
+
 def first_id_at(unix_ms: int) -> uuid.UUID:
     """Return the bound below every id made at or after this millisecond."""
     return uuid.UUID(int=unix_ms << 80)
