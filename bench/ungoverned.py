@@ -36,7 +36,7 @@ class Unlimited(Limiter):
     """Reserves nothing."""
 
     async def reserve(
-        self, windows: tuple[Window, Window], call: ParsedCall, route: Route
+        self, windows: tuple[Window, ...], call: ParsedCall, route: Route
     ) -> Allowance:
         return Allowance(_NOTHING_HELD, worst_case(call, route))
 
@@ -46,7 +46,7 @@ class Unlimited(Limiter):
     def release(self, allowance: Allowance) -> None:
         """Nothing was held."""
 
-    def headers(self, windows: tuple[Window, Window]) -> Headers:
+    def headers(self, windows: tuple[Window, ...]) -> Headers:
         return []
 
 

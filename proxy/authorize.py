@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
-from proxy.principal import Principal
+from proxy.principal import GrantedModel, Principal
 from proxy.route import Route
 
 
@@ -16,17 +16,21 @@ def authorize(
     kind: CallKind,
     model: str,
     now: datetime.datetime,
-) -> Route:
-    """Return the route. Raises: Refusal; a model that is not granted is refused in the words for one that does not exist."""
+) -> tuple[Route, GrantedModel]:
+    """Return the route and the grant it is called by.
+
+    Raises: Refusal; a model that is not granted is refused in the words for one that does not exist.
+    """
     route = routes.get(model)
     granted = frozenset[str]() if route is None else principal.may_call(route.model_id, now=now)
     if route is None or not granted or _is_past_sunset(route, now):
         raise Refusal(Code.MODEL_NOT_FOUND, param="model")
     if route.kind != kind.value:
         raise Refusal(Code.WRONG_MODEL_KIND, param="model", seen=f"It answers {route.kind} calls.")
-    if kind.value not in granted or kind.value not in principal.scopes:
+    grant = principal.grant_for(route.model_id, kind.value, now=now)
+    if grant is None or kind.value not in principal.scopes:
         raise Refusal(Code.KIND_NOT_ALLOWED)
-    return route
+    return route, grant
 
 
 def callable_routes(

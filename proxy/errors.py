@@ -81,7 +81,7 @@ class Code(Enum):
     WRONG_CONTENT_TYPE = (415, "invalid_request_error", "Send the body as application/json.")
     COMPRESSED_BODY = (415, "invalid_request_error", "Send the body uncompressed.")
     UNKNOWN_HOST = (421, "invalid_request_error", "This gateway does not answer to that host name.")
-    LIMIT_REACHED = (429, "rate_limit_error", "A limit of this API key is reached.")
+    LIMIT_REACHED = (429, "rate_limit_error", "A limit is reached.")
     TOO_MANY_UNKNOWN_CREDENTIALS = (
         429,
         "rate_limit_error",

@@ -6,8 +6,9 @@ from proxy.call import CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import Allowance, Headers, ParsedCall, Usage, WorstCase
 from proxy.leases.book import LeaseBook
+from proxy.leases.held import Held
 from proxy.leases.refusals import LimitReached, StoreAway
-from proxy.leases.window import Window
+from proxy.leases.window import Standing, Window
 from proxy.route import Route
 
 OVERHEAD_TOKENS = 32
@@ -41,14 +42,15 @@ class Limiter:
         self._book = book
 
     async def reserve(
-        self, windows: tuple[Window, Window], call: ParsedCall, route: Route
+        self, windows: tuple[Window, ...], call: ParsedCall, route: Route
     ) -> Allowance:
-        """Take one call and its worst case in tokens. Two calls racing for the last token cannot both win.
+        """Take one call and its worst case in tokens out of each window. Two calls racing for the last token cannot both win.
 
+        windows: the key's two first, then the grant's.
         Raises: Refusal limit_reached (429), limits_unavailable (503).
         """
         worst = worst_case(call, route)
-        wants = ((windows[0], 1), (windows[1], worst.total))
+        wants = [(window, 1 if _is_of_calls(window) else worst.total) for window in windows]
         held = self._book.try_reserve(wants)
         if held is None:
             try:
@@ -61,16 +63,22 @@ class Limiter:
 
     def settle(self, allowance: Allowance, usage: Usage) -> None:
         """The call counts whole; of the tokens only what was used."""
-        self._book.settle(allowance.held, (1, usage.total))
+        self._book.settle(allowance.held, _amounts(allowance.held, 1, usage.total))
 
     def release(self, allowance: Allowance) -> None:
         """Give everything back: the call never reached an upstream."""
-        self._book.settle(allowance.held, (0, 0))
+        self._book.settle(allowance.held, _amounts(allowance.held, 0, 0))
 
-    def headers(self, windows: tuple[Window, Window]) -> Headers:
-        """The fields that OpenAI's clients read; figures are this process's best knowledge."""
+    def headers(self, windows: tuple[Window, ...]) -> Headers:
+        """The fields that OpenAI's clients read, of whichever window leaves least; figures are this process's best knowledge."""
         calls = self._book.standing(windows[0])
         tokens = self._book.standing(windows[1])
+        for window in windows[2:]:
+            standing = self._book.standing(window)
+            if not _is_of_calls(window):
+                tokens = min(tokens, standing, key=_remaining)
+            else:
+                calls = min(calls, standing, key=_remaining)
         return [
             (b"x-ratelimit-limit-requests", b"%d" % calls.limit),
             (b"x-ratelimit-remaining-requests", b"%d" % calls.remaining),
@@ -81,14 +89,32 @@ class Limiter:
         ]
 
 
+def _is_of_calls(window: Window) -> bool:
+    return window.key.endswith(":requests")
+
+
+def _remaining(standing: Standing) -> int:
+    return standing.remaining
+
+
+def _amounts(held: Held, calls: int, tokens: int) -> tuple[int, ...]:
+    """What each part held is settled to."""
+    return tuple(calls if _is_of_calls(part.share.window) else tokens for part in held.parts)
+
+
 def _refused(reached: LimitReached, *, wanted: int) -> Refusal:
-    is_requests = reached.window.key.endswith(":requests")
+    is_requests = _is_of_calls(reached.window)
     unit = "calls" if is_requests else "tokens"
+    whose = (
+        "This API key"
+        if reached.window.key.startswith("key:")
+        else "The grant of this model, with all its keys,"
+    )
     need = "" if is_requests else f" This call may need up to {wanted}."
     never = "" if reached.retry_after_s is not None else " It can never fit; ask for less output."
     return Refusal(
         Code.LIMIT_REACHED,
         param=f"{unit}_per_minute",
-        seen=f"It allows {reached.limit} {unit} a minute; {reached.remaining} are left now.{need}{never}",
+        seen=f"{whose} may use {reached.limit} {unit} a minute; {reached.remaining} are left now.{need}{never}",
         retry_after_s=reached.retry_after_s,
     )

@@ -95,12 +95,11 @@ class Pipeline:
         if routes is None or self.identities.changes_heard != heard:
             routes = await self._ask_again(running, now)
         principal = running.principal
-        running.route = route = authorize(
-            principal, routes, kind=head.kind, model=call.model, now=now
-        )
+        route, grant = authorize(principal, routes, kind=head.kind, model=call.model, now=now)
+        running.route = route
         if call.stream:
             sink.on_hang_up(running.hang_up)
-        windows = principal.windows
+        windows = principal.windows + grant.windows
         running.allowance = allowance = await self.limiter.reserve(windows, call, route)
         guard_input(head.kind, call, route)
         self.recorder.admit(head, principal, call, route, reserved_tokens=allowance.worst.total)

@@ -10,11 +10,15 @@ from proxy.leases.window import Window
 
 
 class GrantedModel(msgspec.Struct, frozen=True, gc=False):
-    """One grant's part for one model."""
+    """One grant's part for one model.
+
+    windows: the grant's own limits, which all keys that use it share; none where it sets none.
+    """
 
     scopes: frozenset[str]
     starts_at: datetime.datetime
     ends_at: datetime.datetime
+    windows: tuple[Window, ...] = ()
 
 
 class JournalIds(msgspec.Struct, frozen=True, gc=False):
@@ -29,7 +33,7 @@ class JournalIds(msgspec.Struct, frozen=True, gc=False):
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """A key that was proven, whose team, holder and membership all stand.
 
-    grants: by model id; several grants for one model stand side by side.
+    grants: by model id; several grants for one model stand side by side, those that limit least first.
     windows: the key's calls and tokens of any minute, in that order.
     only_models: the key's narrower list, or None where it has none.
     """
@@ -55,11 +59,22 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_call(self, model_id: uuid.UUID, *, now: datetime.datetime) -> frozenset[str]:
         """Return the kinds of call granted for the model now, whatever the key itself allows."""
+        return frozenset().union(*(grant.scopes for grant in self._live(model_id, now)))
+
+    def grant_for(
+        self, model_id: uuid.UUID, kind: str, *, now: datetime.datetime
+    ) -> GrantedModel | None:
+        """Return the grant that a call of this kind spends from: of those that stand, the one that limits least."""
+        for grant in self._live(model_id, now):
+            if kind in grant.scopes:
+                return grant
+        return None
+
+    def _live(self, model_id: uuid.UUID, now: datetime.datetime) -> list[GrantedModel]:
         if self.only_models is not None and model_id not in self.only_models:
-            return frozenset()
-        live = [
-            grant.scopes
+            return []
+        return [
+            grant
             for grant in self.grants.get(model_id, ())
             if grant.starts_at <= now < grant.ends_at
         ]
-        return frozenset().union(*live)

@@ -7,7 +7,7 @@ import uuid
 from collections import defaultdict
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import F, Q
 
 from accounts.models import ApiKey, Membership
 from models_registry.models import Grant, KeyModel
@@ -81,14 +81,28 @@ def _windows(key: ApiKey) -> tuple[Window, Window]:
     )
 
 
+def _grant_windows(grant: Grant) -> tuple[Window, ...]:
+    """The grant's limits, counted under its own id: whatever key of the team calls, it spends from these."""
+    limits = (("requests", grant.requests_per_minute), ("tokens", grant.tokens_per_minute))
+    return tuple(
+        Window(f"grant:{grant.id.hex}:{name}", limit, MINUTE_S) for name, limit in limits if limit
+    )
+
+
 def _grants(key: ApiKey) -> dict[uuid.UUID, tuple[GrantedModel, ...]]:
     """Every grant that has not ended, of the team and of the service account; starts are judged at each call."""
     of_holder = Q(team_id=key.team_id)
     if key.service_account_id is not None:
         of_holder |= Q(service_account_id=key.service_account_id)
     found: dict[uuid.UUID, list[GrantedModel]] = defaultdict(list)
-    for grant in Grant.objects.filter(of_holder, ends_at__gt=utc_now()):
+    widest_first = (
+        F("requests_per_minute").desc(nulls_first=True),
+        F("tokens_per_minute").desc(nulls_first=True),
+    )
+    for grant in Grant.objects.filter(of_holder, ends_at__gt=utc_now()).order_by(*widest_first):
         found[grant.model_id].append(
-            GrantedModel(frozenset(grant.scopes), grant.starts_at, grant.ends_at)
+            GrantedModel(
+                frozenset(grant.scopes), grant.starts_at, grant.ends_at, _grant_windows(grant)
+            )
         )
     return {model_id: tuple(grants) for model_id, grants in found.items()}

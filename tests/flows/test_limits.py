@@ -8,7 +8,9 @@ import pytest
 
 from tests.flows.answers import CHAT, EMBEDDINGS, chat_body, demo, embeddings_body
 from tests.flows.conftest import CallerMaker, Catalogue, OpenClient
+from tests.flows.house import grant, new_caller, new_team
 from tests.flows.ledger import find_call, find_calls
+from tests.flows.processes import RunningGateway
 
 
 def test_calls_per_minute_hold_exactly_against_calls_at_once(
@@ -130,3 +132,50 @@ def test_an_upstream_that_lies_about_usage_stops_neither_ledger_nor_limits(
         assert row.input_tokens >= row.cached_tokens >= 0
         assert row.output_tokens >= 0
         assert row.cost_micro_usd >= 0
+
+
+def test_keys_of_a_team_share_the_limits_of_its_grant(
+    catalogue: Catalogue, gateway: RunningGateway, committed: None
+) -> None:
+    team = new_team()
+    grant(catalogue.chat, team, requests_per_minute=5)
+    callers = [new_caller(gateway.port, team=team) for _ in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(
+            pool.map(
+                lambda number: callers[number % 2].post(CHAT, chat_body(catalogue.chat.name)),
+                range(16),
+            )
+        )
+
+    assert sorted(reply.status for reply in replies) == [200] * 5 + [429] * 11
+    for reply in replies:
+        if reply.status == 429:
+            assert "The grant of this model" in reply.json()["error"]["message"]
+        else:
+            assert reply.headers["x-ratelimit-limit-requests"] == "5"
+
+
+def test_a_grants_tokens_are_settled_to_what_was_used(
+    catalogue: Catalogue, gateway: RunningGateway, committed: None
+) -> None:
+    team = new_team()
+    grant(catalogue.chat, team, tokens_per_minute=1000)
+    caller = new_caller(gateway.port, team=team)
+    body = chat_body(catalogue.chat.name, demo(tokens=50), max_tokens=700)
+    replies = [caller.post(CHAT, body) for _ in range(3)]
+
+    assert [reply.status for reply in replies] == [200] * 3
+    assert replies[-1].headers["x-ratelimit-limit-tokens"] == "1000"
+
+
+def test_a_second_grant_without_limits_lifts_those_of_the_first(
+    catalogue: Catalogue, gateway: RunningGateway, committed: None
+) -> None:
+    team = new_team()
+    grant(catalogue.chat, team, requests_per_minute=1)
+    grant(catalogue.chat, team)
+    caller = new_caller(gateway.port, team=team)
+    statuses = [caller.post(CHAT, chat_body(catalogue.chat.name)).status for _ in range(3)]
+
+    assert statuses == [200, 200, 200]

@@ -24,6 +24,7 @@ def a_grant(*scopes: str, **facts: Any) -> GrantedModel:
         frozenset(scopes or ("chat", "embeddings")),
         facts.get("starts_at", now - HOUR),
         facts.get("ends_at", now + HOUR),
+        facts.get("windows", ()),
     )
 
 

@@ -8,6 +8,7 @@ from portal.lib.clock import utc_now
 from proxy.authorize import authorize, callable_routes
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
+from proxy.leases.window import Window
 from proxy.principal import Principal
 from proxy.route import Route
 from tests.proxy.principals import HOUR, a_grant, a_principal, a_route
@@ -24,7 +25,7 @@ def decide(
     now = utc_now()
     listed = list(callable_routes(principal, {"chat": route}, now=now))
     try:
-        found = authorize(principal, {"chat": route}, kind=kind, model=model, now=now)
+        found, _ = authorize(principal, {"chat": route}, kind=kind, model=model, now=now)
     except Refusal as refusal:
         if model == "chat" and kind.value == route.kind:
             assert listed == []
@@ -66,6 +67,20 @@ def test_each_right_is_needed(
 ) -> None:
     found = decide(a_principal(**principal), a_route(model_id=MODEL, **route), **asked)
     assert found == code
+
+
+def test_a_call_spends_from_the_grant_that_allows_its_kind_and_stands() -> None:
+    tight, wide = (Window(f"grant:{name}:requests", 5, 60) for name in ("tight", "wide"))
+    grants = (
+        a_grant(ends_at=NOW - SECOND),
+        a_grant("embeddings", windows=(wide,)),
+        a_grant("chat", windows=(tight,)),
+    )
+    principal = a_principal(grants={MODEL: grants})
+    _, grant = authorize(
+        principal, {"chat": a_route(model_id=MODEL)}, kind=CallKind.CHAT, model="chat", now=NOW
+    )
+    assert grant.windows == (tight,)
 
 
 def test_an_ungranted_model_is_refused_in_the_words_for_an_unknown_one() -> None:

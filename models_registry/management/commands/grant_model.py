@@ -29,6 +29,9 @@ class Command(BaseCommand):
             "--days", type=int, default=90, help="Until the grant ends. Default: 90."
         )
 
+        parser.add_argument("--requests-per-minute", type=int, help="Shared by all keys.")
+        parser.add_argument("--tokens-per-minute", type=int, help="Shared by all keys.")
+
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             team = Team.objects.get(slug=options["team"])
@@ -40,6 +43,8 @@ class Command(BaseCommand):
                 to=to,
                 scopes=[Scope(scope) for scope in options["scope"]],
                 ends_at=days_ahead(options["days"]),
+                requests_per_minute=options["requests_per_minute"],
+                tokens_per_minute=options["tokens_per_minute"],
                 actor=COMMAND,
             )
         except (Team.DoesNotExist, ServiceAccount.DoesNotExist, AiModel.DoesNotExist) as error:
