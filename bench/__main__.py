@@ -4,10 +4,10 @@ import signal
 import sys
 from types import FrameType
 
-from bench import call, ledger, revocation, speed, streams
+from bench import bodies, call, ledger, revocation, speed, streams
 from bench.proof import NotProven, Proof
 
-PROOFS: tuple[Proof, ...] = (call, speed, streams, revocation, ledger)
+PROOFS: tuple[Proof, ...] = (call, speed, bodies, streams, revocation, ledger)
 
 
 def list_proofs() -> int:

@@ -5,20 +5,14 @@ the upstream reads. A body holds up every other call while it is read, so its sh
 """
 
 import re
-from array import array
-from itertools import accumulate
 
 import msgspec
 
 from proxy.errors import Code, Refusal
+from proxy.json_outline import check_outline, is_simple
+from proxy.turns import Slices, at_once
 
-MAX_DEPTH = 64
 MAX_MEMBERS = 128
-# Objects and arrays of one body. Each costs far more time than its bytes, and all callers share that time.
-MAX_CONTAINERS = 16_384
-# Members at all depths. Schemas and calls of tools have some thousands.
-_NAMED_MAX = 65_536
-_QUOTES_MAX = 4 * _NAMED_MAX
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_name = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
@@ -29,10 +23,6 @@ _MEMBER_START = re.compile(
     _SPACE + rb"[{,]" + _SPACE + rb"(" + _NAME + rb")" + _SPACE + rb":" + _SPACE
 )
 _END = re.compile(_SPACE + rb"}" + _SPACE)
-_OUTLINE = b'[]{}:"'
-_NOT_OUTLINE = bytes(set(range(256)) - set(_OUTLINE))
-# As signed bytes, what a character adds to the depth: 1, 0 or -1.
-_AS_STEPS = bytes.maketrans(b"[{:]}", b"\x01\x01\x00\xff\xff")
 
 
 def decode_object(body: bytes) -> dict[str, msgspec.Raw]:
@@ -40,7 +30,23 @@ def decode_object(body: bytes) -> dict[str, msgspec.Raw]:
 
     Raises: Refusal malformed_body, duplicate_member, nested_too_deep, member_not_accepted or body_too_large.
     """
-    _check_shape(body)
+    if not is_simple(body):
+        return at_once(decode_slices(body))
+    members = _decode_members(body)
+    _refuse_duplicates(body, members)
+    return members
+
+
+def decode_slices(body: bytes) -> Slices[dict[str, msgspec.Raw]]:
+    """Do the same in slices: a large body would hold up every other call."""
+    yield from check_outline(body)
+    members = _decode_members(body)
+    yield
+    _refuse_duplicates(body, members)
+    return members
+
+
+def _decode_members(body: bytes) -> dict[str, msgspec.Raw]:
     try:
         if not body.isascii():
             body.decode("utf-8")
@@ -51,7 +57,6 @@ def decode_object(body: bytes) -> dict[str, msgspec.Raw]:
         raise Refusal(
             Code.BODY_TOO_LARGE, seen=f"It may have {MAX_MEMBERS} members at its top level."
         )
-    _refuse_duplicates(body, members)
     return members
 
 
@@ -77,25 +82,3 @@ def _refuse_duplicates(body: bytes, members: dict[str, msgspec.Raw]) -> None:
     if seen != expected or (seen and _END.fullmatch(body, position) is None):
         is_long = any(len(name) > 256 for name in members)
         raise Refusal(Code.MEMBER_NOT_ACCEPTED if is_long else Code.DUPLICATE_MEMBER)
-
-
-def _check_shape(body: bytes) -> None:
-    """Refuse too much depth and too many parts, looking at each byte a few times and at no text twice.
-
-    This holds for what is well-formed; the decoder judges the rest, and stops where it ceases to be.
-    """
-    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH and body.count(b":") <= _NAMED_MAX:
-        return
-    plain = body.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # Every second piece is a text. A body of nothing but quotes is not cut to its end.
-    pieces = plain.translate(_AS_STEPS, _NOT_OUTLINE).split(b'"', _QUOTES_MAX)
-    outline = b"".join(pieces[:_QUOTES_MAX:2])
-    steps = array("b", outline.translate(None, b"\x00")[: 2 * MAX_CONTAINERS])
-    if max(accumulate(steps), default=0) > MAX_DEPTH:
-        raise Refusal(Code.NESTED_TOO_DEEP)
-    is_crowded = outline.count(b"\x01") > MAX_CONTAINERS or outline.count(b"\x00") > _NAMED_MAX
-    if is_crowded or len(pieces) > _QUOTES_MAX:
-        raise Refusal(
-            Code.BODY_TOO_LARGE,
-            seen=f"It may hold {MAX_CONTAINERS} objects and lists, and {_NAMED_MAX} members.",
-        )

@@ -12,7 +12,8 @@ from portal.lib.client_address import true_peer
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import Head, ParsedCall
-from proxy.json_object import decode_object
+from proxy.json_object import decode_object, decode_slices
+from proxy.turns import Slices
 from proxy.upstreams import openai_chat, openai_embeddings
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
@@ -93,6 +94,16 @@ def parse_head(
 def parse_body(kind: CallKind, body: bytes) -> ParsedCall:
     """Decode the body one level deep and check the members that decide. Raises: Refusal."""
     return _READ[kind](decode_object(body))
+
+
+def parse_slices(kind: CallKind, body: bytes) -> Slices[ParsedCall]:
+    """Do the same in slices, for a body that is large. Raises: Refusal."""
+    members = yield from decode_slices(body)
+    yield
+    call = _READ[kind](members)
+    # What comes next copies the body on its way upstream.
+    yield
+    return call
 
 
 def _credential_text(single: dict[bytes, bytes]) -> str:

@@ -17,19 +17,22 @@ from email.utils import format_datetime
 from portal.lib.clock import utc_now
 from proxy.authenticate import authenticate
 from proxy.authorize import authorize
+from proxy.call import CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import Head, Headers, ParsedCall, Sink, WorstCase
 from proxy.forward import forward
 from proxy.guard_input import guard_input
 from proxy.guard_output import check_head
 from proxy.identities import LOAD_TRIES, Identities, outrun
+from proxy.json_outline import SLICE_BYTES
 from proxy.limit import Limiter
 from proxy.open_calls import OpenCalls
-from proxy.parse import parse_body
+from proxy.parse import parse_body, parse_slices
 from proxy.record import Recorder
 from proxy.relay import EventRelay, take_whole
 from proxy.route import Route
 from proxy.running_call import RunningCall
+from proxy.turns import in_turns
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.timeouts import Timeouts
@@ -90,7 +93,7 @@ class Pipeline:
         heard: int,
     ) -> None:
         head = running.head
-        running.call = call = parse_body(head.kind, await read_body())
+        running.call = call = await _parse(head.kind, await read_body())
         routes = self.identities.routes_now()
         if routes is None or self.identities.changes_heard != heard:
             routes = await self._ask_again(running, now)
@@ -177,6 +180,12 @@ class Pipeline:
             # The head is sent and says 200, so the reason can only be an event; OpenAI's clients raise on it.
             await sink.write(b"data: " + refusal.body() + b"\n\n")
         await sink.finish()
+
+
+async def _parse(kind: CallKind, body: bytes) -> ParsedCall:
+    if len(body) <= SLICE_BYTES:
+        return parse_body(kind, body)
+    return await in_turns(parse_slices(kind, body))
 
 
 def _refusal_of(error: BaseException, running: RunningCall) -> Refusal:

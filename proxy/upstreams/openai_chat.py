@@ -74,7 +74,7 @@ _decoders: dict[str, msgspec.json.Decoder[Any]] = {
 
 def read_call(members: dict[str, msgspec.Raw]) -> ParsedCall:
     """Check the deciding members' types and ranges. Raises: Refusal missing_member or unsupported_value."""
-    if len(bytes(members.get("modalities", b""))) > _MODALITIES_BYTES_MAX:
+    if len(memoryview(members.get("modalities", b""))) > _MODALITIES_BYTES_MAX:
         raise Refusal(Code.UNSUPPORTED_VALUE, param="modalities", seen="It is too long.")
     decided = decide(_decoders, members, required=("model", "messages"))
     asked = [decided.get("max_tokens"), decided.get("max_completion_tokens")]
@@ -96,7 +96,7 @@ def read_call(members: dict[str, msgspec.Raw]) -> ParsedCall:
         wants_usage=options is not None and bool(options.include_usage),
         output_cap=asked[0] or asked[1],
         choices=decided.get("n") or 1,
-        counted_bytes=sum(len(bytes(value)) for value in members.values())
+        counted_bytes=sum(len(memoryview(value)) for value in members.values())
         + _TOKENS_PER_MESSAGE * len(messages),
         reaches_out=_reaches_out(decided, messages),
     )

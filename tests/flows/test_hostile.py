@@ -19,8 +19,17 @@ from accounts.audit import COMMAND
 from accounts.credential import checksum, make_credential
 from accounts.models import AuditEntry
 from accounts.writes.keys import revoke_key
+from proxy.json_outline import SLICE_BYTES
 from proxy.models import Call
-from tests.flows.answers import CHAT, EMBEDDINGS, chat_body, demo, embeddings_body
+from tests.flows.answers import (
+    CHAT,
+    EMBEDDINGS,
+    chat_body,
+    completion,
+    demo,
+    embeddings_body,
+    whole,
+)
 from tests.flows.conftest import MAX_BODY_BYTES, CallerMaker, Catalogue
 from tests.flows.ledger import find_call
 from tests.flows.processes import UPSTREAM_KEY, RunningGateway
@@ -408,6 +417,11 @@ MALFORMED = {
     "utf-16": ('{"model":"m"}'.encode("utf-16"), 400, "malformed_body"),
     "deep": (b'{"messages":' + b"[" * 1000 + b"]" * 1000 + b"}", 400, "nested_too_deep"),
     "deeper": (b'{"messages":' + b"[" * 100_000, 400, "nested_too_deep"),
+    "large and deep": (
+        b'{"user":"' + b'\\"[' * 200_000 + b'","messages":' + b"[" * 65 + b"]" * 65 + b"}",
+        400,
+        "nested_too_deep",
+    ),
     "twice": (b'{"n":12,"n":1}', 400, "duplicate_member"),
     "no model": (b'{"messages":[{"role":"user","content":"a"}]}', 400, "missing_member"),
     "no messages": (b'{"model":"m"}', 400, "missing_member"),
@@ -453,6 +467,19 @@ def test_a_malformed_body_is_refused_as_what_it_is(
     assert time.monotonic() - started < 1.0
     row = find_call(reply.request_id)
     assert (row.status, row.code) == ("refused", code)
+
+
+def test_a_large_body_that_is_read_in_slices_arrives_whole(
+    catalogue: Catalogue, scripted: ScriptedUpstream, new_caller_of: CallerMaker
+) -> None:
+    script = scripted.play(whole(json.dumps(completion()).encode()))
+    question = script.marker + '\\"[é' * 60_000
+    body = chat_body(catalogue.scripted_chat.name, question)
+    assert 2 * SLICE_BYTES < len(body) < MAX_BODY_BYTES
+    assert new_caller_of(catalogue.scripted_chat).post(CHAT, body).status == 200
+
+    sent = json.loads(script.requests[0].partition(b"\r\n\r\n")[2])
+    assert sent["messages"] == json.loads(body)["messages"]
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(

@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.errors import Code, Refusal
-from proxy.json_object import MAX_DEPTH, decode_object, encode_object, raw
+from proxy.json_object import decode_object, encode_object, raw
+from proxy.json_outline import MAX_DEPTH
 
 SPACE = st.text(alphabet=" \t\r\n", max_size=2)
 SCALARS = st.sampled_from(
