@@ -339,5 +339,6 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "make-partitions": {"task": "proxy.tasks.make_partitions", "schedule": 6 * 60 * 60},
+    "count-usage": {"task": "proxy.tasks.count_usage", "schedule": 60},
     "forget-changes": {"task": "accounts.tasks.forget_changes", "schedule": 10 * 60},
 }

@@ -33,7 +33,9 @@ CONNECTION_OPTIONS: dict[str, Any] = {
 
 _COLUMNS = ", ".join(name for name in STAGING_COLUMNS if name not in ("batch_id", "admitted_at_us"))
 COPY = f"COPY proxy_call_staging ({', '.join(STAGING_COLUMNS)}) FROM STDIN"
-# The columns are the constants above.
+# A call belongs to the hour in which its id was made, so that an hour of the ledger is a range of ids.
+_HOUR = "to_timestamp(('x' || left(replace({id}::text, '-', ''), 12))::bit(48)::bigint / 3600000 * 3600)"
+# The columns are the constants above. The hours that get rows are counted again by proxy/usage/rollup.py.
 MOVE = f"""
 WITH moved AS (
     DELETE FROM proxy_call_staging WHERE batch_id = %s RETURNING *
@@ -41,22 +43,27 @@ WITH moved AS (
     INSERT INTO proxy_call ({_COLUMNS}, admitted_at)
     SELECT {_COLUMNS}, timestamptz 'epoch' + admitted_at_us * interval '1 microsecond' FROM moved
     ON CONFLICT DO NOTHING RETURNING id
+), stale AS (
+    INSERT INTO proxy_stalehour (hour) SELECT DISTINCT {_HOUR.format(id="id")} FROM booked
 )
 SELECT id FROM moved EXCEPT ALL SELECT id FROM booked
 """  # noqa: S608
 # Statements of their own, because their snapshot has to be younger than the rows that the one before ran into.
 INTERRUPTED = "SELECT id FROM proxy_call WHERE id = ANY(%s) AND status = 'interrupted'"
-ADJUST = """
-INSERT INTO proxy_adjustment (
-    call_id, kind, status, http_status, code, usage_estimated, input_tokens, cached_tokens, output_tokens,
-    reasoning_tokens, cost_micro_usd, duration_us, answer_bytes
+ADJUST = f"""
+WITH booked AS (
+    INSERT INTO proxy_adjustment (
+        call_id, kind, status, http_status, code, usage_estimated, input_tokens, cached_tokens, output_tokens,
+        reasoning_tokens, cost_micro_usd, duration_us, answer_bytes
+    )
+    SELECT id, %(kind)s, %(status)s, %(http_status)s, %(code)s, %(usage_estimated)s, %(input_tokens)s - input_tokens,
+        %(cached_tokens)s - cached_tokens, %(output_tokens)s - output_tokens, %(reasoning_tokens)s - reasoning_tokens,
+        %(cost_micro_usd)s - cost_micro_usd, %(duration_us)s - duration_us, %(answer_bytes)s - answer_bytes
+    FROM proxy_call WHERE id = %(id)s AND status = 'interrupted'
+    ON CONFLICT DO NOTHING RETURNING call_id
 )
-SELECT id, %(kind)s, %(status)s, %(http_status)s, %(code)s, %(usage_estimated)s, %(input_tokens)s - input_tokens,
-    %(cached_tokens)s - cached_tokens, %(output_tokens)s - output_tokens, %(reasoning_tokens)s - reasoning_tokens,
-    %(cost_micro_usd)s - cost_micro_usd, %(duration_us)s - duration_us, %(answer_bytes)s - answer_bytes
-FROM proxy_call WHERE id = %(id)s AND status = 'interrupted'
-ON CONFLICT DO NOTHING
-"""
+INSERT INTO proxy_stalehour (hour) SELECT {_HOUR.format(id="call_id")} FROM booked
+"""  # noqa: S608
 
 
 class Ledger:
