@@ -2,6 +2,7 @@
 
 import uuid
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
@@ -9,6 +10,7 @@ from accounts.access import teams_of
 from accounts.models import User
 from accounts.roles import Right, is_administrator
 from models_registry.models import AccessRequest, AiModel, Grant, ModelStatus, Visibility
+from models_registry.models.catalogue import MODEL_NAME
 from portal.lib.clock import utc_now
 
 OFFERED = (ModelStatus.PUBLISHED, ModelStatus.DEPRECATED)
@@ -35,6 +37,11 @@ def models_seen_by(person: User) -> QuerySet[AiModel]:
 
 def access_model(person: User, name: str) -> AiModel:
     """Return the model by its name. Raises: Http404."""
+    try:
+        # What can be no name is not looked up: PostgreSQL takes no text with a NUL.
+        MODEL_NAME(name)
+    except ValidationError:
+        raise Http404 from None
     model = models_seen_by(person).filter(name=name).first()
     if model is None:
         raise Http404

@@ -2,11 +2,23 @@
 
 from typing import Any
 
+from django.contrib.auth.models import Permission
+
 from accounts.audit import COMMAND
-from models_registry.models import AiModel, Deployment, ModelKind, Provider
-from models_registry.writes.catalogue import add_model, deploy_model
+from accounts.models import Team, User
+from accounts.models.keys import Scope
+from models_registry.models import (
+    AccessRequest,
+    AiModel,
+    Deployment,
+    ModelKind,
+    ModelStatus,
+    Provider,
+)
+from models_registry.writes.catalogue import add_model, deploy_model, set_model_status
 from models_registry.writes.providers import add_provider
-from tests.accounts.rows import new_name
+from models_registry.writes.requests import ask_for_access
+from tests.accounts.rows import new_name, new_person, tomorrow
 
 CREDENTIAL = "sk-upstream-0123456789abcdef"
 
@@ -29,3 +41,33 @@ def new_deployment() -> Deployment:
     return deploy_model(
         new_model(), provider=new_provider(), upstream_name="upstream", actor=COMMAND
     )
+
+
+def new_offer(kind: ModelKind = ModelKind.CHAT, **facts: Any) -> AiModel:
+    """A published model, which everybody sees unless the facts say otherwise."""
+    facts = {"context_tokens": 8192, "max_output_tokens": 1024} | facts
+    model = add_model(new_name("model"), kind=kind, actor=COMMAND, **facts)
+    set_model_status(model, status=ModelStatus.PUBLISHED, actor=COMMAND)
+    model.refresh_from_db()
+    return model
+
+
+def new_decider() -> User:
+    """Somebody who is no administrator and decides on requests."""
+    person = new_person()
+    person.is_staff = True
+    person.save()
+    person.user_permissions.add(Permission.objects.get(codename="decide_accessrequest"))
+    return User.objects.get(pk=person.pk)
+
+
+def ask(person: User, team: Team, *models: AiModel, **changes: Any) -> AccessRequest:
+    """Ask for these models as the person, or for a new one where none is named."""
+    models = models or (new_offer(),)
+    facts: dict[str, Any] = {
+        "models": models,
+        "scopes": sorted({Scope(model.kind) for model in models}),
+        "justification": "Summaries of support mail.",
+        "wanted_until": tomorrow(),
+    }
+    return ask_for_access(person, team=team, **(facts | changes))

@@ -1,0 +1,68 @@
+"""Who is told of a request: those who may decide, or the side that did not just speak."""
+
+from collections.abc import Iterable, Sequence
+
+from django.contrib.auth.backends import ModelBackend
+
+from accounts.models import User
+from accounts.models.notifications import NotificationKind
+from accounts.writes.notifications import Fact, notify
+from models_registry.access import DECIDE, may_decide
+from models_registry.models import AccessRequest, AiModel, RequestComment
+
+DECIDERS_TOLD_MAX = 50
+
+
+def tell_of_request(request: AccessRequest, *, models: Sequence[AiModel]) -> None:
+    facts = _facts(request, models) | {"justification": request.justification}
+    _tell(_deciders(request), NotificationKind.REQUEST_MADE, facts)
+
+
+def tell_of_comment(comment: RequestComment) -> None:
+    """Tell the requester what a decider said, and deciders what the team said: those in the talk, or else all."""
+    request, author = comment.request, comment.author
+    is_of_team = author is None or author.pk == request.requested_by_id or not may_decide(author)
+    if not is_of_team:
+        told = [] if request.requested_by is None else [request.requested_by]
+    else:
+        everyone = _deciders(request)
+        spoke = set(request.comments.values_list("author_id", flat=True))
+        told = [person for person in everyone if person.pk in spoke] or everyone
+    models = AiModel.objects.filter(requested_models__request=request).order_by("name")
+    facts = _facts(request, models) | {"author": _shown(author), "text": comment.text}
+    _tell(
+        (person for person in told if person != author), NotificationKind.REQUEST_COMMENTED, facts
+    )
+
+
+def tell_of_decision(request: AccessRequest, *, models: Sequence[AiModel]) -> None:
+    if request.requested_by is not None:
+        facts = _facts(request, models)
+        facts |= {"status": request.status, "reason": request.decision_reason}
+        _tell([request.requested_by], NotificationKind.REQUEST_DECIDED, facts)
+
+
+def _deciders(request: AccessRequest) -> list[User]:
+    """Whoever may decide on the request, the longest known first, and no more than can be mailed at once."""
+    able = ModelBackend().with_perm(DECIDE).filter(is_staff=True)
+    if request.requested_by is not None:
+        able = able.exclude(pk=request.requested_by.pk)
+    return list(able.order_by("pk")[:DECIDERS_TOLD_MAX])
+
+
+def _facts(request: AccessRequest, models: Iterable[AiModel]) -> dict[str, Fact]:
+    return {
+        "request_id": str(request.pk),
+        "team": request.team.name,
+        "models": [model.name for model in models],
+        "requested_by": _shown(request.requested_by),
+    }
+
+
+def _shown(person: User | None) -> str:
+    return "" if person is None else person.name or person.email
+
+
+def _tell(people: Iterable[User], kind: NotificationKind, facts: dict[str, Fact]) -> None:
+    for person in people:
+        notify(person, kind, once=None, **facts)
