@@ -6,7 +6,6 @@ the supervisor rightly ends everything as soon as one of its children dies.
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -74,10 +73,9 @@ def start_stack(folder: Path, *, core: int | None = None) -> Iterator[Stack]:
     tree = copy_tree(folder / "tree")
     if not (tree / "portal" / "quickstart" / "__main__.py").exists():
         raise NotProven("portal/quickstart is not there yet, so no Latchkey can be started.")
-    environment = os.environ | {"PORT": str(find_free_port())}
-    command = [sys.executable, "-m", "portal.quickstart"]
+    command = [sys.executable, "-m", "portal.quickstart", "--port", str(find_free_port())]
     log = folder / "quickstart.log"
-    with start(command, log=log, core=core, environment=environment, folder=tree) as supervisor:
+    with start(command, log=log, core=core, folder=tree) as supervisor:
         facts = _wait_for_facts(tree / ".latchkey" / "quickstart.json", supervisor)
         yield Stack(tree, facts, _read_server_environment(supervisor), supervisor)
 
