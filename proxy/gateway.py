@@ -89,6 +89,7 @@ class Gateway:
         await self.book.stop()
         await self.client.aclose()
         self.identities.close()
+        self.recorder.close()
         if self.shipper is not None:
             await asyncio.to_thread(self.shipper.stop, SHIP_S)
         self.journal.close()

@@ -53,13 +53,14 @@ class Limiter:
         wants = [(window, 1 if _is_of_calls(window) else worst.total) for window in windows]
         held = self._book.try_reserve(wants)
         if held is None:
-            try:
-                held = await self._book.reserve(wants)
-            except LimitReached as reached:
-                raise _refused(reached, wanted=worst.total) from None
-            except StoreAway as away:
-                raise Refusal(Code.LIMITS_UNAVAILABLE, retry_after_s=away.retry_after_s) from None
+            held = await self._borrow(wants, tokens=worst.total)
         return Allowance(held, worst)
+
+    async def take_call(self, windows: tuple[Window, ...]) -> None:
+        """Take one call and no tokens out of the key's windows, for what is answered without an upstream. Raises: Refusal."""
+        calls = [(window, 1) for window in windows if _is_of_calls(window)]
+        held = self._book.try_reserve(calls) or await self._borrow(calls, tokens=0)
+        self._book.settle(held, [1] * len(calls))
 
     def settle(self, allowance: Allowance, usage: Usage) -> None:
         """The call counts whole; of the tokens only what was used."""
@@ -87,6 +88,14 @@ class Limiter:
             (b"x-ratelimit-remaining-tokens", b"%d" % tokens.remaining),
             (b"x-ratelimit-reset-tokens", b"%ds" % math.ceil(tokens.reset_s)),
         ]
+
+    async def _borrow(self, wants: list[tuple[Window, int]], *, tokens: int) -> Held:
+        try:
+            return await self._book.reserve(wants)
+        except LimitReached as reached:
+            raise _refused(reached, wanted=tokens) from None
+        except StoreAway as away:
+            raise Refusal(Code.LIMITS_UNAVAILABLE, retry_after_s=away.retry_after_s) from None
 
 
 def _is_of_calls(window: Window) -> bool:

@@ -77,7 +77,7 @@ class Pipeline:
             running.close(self.limiter, self.recorder, refusal=refusal)
             if isinstance(error, asyncio.CancelledError) and running.cut_by is None:
                 raise
-            refusal.is_recorded = True
+            refusal.is_recorded = running.is_recorded
             raise refusal from None
         finally:
             running.leave()

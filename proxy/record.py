@@ -14,6 +14,7 @@ from proxy.journal.records import Admission, End
 from proxy.meter import cost_micro_usd
 from proxy.principal import Principal
 from proxy.refusal_log import RefusalLog
+from proxy.refusal_rows import RefusalRows
 from proxy.route import Price, Route
 
 _log = logging.getLogger("latchkey.calls")
@@ -43,6 +44,7 @@ class Recorder:
         self._journal = journal
         self._call_log = call_log
         self._refusals = RefusalLog()
+        self._rows = RefusalRows()
         self._full_at = float("-inf")
 
     @property
@@ -71,7 +73,7 @@ class Recorder:
         self._journal.end(_end(head, outcome, route.price))
         self._tell(head, outcome)
 
-    def refuse(
+    def note(
         self,
         head: Head,
         principal: Principal,
@@ -79,20 +81,33 @@ class Recorder:
         *,
         call: ParsedCall | None,
         route: Route | None,
-    ) -> None:
-        """Journal a call of a known caller that was not let in. A full journal cannot stop a refusal."""
+    ) -> bool:
+        """Journal a call of a known caller that went nowhere: refused, or answered from memory.
+
+        A full journal cannot stop it. Returns: False where it is not in the journal, for want of room or because the
+        key has had many refusals lately, which are then counted.
+        """
+        is_answered = outcome.status is CallStatus.ANSWERED
+        if not is_answered and not self._rows.take(principal.key_id, outcome.code):
+            return False
         try:
             self._journal.refuse(
                 _admission(head, principal, call, route, 0), _end(head, outcome, _FREE)
             )
         except JournalFull:
-            _log.warning("A refused call is not in the journal: it is full.")
+            _log.warning("A call is not in the journal: it is full.")
+            return False
         self._tell(head, outcome)
+        return True
 
     def tell_refusal(self, request_id: str, refusal: Refusal) -> None:
-        """Log that a call was refused. Where nobody could be named for it, this is all that remains of it."""
+        """Log that a call was refused. For one that is not in the journal this is all that remains of it."""
         if self._call_log != "none":
             self._refusals.tell(request_id, refusal)
+
+    def close(self) -> None:
+        """Tell of what was only counted."""
+        self._rows.sum_up()
 
     def _tell(self, head: Head, outcome: Outcome) -> None:
         """Refusals are told at the door, with those of strangers; this tells of the rest."""

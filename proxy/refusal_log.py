@@ -11,7 +11,7 @@ _log = logging.getLogger("latchkey.calls")
 
 
 class RefusalLog:
-    """One process's lines about refused calls. Calls in the journal are told of whole, strangers up to a rate."""
+    """One process's lines about refused calls: each that is in the journal, and up to a rate those that are not."""
 
     def __init__(self) -> None:
         self._second = -1
@@ -44,4 +44,4 @@ class RefusalLog:
 
     def _sum_up(self) -> None:
         untold, self._untold = self._untold, 0
-        _log.warning("Further calls of strangers were refused.", extra={"count": untold})
+        _log.warning("Further calls were refused.", extra={"count": untold})

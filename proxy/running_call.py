@@ -27,7 +27,7 @@ class RunningCall:
 
     __slots__ = (
         "_is_closed", "allowance", "answer_bytes", "answered_ns", "attempts", "call", "cut_by",
-        "first_byte_ns", "head", "is_abandoned", "is_admitted", "output_bytes", "output_events", "principal",
+        "first_byte_ns", "head", "is_abandoned", "is_admitted", "is_recorded", "output_bytes", "output_events", "principal",
         "route", "sent_upstream_ns", "sink", "task", "usage",
     )  # fmt: skip
 
@@ -43,6 +43,7 @@ class RunningCall:
         self.cut_by: Refusal | None = None
         self.is_abandoned = False
         self.is_admitted = False
+        self.is_recorded = False
         self.sent_upstream_ns = 0
         self.first_byte_ns = 0
         self.answered_ns = 0
@@ -107,8 +108,11 @@ class RunningCall:
         )
         if self.is_admitted and self.route is not None:
             recorder.end(self.head, self.route, outcome)
+            self.is_recorded = True
         else:
-            recorder.refuse(self.head, self.principal, outcome, call=self.call, route=self.route)
+            self.is_recorded = recorder.note(
+                self.head, self.principal, outcome, call=self.call, route=self.route
+            )
 
     def _settle(self, limiter: Limiter, refusal: Refusal | None) -> Usage:
         if self.allowance is None:

@@ -21,6 +21,8 @@ from accounts.models import AuditEntry
 from accounts.writes.keys import revoke_key
 from proxy.json_outline import SLICE_BYTES
 from proxy.models import Call
+from proxy.refusal_log import LINES_PER_SECOND
+from proxy.refusal_rows import BURST, PER_SECOND, SUM_UP_S
 from tests.flows.answers import (
     CHAT,
     EMBEDDINGS,
@@ -614,7 +616,7 @@ def test_unknown_wrong_and_revoked_keys_take_the_same_time(
     assert all(abs(median - base) <= max(noise_s, 0.0005) for median in medians.values()), medians
 
 
-def test_an_unknown_caller_leaves_no_row_and_a_known_one_always_does(
+def test_an_unknown_caller_leaves_no_row_and_a_known_one_does(
     catalogue: Catalogue, new_caller_of: CallerMaker
 ) -> None:
     caller = new_caller_of(catalogue.chat)
@@ -623,3 +625,28 @@ def test_an_unknown_caller_leaves_no_row_and_a_known_one_always_does(
 
     assert find_call(refused.request_id).code == "malformed_body"
     assert not Call.objects.filter(id=uuid.UUID(stranger.request_id)).exists()
+
+
+def test_a_caller_who_is_refused_for_ever_fills_neither_ledger_nor_log(
+    catalogue: Catalogue, gateway: RunningGateway, new_caller_of: CallerMaker
+) -> None:
+    caller, other = new_caller_of(catalogue.chat), new_caller_of(catalogue.chat)
+    started = time.monotonic()
+    refused = [caller.post(CHAT, b"{") for _ in range(300)]
+    most = BURST + PER_SECOND * (time.monotonic() - started) + 1
+    answered = caller.post(CHAT, chat_body(catalogue.chat.name))
+    assert {reply.code for reply in refused} == {"malformed_body"}
+    assert answered.status == 200
+
+    find_call(answered.request_id)
+    assert find_call(other.post(CHAT, b"{").request_id).code == "malformed_body"
+    rows = Call.objects.filter(key_id=caller.key.pk, status="refused").count()
+    assert BURST <= rows <= most
+    told = sum(reply.request_id in gateway.log() for reply in refused)
+    assert told <= most + LINES_PER_SECOND * (time.monotonic() - started + 1)
+    deadline = time.monotonic() + SUM_UP_S + 5
+    while str(caller.key.pk) not in gateway.log():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    lines = [json.loads(line) for line in gateway.log().splitlines() if str(caller.key.pk) in line]
+    assert sum(line["count"] for line in lines) == 300 - rows

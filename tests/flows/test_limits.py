@@ -179,3 +179,41 @@ def test_a_second_grant_without_limits_lifts_those_of_the_first(
     statuses = [caller.post(CHAT, chat_body(catalogue.chat.name)).status for _ in range(3)]
 
     assert statuses == [200, 200, 200]
+
+
+def test_a_list_of_models_counts_as_a_call_and_stands_in_the_ledger(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat, requests_per_minute=4)
+    listed = caller.send("GET", "/v1/models")
+    one = caller.send("GET", f"/v1/models/{catalogue.chat.name}")
+    missing = caller.send("GET", "/v1/models/none")
+    called = caller.post(CHAT, chat_body(catalogue.chat.name))
+    refused = [caller.send("GET", "/v1/models"), caller.post(CHAT, chat_body(catalogue.chat.name))]
+
+    assert [reply.status for reply in (listed, one, missing, called)] == [200, 200, 404, 200]
+    assert listed.headers["x-ratelimit-limit-requests"] == "4"
+    assert [reply.code for reply in refused] == ["limit_reached"] * 2
+    assert int(refused[0].headers["retry-after"]) >= 1
+    rows = find_calls(caller.key.id, count=6)
+    assert [(row.kind, row.status, row.code) for row in rows] == [
+        ("models", "answered", ""),
+        ("models", "answered", ""),
+        ("models", "refused", "model_not_found"),
+        ("chat", "answered", ""),
+        ("models", "refused", "limit_reached"),
+        ("chat", "refused", "limit_reached"),
+    ]
+    assert rows[0].answer_bytes == len(listed.body)
+    assert {(row.model_id, row.cost_micro_usd, row.reserved_tokens) for row in rows[:3]} == {
+        (None, 0, 0)
+    }
+
+
+def test_no_list_of_models_passes_a_limit_that_is_reached_by_lists_at_once(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat, requests_per_minute=5)
+    with ThreadPoolExecutor(10) as pool:
+        replies = list(pool.map(lambda _: caller.send("GET", "/v1/models"), range(15)))
+    assert sorted(reply.status for reply in replies) == [200] * 5 + [429] * 10

@@ -9,7 +9,7 @@ from proxy.errors import Code, Refusal
 from proxy.refusal_log import LINES_PER_SECOND, RefusalLog
 
 TOLD = "A call was refused."
-SUMMED = "Further calls of strangers were refused."
+SUMMED = "Further calls were refused."
 
 
 @pytest.fixture
