@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from csp.constants import NONCE
+
 from portal.lib.database_url import django_database, user_of
 from portal.lib.env import Environment
 from portal.lib.logs import logging_config
@@ -214,6 +216,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "portal.request_ids.RequestIds",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -231,12 +234,15 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "csp.context_processors.nonce",
                 "portal.page_context.page_context",
             ],
         },
     },
 ]
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English")]
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True
@@ -285,16 +291,18 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
-        "style-src": ["'self'"],
+        # A nonce is made where a page asks for one: the admin's theme does.
+        "style-src": ["'self'", NONCE],
         "img-src": ["'self'"],
         "font-src": ["'self'"],
-        "script-src": ["'self'"],
+        "script-src": ["'self'", NONCE],
         "connect-src": ["'self'"],
         "form-action": ["'self'"],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
     }
 }
+CSRF_FAILURE_VIEW = "portal.pages.errors.forged"
 RATELIMIT_USE_CACHE = "default"
 RATELIMIT_FAIL_OPEN = False
 SILENCED_SYSTEM_CHECKS = [

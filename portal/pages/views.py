@@ -39,9 +39,9 @@ class SignIn(LoginView):
             too_many = _too_many(request)
         except RedisError:
             # Without a count every password could be tried.
-            return render(request, "sign_in_unavailable.html", status=503)
+            return render(request, "503.html", status=503)
         if too_many:
-            response = render(request, "too_many_tries.html", status=429)
+            response = render(request, "429.html", status=429)
             response["Retry-After"] = "60"
             return response
         return super().post(request, *args, **kwargs)

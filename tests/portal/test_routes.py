@@ -150,3 +150,9 @@ def test_demonstration_is_named_on_every_page(client: Client, settings: Settings
 
 def test_password_is_one_that_signs_in() -> None:
     assert Client().login(username=new_person().email, password=PASSWORD)
+
+
+def test_pages_wait_for_no_language_that_is_not_there(client: Client) -> None:
+    for accepted in ("", "fr", "en-GB,en;q=0.5", "../../etc"):
+        page = client.get("/", headers={"accept-language": accepted}).content.decode()
+        assert '<html lang="en" dir="ltr">' in page

@@ -111,7 +111,7 @@ def test_nobody_signs_in_uncounted_while_the_store_is_away(
     settings.CACHES = {"default": backend}
     reply = sign_in(client, person.email)
     assert reply.status_code == 503
-    assert "Nothing is wrong with your password" in reply.content.decode()
+    assert "nothing is wrong with your password" in reply.content.decode()
     assert not is_signed_in(client)
     settings.CACHES = there
     assert sign_in(client, person.email).status_code == 302
