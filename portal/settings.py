@@ -174,6 +174,14 @@ LATCHKEY_JOURNAL_SYNC = env.choice(
     "LATCHKEY_JOURNAL_SYNC", ("never", "interval", "each"), default="never"
 )
 
+# --- Ledger ---------------------------------------------------------------------------------------------------------
+LATCHKEY_LEDGER_KEEP_MONTHS = env.whole(
+    "LATCHKEY_LEDGER_KEEP_MONTHS",
+    accepts="the whole months of calls kept besides the current one, or 0 for all",
+    default=24,
+    minimum=0,
+)
+
 # --- Logs -----------------------------------------------------------------------------------------------------------
 LOGGING = logging_config(
     env.choice("LATCHKEY_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
@@ -347,6 +355,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "make-partitions": {"task": "proxy.tasks.make_partitions", "schedule": 6 * 60 * 60},
+    "drop-partitions": {"task": "proxy.tasks.drop_partitions", "schedule": 6 * 60 * 60},
     "count-usage": {"task": "proxy.tasks.count_usage", "schedule": 60},
     "forget-changes": {"task": "accounts.tasks.forget_changes", "schedule": 10 * 60},
 }

@@ -189,6 +189,21 @@ class StaleHour(models.Model):
         return f"{self.hour:%Y-%m-%d %H:%M}"
 
 
+class DroppedMonth(models.Model):
+    """A month whose calls were dropped for their age. Its usage by hour stands, and is not counted again.
+
+    Written by latchkey_drop_partitions (0003_drop_old_partitions) alone.
+
+    month: its beginning.
+    """
+
+    month = models.DateTimeField(primary_key=True)
+    dropped_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.month:%Y-%m}"
+
+
 def first_id_at(unix_ms: int) -> uuid.UUID:
     """Return the bound below every id made at or after this millisecond."""
     return uuid.UUID(int=unix_ms << 80)

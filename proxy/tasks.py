@@ -1,13 +1,19 @@
 """What Celery does for calls, by the clock."""
 
+import logging
+
 from celery import shared_task
+from django.conf import settings
 from django.db import connection
 
 from proxy.usage.rollup import count_stale_hours
 
+_log = logging.getLogger("latchkey.ledger")
 MONTHS_AHEAD = 3
 # What one run counts at most; a backlog is worked off by the next runs.
 HOURS_A_RUN = 200
+# The most that the database's function takes.
+KEEP_MONTHS_MAX = 1200
 
 
 @shared_task(ignore_result=True)
@@ -17,6 +23,24 @@ def make_partitions() -> int:
         cursor.execute("SELECT latchkey_make_partitions(%s)", [MONTHS_AHEAD])
         row = cursor.fetchone()
     return int(row[0]) if row else 0
+
+
+@shared_task(ignore_result=True)
+def drop_partitions() -> int:
+    """Drop the months of calls that are older than the setting keeps; return how many were dropped.
+
+    When the ledger is too busy to let go within two seconds, it fails, and the next run tries again.
+    """
+    keep_months = settings.LATCHKEY_LEDGER_KEEP_MONTHS
+    if not keep_months:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT latchkey_drop_partitions(%s)", [min(keep_months, KEEP_MONTHS_MAX)])
+        row = cursor.fetchone()
+    dropped = int(row[0]) if row else 0
+    if dropped:
+        _log.info("Months of calls were dropped for their age.", extra={"months": dropped})
+    return dropped
 
 
 @shared_task(ignore_result=True)

@@ -21,6 +21,12 @@ SELECT DISTINCT extract(epoch FROM hour)::bigint / 3600 AS number
 FROM proxy_stalehour ORDER BY number DESC LIMIT %s
 """
 _TAKE_NOTES = "DELETE FROM proxy_stalehour WHERE hour = to_timestamp(%s)"
+# While this lock is held no month can be dropped, and whether the hour's was is looked up after it.
+_KEEP = "LOCK TABLE ONLY proxy_call IN ACCESS SHARE MODE"
+_DROPPED = """
+SELECT 1 FROM proxy_droppedmonth
+WHERE month = date_trunc('month', to_timestamp(%s) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
+"""
 _FORGET = "DELETE FROM proxy_usagehour WHERE hour = to_timestamp(%s)"
 # A key has one holder, and the ledger promises nothing: where it named two, one of them stands for the key. Sums are
 # numerics until they are held to what the column takes, because no odd row may keep an hour from being counted.
@@ -61,7 +67,8 @@ _COUNT_MAX = 2**63 - 1
 def count_stale_hours(limit: int) -> int:
     """Count again up to `limit` of the hours that rows came for, the newest first; return how many were counted.
 
-    An hour that another process is counting is left to it and to the next time.
+    An hour that another process is counting is left to it and to the next time. An hour whose calls were dropped
+    keeps its figures: rows that come for it so late stand in the ledger alone.
     """
     with connection.cursor() as cursor:
         cursor.execute(_STALE, [limit])
@@ -69,9 +76,9 @@ def count_stale_hours(limit: int) -> int:
     return sum(_count(hour, _TRY_LOCK) for hour in hours)
 
 
-def recount_hour(hour: int) -> None:
-    """Count one hour again, whether rows came for it or not."""
-    _count(hour, _LOCK_HOUR)
+def recount_hour(hour: int) -> bool:
+    """Count one hour again, whether rows came for it or not; return False if its calls have been dropped."""
+    return _count(hour, _LOCK_HOUR)
 
 
 def _count(hour: int, lock: str) -> bool:
@@ -82,6 +89,10 @@ def _count(hour: int, lock: str) -> bool:
         if cursor.fetchone() == (False,):
             return False
         cursor.execute(_TAKE_NOTES, [epoch])
+        cursor.execute(_KEEP)
+        cursor.execute(_DROPPED, [epoch])
+        if cursor.fetchone() is not None:
+            return False
         cursor.execute(_FORGET, [epoch])
         cursor.execute(_COUNT, {"first": first, "last": last, "epoch": epoch, "most": _COUNT_MAX})
     return True

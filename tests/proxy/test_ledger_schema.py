@@ -89,7 +89,7 @@ def test_rows_that_came_before_their_partition_move_into_it(owner: Connection) -
     ).fetchone()
     assert later is not None
     call_id = uuid.UUID(int=first_id_at(int(str(later[0])) * 1000).int + 5)
-    _insert(owner, call_id)
+    insert_call(owner, call_id)
     where = "SELECT tableoid::regclass::text FROM proxy_call WHERE id = %s"
     assert owner.execute(where, [call_id]).fetchone() == ("proxy_call_default",)
     owner.execute("SELECT latchkey_make_partitions(24)")
@@ -97,7 +97,8 @@ def test_rows_that_came_before_their_partition_move_into_it(owner: Connection) -
     assert owner.execute(where, [call_id]).fetchone() == (f"proxy_call_y{moment:%Y}m{moment:%m}",)
 
 
-def _insert(connection: Connection, call_id: uuid.UUID) -> None:
+def insert_call(connection: Connection, call_id: uuid.UUID, **changes: object) -> None:
+    """Insert a call of this id, with nothing in its other columns but the changes."""
     columns: dict[str, object] = {
         str(field.column): "" if field.get_internal_type() == "TextField" else 0
         for field in Call._meta.concrete_fields
@@ -105,6 +106,7 @@ def _insert(connection: Connection, call_id: uuid.UUID) -> None:
     }
     columns |= {"id": call_id, "team_id": call_id, "key_id": call_id, "stream": False}
     columns |= {"usage_estimated": False, "admitted_at": datetime.now(tz=UTC)}
+    columns |= changes
     connection.execute(
         sql.SQL("INSERT INTO proxy_call ({}) VALUES ({})").format(
             sql.SQL(", ").join(map(sql.Identifier, columns)),
@@ -137,10 +139,10 @@ def test_no_more_than_two_years_of_partitions_are_made(
 
 def test_making_partitions_waits_for_no_writer(application: Connection, owner: Connection) -> None:
     with application.transaction():
-        _insert(application, uuid_of(admission()))
+        insert_call(application, uuid_of(admission()))
         owner.execute("SET LOCAL statement_timeout = '5s'")
         owner.execute("SELECT latchkey_make_partitions(21)")
-        _insert(application, uuid_of(admission()))
+        insert_call(application, uuid_of(admission()))
         raise psycopg.Rollback
 
 

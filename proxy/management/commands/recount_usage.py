@@ -26,9 +26,12 @@ class Command(BaseCommand):
             raise CommandError(f"From --from to --to are {days} days. Name 1 to {DAYS_MAX}.")
         if first < 0:
             raise CommandError("No call was made before 1970.")
-        for hour in range(first * 24, (last + 1) * 24):
-            recount_hour(hour)
-        self.stdout.write(f"Hours counted again: {days * 24}.")
+        counted = sum(map(recount_hour, range(first * 24, (last + 1) * 24)))
+        self.stdout.write(f"Hours counted again: {counted}.")
+        if counted < days * 24:
+            self.stdout.write(
+                f"Hours whose calls were dropped, left as they are: {days * 24 - counted}."
+            )
 
 
 def _day(text: str) -> int:
