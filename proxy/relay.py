@@ -13,6 +13,7 @@ from proxy.guard_output import check_head, refusal_for_status, refuse_secret
 from proxy.json_object import encode_object, raw
 from proxy.route import Route
 from proxy.running_call import RunningCall
+from proxy.secret_watch import SecretWatch
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.failures import UpstreamFailure
 from proxy.upstreams.openai_chat import Chunk, decode_chunk, is_given, text_bytes
@@ -40,7 +41,7 @@ async def take_whole(
     check_head(answer, call)
     refuse_secret(body, route.credential.encode())
     try:
-        _note_usage(running, body)
+        _note_usage(running, body, route)
         if route.upstream_name == route.name:
             return body
         members = _decode_members(body)
@@ -53,11 +54,14 @@ async def take_whole(
     return encode_object(members)
 
 
-def _note_usage(running: RunningCall, body: bytes) -> None:
+def _note_usage(running: RunningCall, body: bytes, route: Route) -> None:
     if running.head.kind is CallKind.EMBEDDINGS:
         reported = decode_answer(body).usage
     else:
         answer = decode_chunk(body)
+        watch = SecretWatch(route.credential)
+        for choice in answer.choices:
+            watch.see(choice.index, choice.message or {})
         reported = answer.usage
         running.output_events = len(answer.choices)
         running.output_bytes = sum(text_bytes(choice.message or {}) for choice in answer.choices)
@@ -76,6 +80,7 @@ class EventRelay:
         self._old_name = b'"model":' + _quoted(route.upstream_name)
         self._new_name = b'"model":' + bytes(self._public_name)
         self._secret = route.credential.encode()
+        self._watch = SecretWatch(route.credential)
         self._fault: Refusal | None = None
         self.is_done = False
 
@@ -131,7 +136,7 @@ class EventRelay:
         if is_given(chunk.error):
             raise Refusal(Code.UPSTREAM_ERROR, detail="the stream says an error")
         refuse_secret(data, self._secret)
-        self._count(chunk)
+        self._take_in(chunk)
         if chunk.usage is not UNSET and not self._wants_usage:
             if chunk.usage is not None and not chunk.choices:
                 return None
@@ -150,12 +155,13 @@ class EventRelay:
             members["model"] = self._public_name
         return encode_object(members)
 
-    def _count(self, chunk: Chunk) -> None:
+    def _take_in(self, chunk: Chunk) -> None:
         running = self._running
         if chunk.usage is not None and chunk.usage is not UNSET:
             running.usage = chunk.usage.to_usage()
         for choice in chunk.choices:
             if choice.delta is not None:
+                self._watch.see(choice.index, choice.delta)
                 added = text_bytes(choice.delta)
                 running.output_bytes += added
                 running.output_events += added > 0

@@ -214,12 +214,16 @@ def _bytes_of(value: bytes) -> int:
         value.decode("utf-8")
     if not value.startswith(b'"'):
         return 0 if value in _NOTHING else len(value)
-    if b"\\" not in value:
-        return len(value) - 2
-    return len(_decode_text(value).encode("utf-8", "replace"))
+    return len(plain_bytes(value))
+
+
+def plain_bytes(text: bytes) -> bytes:
+    """Return what a JSON text stands for."""
+    return text[1:-1] if b"\\" not in text else _decode_text(text).encode("utf-8", "replace")
 
 
 class Choice(msgspec.Struct, gc=False):
+    index: int = 0
     delta: Said | None = None
     message: Said | None = None
     finish_reason: str | None = None

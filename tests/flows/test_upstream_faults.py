@@ -223,6 +223,23 @@ def test_an_answer_that_repeats_the_providers_key_does_not_pass(
     assert f"Bearer {SCRIPTED_KEY}".encode() in script.requests[0]
 
 
+@pytest.mark.parametrize("size", [1, 3, len(SCRIPTED_KEY) - 1])
+def test_a_stream_that_spells_the_providers_key_is_ended_before_half_of_it(
+    catalogue: Catalogue, new_caller_of: CallerMaker, scripted: ScriptedUpstream, size: int
+) -> None:
+    parts = [SCRIPTED_KEY[at : at + size] for at in range(0, len(SCRIPTED_KEY), size)]
+    script = scripted.play(stream(*map(delta, ["Key: ", *parts]), usage_event(), DONE))
+    caller = new_caller_of(catalogue.scripted_chat)
+    reply = caller.post(CHAT, chat_body(catalogue.scripted_chat.name, script.marker, stream=True))
+
+    assert outcome(reply) == (200, "upstream_nonsense")
+    said = [json.loads(event).get("choices", [{}])[0] for event in reply.events()[:-1]]
+    passed = "".join(choice["delta"]["content"] for choice in said)
+    assert passed.startswith("Key: ")
+    assert len(passed.removeprefix("Key: ")) < (len(SCRIPTED_KEY) + 1) // 2
+    assert find_call(reply.request_id).code == "upstream_nonsense"
+
+
 LEAKS = {
     "whole": SCRIPTED_KEY,
     "cut short": SCRIPTED_KEY[:12] + "…",
