@@ -11,6 +11,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from accounts.models import ApiKey, Invitation, Membership, ServiceAccount, Team, User
+from accounts.models.teams import Role
 from accounts.roles import Right, may, roles_with
 
 
@@ -91,6 +92,8 @@ def access_membership(
     found = Membership.objects.select_related("team", "person").filter(pk=membership_id).first()
     if found is None:
         raise Http404
+    if right is Right.MANAGE_MEMBERS and found.role == Role.OWNER:
+        right = Right.MANAGE_OWNERS
     access_team(person, found.team_id, right=right)
     return found
 

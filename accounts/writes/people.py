@@ -1,21 +1,33 @@
+from typing import Literal
+
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
 from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from accounts.audit import Actor, record_audit
+from accounts.audit import Actor, acting, record_audit
 from accounts.models import User
 from accounts.models.audit import AuditTag
+from accounts.models.notifications import NotificationKind
+from accounts.writes.notifications import notify, notify_address
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
 
 
 @transaction.atomic
 def create_person(
-    email: str, *, password: str, actor: Actor, name: str = "", is_administrator: bool = False
+    email: str,
+    *,
+    password: str,
+    actor: Actor | None,
+    name: str = "",
+    is_administrator: bool = False,
 ) -> User:
     """Make a person who can sign in; an administrator also opens the admin.
 
+    actor: None where the person does it themself, by an invitation.
     Raises: ValidationError for a weak password or an address that is taken or no address.
     """
     person = User(email=email.strip().lower(), name=name)
@@ -26,10 +38,58 @@ def create_person(
     person.save()
     record_audit(
         AuditTag.PERSON_CREATED,
-        actor=actor,
+        actor=actor or acting(person),
         subject_kind="person",
         subject_id=person.id,
         is_administrator=is_administrator,
+    )
+    return person
+
+
+class _NobodyThere(Exception):
+    """Undoes what was only written to take as long as for somebody."""
+
+
+@transaction.atomic
+def ask_for_reset(email: str) -> None:
+    """Have a link to a new password sent to whoever signs in with this address.
+
+    For an address without a person the same is written and taken back, so that the answer comes neither sooner nor later.
+    """
+    email = email.strip().lower()
+    person = User.objects.filter(email=email, is_active=True).first()
+    try:
+        with transaction.atomic():
+            if person is None:
+                notify_address(email, NotificationKind.PASSWORD_RESET)
+                raise _NobodyThere
+            notify(person, NotificationKind.PASSWORD_RESET)
+    except _NobodyThere:
+        pass
+
+
+@transaction.atomic
+def change_password(
+    person: User, *, password: str, through: Literal["page", "reset"], token: str = ""
+) -> User:
+    """Set a new password. Every session of the person ends with the old one, as sessions are bound to it.
+
+    token: that of a reset link; of two who use one at the same moment the second is refused.
+    Returns: the person as they are now, for the session that is to go on.
+    Raises: ValidationError for a weak password and a token that is used up.
+    """
+    person = User.objects.select_for_update(no_key=True).get(pk=person.pk)
+    if through == "reset" and not default_token_generator.check_token(person, token):
+        raise ValidationError("This link has been used, or has ended. Ask for another one.")
+    validate_password(password, person)
+    person.set_password(password)
+    person.save(update_fields=["password"])
+    record_audit(
+        AuditTag.PASSWORD_CHANGED,
+        actor=acting(person),
+        subject_kind="person",
+        subject_id=person.id,
+        through=through,
     )
     return person
 

@@ -1,10 +1,12 @@
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
 from accounts.audit import Actor, record_audit
 from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
-from accounts.models.audit import AuditTag
+from accounts.models.audit import ActorKind, AuditTag
 from accounts.models.teams import Role
+from accounts.roles import RIGHTS, Right, is_administrator, may
 from accounts.writes.keys import revoke_key
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
@@ -22,6 +24,32 @@ def create_team(name: str, *, actor: Actor, cost_centre: str = "") -> Team:
         AuditTag.TEAM_CREATED, actor=actor, subject_kind="team", subject_id=team.id, team_id=team.id
     )
     return team
+
+
+@transaction.atomic
+def change_team(team: Team, *, name: str, cost_centre: str, actor: Actor) -> None:
+    """Give a team another name or cost centre. Its slug stays, so that addresses go on leading to it.
+
+    Keys keep the cost centre they were issued with. Changing nothing is not audited.
+    Raises: ValidationError naming the field.
+    """
+    team = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    wanted = {"name": name.strip(), "cost_centre": cost_centre.strip()}
+    changed = [field for field, value in wanted.items() if getattr(team, field) != value]
+    if not changed:
+        return
+    for field in changed:
+        setattr(team, field, wanted[field])
+    team.full_clean()
+    team.save(update_fields=changed)
+    record_audit(
+        AuditTag.TEAM_CHANGED,
+        actor=actor,
+        subject_kind="team",
+        subject_id=team.id,
+        team_id=team.id,
+        changed=changed,
+    )
 
 
 @transaction.atomic
@@ -76,14 +104,47 @@ def add_member(team: Team, *, person: User, role: Role, actor: Actor) -> Members
 
 
 @transaction.atomic
+def change_member_role(membership: Membership, *, role: Role, actor: Actor) -> None:
+    """Give a member another role. The same role again changes nothing.
+
+    Raises: ValidationError for the last owner, and for whoever would give themselves more than they have;
+    PermissionDenied where the actor may not manage members, or owners where one is made or unmade.
+    """
+    found = _locked(membership)
+    if found is None or found.role == role:
+        return
+    old = Role(found.role)
+    refuse_beyond_rights(actor, found.team, roles=(old, role))
+    if actor.id == found.person_id and not RIGHTS[role] <= RIGHTS[old]:
+        raise ValidationError({"role": "Nobody gives themselves more rights. Ask another owner."})
+    if old is Role.OWNER:
+        _refuse_last_owner(found)
+    found.role = role
+    found.save(update_fields=["role"])
+    record_audit(
+        AuditTag.MEMBER_ROLE_CHANGED,
+        actor=actor,
+        subject_kind="person",
+        subject_id=found.person_id,
+        team_id=found.team_id,
+        role=role.value,
+        old_role=old.value,
+    )
+
+
+@transaction.atomic
 def remove_member(membership: Membership, *, actor: Actor) -> None:
     """End a membership and revoke the person's keys of this team, so that a later membership does not bring them back.
 
     Removing twice does nothing more.
+    Raises: ValidationError for the last owner; PermissionDenied where the actor may not manage such a member.
     """
-    found = Membership.objects.select_for_update().filter(pk=membership.pk).first()
+    found = _locked(membership)
     if found is None:
         return
+    refuse_beyond_rights(actor, found.team, roles=(Role(found.role),))
+    if found.role == Role.OWNER:
+        _refuse_last_owner(found)
     for key in ApiKey.objects.filter(
         team_id=found.team_id, person_id=found.person_id, revoked_at=None
     ):
@@ -96,6 +157,44 @@ def remove_member(membership: Membership, *, actor: Actor) -> None:
         team_id=found.team_id,
     )
     found.delete()
+
+
+def refuse_beyond_rights(actor: Actor, team: Team, *, roles: tuple[Role, ...]) -> None:
+    """Hold a person to the rights they have in the team now, not when the page was opened. Raises: PermissionDenied.
+
+    roles: those that are given or taken; an owner's needs the right to manage owners.
+    """
+    if actor.kind != ActorKind.PERSON or actor.id is None:
+        return
+    person = User.objects.get(pk=actor.id)
+    if is_administrator(person):
+        return
+    right = Right.MANAGE_OWNERS if Role.OWNER in roles else Right.MANAGE_MEMBERS
+    membership = Membership.objects.filter(team=team, person=person).first()
+    if not person.is_active or membership is None or not may(membership, right):
+        raise PermissionDenied
+
+
+def _locked(membership: Membership) -> Membership | None:
+    """Return the membership as it is now, with its team locked: who counts a team's owners does so alone."""
+    Team.objects.select_for_update(no_key=True).get(pk=membership.team_id)
+    return (
+        Membership.objects.select_related("team")
+        .select_for_update(of=("self",))
+        .filter(pk=membership.pk)
+        .first()
+    )
+
+
+def _refuse_last_owner(owner: Membership) -> None:
+    """A team whose owner cannot sign in has nobody to manage it, so disabled ones do not count."""
+    others = Membership.objects.filter(
+        team_id=owner.team_id, role=Role.OWNER, person__is_active=True
+    ).exclude(pk=owner.pk)
+    if not others.exists():
+        raise ValidationError(
+            {"role": "This is the team's only owner. Make another member an owner first."}
+        )
 
 
 @transaction.atomic
