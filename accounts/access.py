@@ -15,9 +15,17 @@ from accounts.models.teams import Role
 from accounts.roles import Right, may, roles_with
 
 
+def memberships_of(person: User) -> QuerySet[Membership]:
+    """The memberships by which the person acts: all of theirs, or the one of the team they act in alone."""
+    memberships = Membership.objects.filter(person=person)
+    if person.acts_in_team_id is not None:
+        memberships = memberships.filter(team_id=person.acts_in_team_id)
+    return memberships
+
+
 def teams_of(person: User, *, right: Right = Right.SEE_TEAM) -> QuerySet[Team]:
     """The teams in which the person has the right, by name."""
-    memberships = Membership.objects.filter(person=person, role__in=roles_with(right))
+    memberships = memberships_of(person).filter(role__in=roles_with(right))
     return Team.objects.filter(
         pk__in=memberships.values("team_id"), disabled_at__isnull=True
     ).order_by("name")
@@ -27,8 +35,9 @@ def access_team(person: User, team: uuid.UUID | str, *, right: Right = Right.SEE
     """Return the team, by id or slug. Raises: Http404, PermissionDenied."""
     by = {"team_id": team} if isinstance(team, uuid.UUID) else {"team__slug": team}
     membership = (
-        Membership.objects.select_related("team")
-        .filter(person=person, team__disabled_at__isnull=True, **by)
+        memberships_of(person)
+        .select_related("team")
+        .filter(team__disabled_at__isnull=True, **by)
         .first()
     )
     if membership is None or not may(membership, Right.SEE_TEAM):
@@ -40,7 +49,7 @@ def access_team(person: User, team: uuid.UUID | str, *, right: Right = Right.SEE
 
 def role_in(person: User, team: Team) -> Membership:
     """Return the person's membership of a team they were let into. Raises: Http404."""
-    membership = Membership.objects.filter(person=person, team=team).first()
+    membership = memberships_of(person).filter(team=team).first()
     if membership is None:
         raise Http404
     return membership

@@ -39,5 +39,13 @@ def may(membership: Membership, right: Right) -> bool:
 
 
 def is_administrator(person: User) -> bool:
-    """Whether the person administers the whole portal, in the admin and at the management API."""
-    return person.is_active and person.is_staff and person.is_superuser
+    """Whether the person administers the whole portal, in the admin and at the management API.
+
+    Whoever acts in one team alone does not, whoever they are.
+    """
+    return (
+        person.acts_in_team_id is None
+        and person.is_active
+        and person.is_staff
+        and person.is_superuser
+    )

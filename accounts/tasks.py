@@ -1,6 +1,10 @@
 from celery import shared_task
 from django.db import connection
 
+from accounts.models import IdempotentReply
+from accounts.models.idempotency import REPLY_KEPT
+from portal.lib.clock import utc_now
+
 KEEP_CHANGES_MINUTES = 60
 
 
@@ -16,3 +20,10 @@ def forget_changes() -> int:
             [KEEP_CHANGES_MINUTES],
         )
         return int(cursor.rowcount)
+
+
+@shared_task
+def forget_replies() -> int:
+    """Drop replies that are no longer given again. Returns how many went."""
+    ended = IdempotentReply.objects.filter(created_at__lte=utc_now() - REPLY_KEPT)
+    return ended.delete()[0]

@@ -49,8 +49,13 @@ def access_model(person: User, name: str) -> AiModel:
 
 
 def may_decide(person: User) -> bool:
-    """Whether the person decides on requests, their own excepted."""
-    return person.is_active and person.is_staff and person.has_perm(DECIDE)
+    """Whether the person decides on requests, their own excepted; not while they act in one team alone."""
+    return (
+        person.acts_in_team_id is None
+        and person.is_active
+        and person.is_staff
+        and person.has_perm(DECIDE)
+    )
 
 
 def requests_seen_by(person: User) -> QuerySet[AccessRequest]:

@@ -3,12 +3,16 @@
 from django.urls import include, path
 
 from portal import health
+from portal.api_document import Document, Documentation
 
 urlpatterns = [
     path("", include("portal.pages.urls")),
     path("", include("accounts.urls")),
     path("", include("models_registry.urls")),
     path("", include("proxy.urls")),
+    path("api/docs/", Documentation.as_view(), name="api-docs"),
+    path("api/v1/openapi.json", Document.as_view(), name="api-schema"),
+    path("api/v1/", include("portal.api_urls")),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
 ]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from accounts.models import Membership, User
+from accounts.access import memberships_of
+from accounts.models import User
 from accounts.roles import Right, may
 from proxy.models import Call, UsageHour
 
@@ -40,7 +41,7 @@ class Sight:
 
 def sight_of(person: User) -> Sight:
     """Return what the person sees of usage and calls."""
-    memberships = Membership.objects.filter(person=person, team__disabled_at=None)
+    memberships = memberships_of(person).filter(team__disabled_at=None)
     whole = [membership for membership in memberships if may(membership, Right.SEE_USAGE)]
     own = [membership for membership in memberships if not may(membership, Right.SEE_USAGE)]
     return Sight(

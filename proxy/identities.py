@@ -5,12 +5,13 @@ ever. So each load notes what changed while it ran, and an answer that any of th
 """
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -30,6 +31,8 @@ UNKNOWN_MAX = 20_000
 UNKNOWN_KEPT_S = 30.0
 LOAD_TRIES = 5
 LOAD_TIMEOUT_S = 5.0
+# A look-up takes far less. How much less tells what was found, so nobody hears earlier that a key is not valid.
+REFUSED_AFTER_S = 0.02
 # Keys of strangers that are looked up or wait for it; beyond that nobody would be answered in time.
 ASKED_MAX = 256
 _log = logging.getLogger("latchkey.identity")
@@ -95,9 +98,14 @@ class Identities:
             return principal
         if self._unknown.get(digest, 0.0) > time.monotonic():
             return None
-        if peer is None or digest in self._pending:
-            return await self._fetched(digest, credential, public_id)
-        return await self._fetched_for_stranger(digest, credential, public_id, peer)
+        with _not_before(REFUSED_AFTER_S) as time_is_up:
+            if peer is None or digest in self._pending:
+                principal = await self._fetched(digest, credential, public_id)
+            else:
+                principal = await self._fetched_for_stranger(digest, credential, public_id, peer)
+            if principal is None:
+                await time_is_up
+            return principal
 
     async def routes(self) -> dict[str, Route]:
         """Every callable model. Raises: Refusal identity_unavailable."""
@@ -261,6 +269,23 @@ class Identities:
         self._pending_routes = None
         if not done.cancelled():
             done.exception()
+
+
+@contextlib.contextmanager
+def _not_before(delay_s: float) -> Iterator[asyncio.Future[None]]:
+    """A future that is done so long after now. Its timer is set before anything else, whose time would be seen in it."""
+    loop = asyncio.get_running_loop()
+    time_is_up = loop.create_future()
+    timer = loop.call_later(delay_s, _finish, time_is_up)
+    try:
+        yield time_is_up
+    finally:
+        timer.cancel()
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def outrun() -> Refusal:

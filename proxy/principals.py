@@ -1,18 +1,15 @@
-"""Loads principals from PostgreSQL. Unknown, wrong, revoked and ended keys take the same path and the same time."""
+"""Loads principals from PostgreSQL."""
 
-import datetime
-import hmac
-import ipaddress
 import uuid
 from collections import defaultdict
 
 from django.conf import settings
 from django.db.models import F, Q
 
-from accounts.models import ApiKey, Membership
+from accounts.models import ApiKey
+from accounts.proving import networks_of, prove_key
 from models_registry.models import Grant, KeyModel
 from portal.lib.clock import utc_now
-from portal.lib.crypto import Peppers
 from proxy.leases.window import Window
 from proxy.principal import GrantedModel, JournalIds, Principal
 
@@ -21,31 +18,8 @@ MINUTE_S = 60
 
 def load_principal(credential: str, public_id: str) -> Principal | None:
     """Return the key's principal, or None for a key that is unknown, wrong, revoked, ended or whose holder is gone."""
-    peppers = Peppers(settings.LATCHKEY_KEY_PEPPERS)
-    key = (
-        ApiKey.objects.select_related("team", "service_account", "person")
-        .filter(public_id=public_id)
-        .first()
-    )
-    # An unknown key is digested too, so that the time taken does not tell it from a wrong one.
-    stored = bytes(key.digest) if key is not None else bytes(32)
-    presented = peppers.digest(credential, pepper_id=key.pepper_id if key else peppers.current_id)
-    is_proven = hmac.compare_digest(stored, presented)
-    if key is None or not is_proven or not _stands(key, now=utc_now()):
-        return None
-    return _assemble(key)
-
-
-def _stands(key: ApiKey, *, now: datetime.datetime) -> bool:
-    if key.revoked_at is not None or key.expires_at <= now or key.team.disabled_at is not None:
-        return False
-    if key.service_account is not None:
-        return key.service_account.disabled_at is None
-    return (
-        key.person is not None
-        and key.person.is_active
-        and Membership.objects.filter(team=key.team, person=key.person).exists()
-    )
+    key = prove_key(credential, public_id, now=utc_now())
+    return None if key is None else _assemble(key)
 
 
 def _assemble(key: ApiKey) -> Principal:
@@ -57,7 +31,7 @@ def _assemble(key: ApiKey) -> Principal:
         person_id=key.person_id,
         purpose=key.purpose,
         scopes=frozenset(key.scopes),
-        networks=tuple(ipaddress.ip_network(text) for text in key.networks),
+        networks=networks_of(key),
         expires_at=key.expires_at,
         windows=_windows(key),
         journal_ids=JournalIds(

@@ -1,8 +1,12 @@
 """Replies that are given again: a client that repeats a request under one key gets the first result."""
 
+import datetime
+
 from django.db import models
 
 from portal.lib.clock import utc_now
+
+REPLY_KEPT = datetime.timedelta(hours=24)
 
 
 class IdempotentReply(models.Model):

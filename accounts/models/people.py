@@ -1,5 +1,6 @@
 """People sign in with their e-mail address; their id is opaque, so that audit rows survive the erasure of the person."""
 
+import uuid
 from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -36,6 +37,9 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=utc_now, editable=False)
+
+    # The one team in which somebody acts who came with a key; None for whoever signed in. No column: every request has its own.
+    acts_in_team_id: uuid.UUID | None = None
 
     objects = People()
 

@@ -117,7 +117,7 @@ def test_a_caller_that_hangs_up_at_any_byte_pays_for_what_was_sent_and_closes_th
 ) -> None:
     caller = new_caller_of(catalogue.scripted_chat)
     visible = _visible_length(catalogue.scripted_chat, caller, scripted)
-    lengths = range(0, visible, 3)
+    lengths = range(visible + 1)
     scripts = {at: scripted.play(TWO_EVENTS, ending=Ending.HANG) for at in lengths}
 
     def call(length: int) -> Awaitable[None]:
@@ -153,7 +153,7 @@ def test_a_drained_stream_is_exact_wherever_the_caller_hung_up(
 ) -> None:
     caller = new_caller_of(catalogue.scripted_drain)
     visible = _visible_length(catalogue.scripted_drain, caller, scripted)
-    left = {at: threading.Event() for at in range(0, visible, 3)}
+    left = {at: threading.Event() for at in range(visible + 1)}
     scripts = {
         at: scripted.play(
             TWO_EVENTS,

@@ -3,12 +3,14 @@
 import contextlib
 import gzip
 import json
+import random
 import select
 import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from statistics import median
+from typing import Any, cast
 
 import psycopg
 import pytest
@@ -17,8 +19,9 @@ from psycopg import sql
 
 from accounts.audit import COMMAND
 from accounts.credential import checksum, make_credential
-from accounts.models import AuditEntry
+from accounts.models import ApiKey, AuditEntry
 from accounts.writes.keys import revoke_key
+from accounts.writes.teams import disable_team
 from proxy.json_outline import SLICE_BYTES
 from proxy.models import Call
 from proxy.refusal_log import LINES_PER_SECOND
@@ -33,6 +36,7 @@ from tests.flows.answers import (
     whole,
 )
 from tests.flows.conftest import MAX_BODY_BYTES, CallerMaker, Catalogue
+from tests.flows.house import Caller, in_s
 from tests.flows.ledger import find_call
 from tests.flows.processes import UPSTREAM_KEY, RunningGateway
 from tests.flows.scripted_upstream import ScriptedUpstream
@@ -578,42 +582,83 @@ def test_ambiguous_framing_smuggles_no_second_request(
     assert received.startswith(b"HTTP/1.1 400"), received
 
 
-def test_unknown_wrong_and_revoked_keys_take_the_same_time(
+ROUNDS = 30
+
+
+def wrong_secret_of(text: str) -> str:
+    """A key with the same public id and another secret, whose checksum is right."""
+    forged = text[:16] + make_credential().text[16:-6]
+    return forged + checksum(forged)
+
+
+def keys_that_ended(new_caller_of: CallerMaker, end: Callable[[Caller], None]) -> Iterator[str]:
+    """Keys whose right has ended in this way: new ones each time, as a gateway remembers what it refused."""
+    callers = [new_caller_of() for _ in range(ROUNDS)]
+    for caller in callers:
+        end(caller)
+    yield from (caller.text for caller in callers)
+
+
+def expire(caller: Caller) -> None:
+    ApiKey.objects.filter(pk=caller.key.pk).update(expires_at=in_s(-1))
+
+
+@pytest.mark.time_limit_s(120)
+def test_no_key_that_is_refused_is_told_from_an_unknown_one_by_time(
     catalogue: Catalogue, new_caller_of: CallerMaker
 ) -> None:
-    caller, revoked = new_caller_of(catalogue.chat), new_caller_of(catalogue.chat)
-    revoke_key(revoked.key, actor=COMMAND, reason="For this test.")
-    time.sleep(0.5)
-
-    def unknown() -> str:
-        return make_credential().text
-
-    def wrong_secret_of(text: str) -> str:
-        forged = text[:16] + make_credential().text[16:-6]
-        return forged + checksum(forged)
-
-    kinds: dict[str, Callable[[], str]] = {
-        "unknown": unknown,
-        "unknown again": unknown,
-        "wrong": lambda: wrong_secret_of(caller.text),
-        "wrong of a revoked one": lambda: wrong_secret_of(revoked.text),
+    caller = new_caller_of(catalogue.chat)
+    ends: dict[str, Callable[[Caller], None]] = {
+        "revoked": lambda one: revoke_key(one.key, actor=COMMAND, reason="For this test."),
+        "ended": expire,
+        "of a disabled team": lambda one: disable_team(one.team, actor=COMMAND, reason="A test."),
+        "of a deleted account": lambda one: cast(Any, one.holder.delete()),
     }
+    ended = {kind: list(keys_that_ended(new_caller_of, end)) for kind, end in ends.items()}
+    unknown = [make_credential().text for _ in range(2 * ROUNDS)]
+    kinds = ended | {
+        "unknown": unknown[:ROUNDS],
+        "unknown again": unknown[ROUNDS:],
+        "wrong": [wrong_secret_of(caller.text) for _ in range(ROUNDS)],
+        "wrong of a revoked one": [wrong_secret_of(text) for text in ended["revoked"]],
+    }
+    time.sleep(0.7)
+    times = refusal_times(caller.port, kinds)
+    medians = {kind: median(some) for kind, some in times.items()}
+    # Two runs of one thing, cut many ways: what their medians differ by is what two medians differ by chance.
+    both = times["unknown"] + times["unknown again"]
+    base, noise_s = median(both), chance_of(both)
+    print(
+        {k: round((m - base) * 1e6) for k, m in medians.items()},
+        round(noise_s * 1e6),
+        round(base * 1e6),
+    )
+    assert all(abs(one - base) <= noise_s for one in medians.values()), (medians, noise_s)
+
+
+def refusal_times(port: int, kinds: dict[str, list[str]]) -> dict[str, list[float]]:
+    """Seconds until each key was refused, the kinds in turn and in an order that changes."""
     times: dict[str, list[float]] = {kind: [] for kind in kinds}
-    for _ in range(60):
-        for kind, make in kinds.items():
-            headers = [("Authorization", f"Bearer {make()}"), JSON]
+    for number in range(ROUNDS):
+        for kind in random.sample(list(kinds), len(kinds)):
+            headers = [("Authorization", f"Bearer {kinds[kind][number]}"), JSON]
             request = write_request("POST", CHAT, b"{}", headers=headers)
-            with connect(caller.port) as connection:
+            with connect(port) as connection:
                 started = time.perf_counter()
                 connection.sendall(request)
                 reply = read_reply(receive_all(connection))
                 times[kind].append(time.perf_counter() - started)
             assert (reply.status, reply.code) == (401, "invalid_credential")
-    medians = {kind: sorted(some)[len(some) // 2] for kind, some in times.items()}
-    spread = sorted(times["unknown"] + times["unknown again"])
-    noise_s = spread[len(spread) * 3 // 4] - spread[len(spread) // 4]
-    base = (medians["unknown"] + medians["unknown again"]) / 2
-    assert all(abs(median - base) <= max(noise_s, 0.0005) for median in medians.values()), medians
+    return times
+
+
+def chance_of(times: list[float]) -> float:
+    """The largest difference that a thousand halvings of the same times show between their medians."""
+    differences = []
+    for _ in range(1000):
+        mixed = random.sample(times, len(times))
+        differences.append(abs(median(mixed[:ROUNDS]) - median(mixed[ROUNDS:])))
+    return max(differences)
 
 
 def test_an_unknown_caller_leaves_no_row_and_a_known_one_does(

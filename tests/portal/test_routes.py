@@ -1,5 +1,6 @@
 """T9: every route is closed to strangers unless it stands on a short list. T4: forged hosts change nothing."""
 
+import re
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -8,7 +9,7 @@ from django.conf import settings as django_settings
 from django.contrib.staticfiles import finders
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver, path
+from django.urls import URLPattern, URLResolver, get_resolver, path, resolve
 from pytest_django.fixtures import Settings
 
 import portal.urls
@@ -31,12 +32,40 @@ def every_route(
             yield prefix + str(pattern.pattern), pattern.name or ""
 
 
+def is_api(address: str) -> bool:
+    """Whether it refuses strangers in its own form."""
+    return address.startswith("/api/v1/")
+
+
+def filled(address: str) -> str:
+    """The route's address with something in every place."""
+    return re.sub(r"<(\w+):\w+>", lambda found: PLACES[found[1]], address)
+
+
+PLACES = {"slug": "a", "uuid": "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071", "row": "1", "model": "a/b"}
+
+
 def test_short_list_is_the_one_that_was_decided() -> None:
     assert PUBLIC_VIEWS == SHORT_LIST
     assert {name for _, name in every_route()} >= SHORT_LIST
 
 
-@pytest.mark.parametrize(("address", "name"), sorted(every_route()))
+PAGES = sorted(route for route in every_route() if not is_api(route[0]))
+API = sorted({filled(address) for address, _ in every_route() if is_api(address)})
+
+
+@pytest.mark.parametrize("address", API)
+@pytest.mark.parametrize("method", METHODS)
+def test_stranger_is_refused_by_every_route_of_the_api(
+    client: Client, address: str, method: str
+) -> None:
+    assert getattr(resolve(address).func, "cls").refuses_strangers_itself  # noqa: B009 - DRF's own.
+    reply = getattr(client, method)(address)
+    assert reply.status_code == 401
+    assert reply["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("address", "name"), PAGES)
 @pytest.mark.parametrize("method", METHODS)
 def test_stranger_is_sent_to_sign_in_from_every_other_route(
     client: Client, address: str, name: str, method: str

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -13,7 +14,7 @@ from accounts.change_feed import EVERYTHING, Changes
 from accounts.credential import make_credential
 from proxy import identities as module
 from proxy.errors import Code, Refusal
-from proxy.identities import LOAD_TRIES, UNKNOWN_MAX, Identities
+from proxy.identities import LOAD_TRIES, REFUSED_AFTER_S, UNKNOWN_MAX, Identities
 from proxy.principal import Principal
 from proxy.route import Route
 from proxy.stranger_throttle import BURST
@@ -360,3 +361,27 @@ async def test_keys_that_share_all_but_their_end_share_nothing_else(
         assert identities.known(text[:length] + "0" * (len(text) - length)) in (
             (None,) if text[length:] != "0" * (len(text) - length) else (rows.principals[text],)
         )
+
+
+@pytest.mark.parametrize("load_s", [0.0, REFUSED_AFTER_S / 2])
+async def test_a_key_is_refused_at_one_time_however_long_it_was_looked_for(
+    rows: Rows, identities: Identities, load_s: float
+) -> None:
+    rows.on_read = lambda: time.sleep(load_s)
+    started = time.monotonic()
+    assert await find(identities, "unknown") is None
+    assert time.monotonic() - started >= REFUSED_AFTER_S - 0.002
+
+
+async def test_a_key_that_stands_and_one_that_is_remembered_wait_for_nothing(
+    rows: Rows, identities: Identities
+) -> None:
+    took_s = []
+    for number in range(5):
+        await find(identities, "unknown")
+        started = time.monotonic()
+        assert await find(identities, "unknown") is None
+        rows.principals[f"key {number}"] = a_principal()
+        assert await find(identities, f"key {number}") is not None
+        took_s.append(time.monotonic() - started)
+    assert min(took_s) < REFUSED_AFTER_S / 2

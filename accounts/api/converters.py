@@ -1,0 +1,13 @@
+"""What stands in an address of the management API, bounded so that PostgreSQL can be asked for it."""
+
+
+class RowId:
+    """A number that a bigint can hold."""
+
+    regex = "[1-9][0-9]{0,17}"
+
+    def to_python(self, value: str) -> int:
+        return int(value)
+
+    def to_url(self, value: int) -> str:
+        return str(value)

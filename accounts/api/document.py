@@ -1,0 +1,61 @@
+"""What drf-spectacular cannot know of the management API by itself."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+
+from accounts.api.fields import Taken
+
+
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "accounts.api.authentication.KeyAuthentication"
+    name = ["apiKey", "apiKeyHeader"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A person's API key with the scope `manage` or `administer`.",
+            },
+            {
+                "type": "apiKey",
+                "in": "header",
+                "name": "x-api-key",
+                "description": "The same key in another header.",
+            },
+        ]
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return [{"apiKey": []}, {"apiKeyHeader": []}]
+
+
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    target_class = "accounts.api.authentication.BrowserSession"
+    name = "browserSession"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        return {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "sessionid",
+            "description": "Whoever signed in. What changes something needs X-CSRFToken.",
+        }
+
+
+def close_what_is_taken(result: dict[str, Any], generator: Any, **kwargs: Any) -> dict[str, Any]:
+    """Say of every body that it takes the declared members and no other; see Taken."""
+    for name, schema in result.get("components", {}).get("schemas", {}).items():
+        if name in Taken.names:
+            schema["additionalProperties"] = False
+    _drop_marks(result)
+    return result
+
+
+def _drop_marks(part: Any) -> None:
+    """Take out what the library writes for itself."""
+    if isinstance(part, dict):
+        part.pop("x-spec-enum-id", None)
+    for inner in part.values() if isinstance(part, dict) else part:
+        if isinstance(inner, dict | list):
+            _drop_marks(inner)

@@ -1,0 +1,66 @@
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import memberships_of
+from accounts.api.fields import Given
+from accounts.api.operations import operation
+from accounts.api.permissions import MayAsk, may_administer
+from accounts.api.views import ManagementView
+from accounts.models import ApiKey
+from accounts.models.keys import Scope
+from accounts.models.teams import Role
+
+
+class MyTeamGiven(Given):
+    id = serializers.UUIDField(source="team.id")
+    slug = serializers.SlugField(source="team.slug")
+    name = serializers.CharField(source="team.name")
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class MyKeyGiven(Given):
+    id = serializers.UUIDField()
+    public_id = serializers.CharField()
+    scopes = serializers.ListField(child=serializers.ChoiceField(choices=Scope.choices))
+    expires_at = serializers.DateTimeField()
+
+
+class MeGiven(Given):
+    id = serializers.UUIDField()
+    email = serializers.EmailField()
+    name = serializers.CharField()
+    is_administrator = serializers.BooleanField(
+        help_text="Whether the administrators' part of this API is open to this request."
+    )
+    teams = MyTeamGiven(many=True, help_text="The teams in which this request acts.")
+    key = MyKeyGiven(
+        allow_null=True, help_text="The key this request came with; null for a browser."
+    )
+
+
+class Me(ManagementView):
+    """Who asks."""
+
+    permission_classes = [MayAsk]
+
+    @operation("get_me", "Say who asks, and in which teams.", gives=MeGiven)
+    def get(self, request: Request) -> Response:
+        """Answer the person of the session or of the key. A key acts in its own team alone."""
+        person = self.person
+        key = request.auth if isinstance(request.auth, ApiKey) else None
+        memberships = (
+            memberships_of(person)
+            .filter(team__disabled_at__isnull=True)
+            .select_related("team")
+            .order_by("team__name")
+        )
+        facts = {
+            "id": person.pk,
+            "email": person.email,
+            "name": person.name,
+            "is_administrator": may_administer(person, key),
+            "teams": memberships,
+            "key": key,
+        }
+        return Response(MeGiven(facts).data)

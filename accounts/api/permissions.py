@@ -1,0 +1,52 @@
+"""Which part of the management API somebody may ask. What they may do there, the doors of each app decide."""
+
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.api.problems import Problem, ProblemCode
+from accounts.models import ApiKey, User
+from accounts.models.keys import Scope
+from accounts.roles import is_administrator
+
+
+class MayManage(BasePermission):
+    """Somebody who signed in, or a person's key with the scope `manage`."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return request.user.is_authenticated and _has_scope(request, Scope.MANAGE)
+
+
+class MayAdminister(BasePermission):
+    """An administrator who signed in, or an administrator's key with the scope `administer`.
+
+    Here they act for the whole portal, and no longer in the key's team alone.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        person = request.user
+        if not person.is_authenticated or not _has_scope(request, Scope.ADMINISTER):
+            return False
+        person.acts_in_team_id = None
+        return is_administrator(person)
+
+
+class MayAsk(BasePermission):
+    """Whoever may manage or administer: for what tells them of themselves."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return request.user.is_authenticated and _has_scope(request, Scope.MANAGE, Scope.ADMINISTER)
+
+
+def may_administer(person: User, key: ApiKey | None) -> bool:
+    """Whether the administrators' part is open to this person, by this key or, with none, by signing in."""
+    is_one = person.is_active and person.is_staff and person.is_superuser
+    return is_one and (key is None or Scope.ADMINISTER in key.scopes)
+
+
+def _has_scope(request: Request, *scopes: Scope) -> bool:
+    key = request.auth
+    if isinstance(key, ApiKey) and not set(scopes) & set(key.scopes):
+        named = " or ".join(f"`{scope.value}`" for scope in scopes)
+        raise Problem(ProblemCode.SCOPE_MISSING, f"The key needs the scope {named}.")
+    return True

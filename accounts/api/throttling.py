@@ -1,0 +1,32 @@
+from django_ratelimit.core import is_ratelimited
+from rest_framework.request import Request
+from rest_framework.throttling import BaseThrottle
+from rest_framework.views import APIView
+
+from accounts.api.problems import Problem, ProblemCode
+from accounts.models import ApiKey
+
+REQUESTS_PER_CALLER = "600/m"
+RETRY_AFTER_S = 60
+
+
+class CallerThrottle(BaseThrottle):
+    """Bounds what one caller may ask, wherever they ask it from."""
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        too_many = is_ratelimited(
+            request,
+            group="api-requests",
+            key=lambda *_: caller_name(request),
+            rate=REQUESTS_PER_CALLER,
+            increment=True,
+        )
+        if too_many:
+            raise Problem(ProblemCode.TOO_MANY_REQUESTS, retry_after_s=RETRY_AFTER_S)
+        return True
+
+
+def caller_name(request: Request) -> str:
+    """Name who asks: a key, or the person who signed in."""
+    key = request.auth
+    return f"key:{key.pk}" if isinstance(key, ApiKey) else f"person:{request.user.pk}"

@@ -1,0 +1,63 @@
+"""The management API of people and teams, below /api/v1/."""
+
+from django.urls import path, register_converter
+
+from accounts.api import administration, audit, invitations, me, members, service_accounts, teams
+from accounts.api.converters import RowId
+
+register_converter(RowId, "row")
+
+urlpatterns = [
+    path("me", me.Me.as_view(), name="me"),
+    path("teams", teams.Teams.as_view(), name="teams"),
+    path("teams/<slug:team>", teams.TeamView.as_view(), name="team"),
+    path("teams/<slug:team>/members", members.Members.as_view(), name="members"),
+    path("teams/<slug:team>/invitations", invitations.Invitations.as_view(), name="invitations"),
+    path("invitations/<uuid:invitation>", invitations.InvitationView.as_view(), name="invitation"),
+    path("members/<row:member>", members.MemberView.as_view(), name="member"),
+    path(
+        "teams/<slug:team>/service-accounts",
+        service_accounts.ServiceAccounts.as_view(),
+        name="service-accounts",
+    ),
+    path(
+        "service-accounts/<uuid:account>",
+        service_accounts.ServiceAccountView.as_view(),
+        name="service-account",
+    ),
+    path(
+        "service-accounts/<uuid:account>/disable",
+        service_accounts.DisableServiceAccount.as_view(),
+        name="disable-service-account",
+    ),
+    path(
+        "service-accounts/<uuid:account>/enable",
+        service_accounts.EnableServiceAccount.as_view(),
+        name="enable-service-account",
+    ),
+    path("teams/<slug:team>/audit", audit.TeamAudit.as_view(), name="team-audit"),
+    path("admin/audit", audit.Audit.as_view(), name="audit"),
+    path("admin/people", administration.People.as_view(), name="people"),
+    path("admin/people/<uuid:person>", administration.PersonView.as_view(), name="person"),
+    path(
+        "admin/people/<uuid:person>/disable",
+        administration.DisablePerson.as_view(),
+        name="disable-person",
+    ),
+    path(
+        "admin/people/<uuid:person>/enable",
+        administration.EnablePerson.as_view(),
+        name="enable-person",
+    ),
+    path("admin/teams", administration.AllTeams.as_view(), name="all-teams"),
+    path("admin/teams/<uuid:team>", administration.AnyTeamView.as_view(), name="any-team"),
+    path(
+        "admin/teams/<uuid:team>/disable", administration.DisableTeam.as_view(), name="disable-team"
+    ),
+    path("admin/teams/<uuid:team>/enable", administration.EnableTeam.as_view(), name="enable-team"),
+    path(
+        "admin/teams/<uuid:team>/members",
+        administration.AnyTeamMembers.as_view(),
+        name="any-team-members",
+    ),
+]

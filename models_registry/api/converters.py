@@ -1,0 +1,10 @@
+class ModelName:
+    """A model's name in an address, slashes included."""
+
+    regex = "[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value

@@ -1,0 +1,52 @@
+"""What a key may give on: never more than it has, so that a stolen one begets nothing that outlives its bounds.
+
+Whoever signs in is bound by their role alone.
+"""
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from accounts.api.problems import invalid
+from accounts.models import ApiKey
+from accounts.models.keys import CALL_SCOPES
+from accounts.proving import networks_of
+from models_registry.models import KeyModel
+
+
+def refuse_wider_key(
+    presented: object, facts: Mapping[str, Any], models: Sequence[str] | None
+) -> None:
+    """Refuse a new key that would be wider than the one presented. Raises: Problem."""
+    if not isinstance(presented, ApiKey):
+        return
+    if not set(facts["scopes"]) <= set(CALL_SCOPES):
+        raise invalid({"scopes": ["A key that may manage is issued by signing in, not by a key."]})
+    own = networks_of(presented)
+    if own and not _all_within(facts.get("networks", ()), own):
+        raise invalid({"networks": ["Name networks within those of the key you came with."]})
+    refuse_wider_models(presented, models, of=presented)
+
+
+def refuse_wider_models(presented: object, models: Sequence[str] | None, *, of: ApiKey) -> None:
+    """Refuse a list that lets a key call more than it may. Raises: Problem.
+
+    of: the key whose list is the bound.
+    """
+    if not isinstance(presented, ApiKey):
+        return
+    listed = set(KeyModel.objects.filter(key=of).values_list("model__name", flat=True))
+    if (of.is_narrowed or listed) and (models is None or not set(models) <= listed):
+        raise invalid({"models": ["Name models of the list that narrows the key."]})
+
+
+def _all_within(wanted: Sequence[str], own: Sequence[Any]) -> bool:
+    """Whether networks were named, all inside. What is no network is left to the write to refuse."""
+    try:
+        networks = [ipaddress.ip_network(text.strip()) for text in wanted]
+    except ValueError:
+        return True
+    return bool(networks) and all(
+        any(one.version == network.version and one.subnet_of(network) for network in own)
+        for one in networks
+    )

@@ -1,0 +1,242 @@
+"""Teams and who is in them: role by operation both ways, and another team's like one that does not exist."""
+
+from typing import Any
+
+import pytest
+
+from accounts.audit import COMMAND
+from accounts.models import Invitation, Membership, ServiceAccount, Team
+from accounts.models.teams import Role
+from accounts.writes.invitations import invite
+from accounts.writes.teams import disable_team
+from tests.accounts.rows import REASON, new_account, new_member, new_name, new_person, new_team
+from tests.asking_api import Asker, administrator, code_of, data_of, fields_of, member_of
+
+pytestmark = pytest.mark.django_db
+ROLES = [Role.OWNER, Role.MANAGER, Role.MEMBER, Role.AUDITOR]
+
+
+class House:
+    """A team with one of everything."""
+
+    def __init__(self) -> None:
+        self.team = new_team()
+        self.owner = new_member(self.team, Role.OWNER)
+        new_member(self.team, Role.OWNER)
+        self.member = new_member(self.team).memberships.get()
+        self.account = new_account(self.team)
+        self.invitation = invite(
+            self.team, email=f"{new_name('x')}@latchkey.test", role=Role.MEMBER, by=self.owner
+        )
+
+    @property
+    def owners_membership(self) -> Membership:
+        return Membership.objects.get(team=self.team, person=self.owner)
+
+
+# Operation: (method, address, body, who may), with the house's things in {}.
+OPERATIONS: dict[str, tuple[str, str, Any, set[Role]]] = {
+    "read team": ("get", "teams/{slug}", None, set(ROLES)),
+    "rename team": ("patch", "teams/{slug}", {"cost_centre": "1"}, {Role.OWNER}),
+    "list members": ("get", "teams/{slug}/members", None, set(ROLES)),
+    "read member": ("get", "members/{member}", None, set(ROLES)),
+    "change role": ("patch", "members/{member}", {"role": "auditor"}, {Role.OWNER, Role.MANAGER}),
+    "make owner": ("patch", "members/{member}", {"role": "owner"}, {Role.OWNER}),
+    "unmake owner": ("patch", "members/{owner}", {"role": "member"}, {Role.OWNER}),
+    "remove member": ("delete", "members/{member}", None, {Role.OWNER, Role.MANAGER}),
+    "remove owner": ("delete", "members/{owner}", None, {Role.OWNER}),
+    "list invitations": ("get", "teams/{slug}/invitations", None, {Role.OWNER, Role.MANAGER}),
+    "invite": (
+        "post",
+        "teams/{slug}/invitations",
+        {"email": "new@latchkey.test", "role": "manager"},
+        {Role.OWNER, Role.MANAGER},
+    ),
+    "invite owner": (
+        "post",
+        "teams/{slug}/invitations",
+        {"email": "new@latchkey.test", "role": "owner"},
+        {Role.OWNER},
+    ),
+    "withdraw": ("delete", "invitations/{invitation}", None, {Role.OWNER, Role.MANAGER}),
+    "list accounts": ("get", "teams/{slug}/service-accounts", None, set(ROLES)),
+    "read account": ("get", "service-accounts/{account}", None, set(ROLES)),
+    "create account": (
+        "post",
+        "teams/{slug}/service-accounts",
+        {"name": "new"},
+        {Role.OWNER, Role.MANAGER},
+    ),
+    "disable account": (
+        "post",
+        "service-accounts/{account}/disable",
+        {"reason": REASON},
+        {Role.OWNER, Role.MANAGER},
+    ),
+    "enable account": (
+        "post",
+        "service-accounts/{account}/enable",
+        None,
+        {Role.OWNER, Role.MANAGER},
+    ),
+    "read audit": ("get", "teams/{slug}/audit", None, {Role.OWNER, Role.MANAGER, Role.AUDITOR}),
+}
+
+
+def address(pattern: str, house: House) -> str:
+    return pattern.format(
+        slug=house.team.slug,
+        member=house.member.pk,
+        owner=house.owners_membership.pk,
+        account=house.account.pk,
+        invitation=house.invitation.pk,
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_role_decides_and_another_team_does_not_exist(name: str, role: Role) -> None:
+    method, pattern, body, who = OPERATIONS[name]
+    house, elsewhere = House(), new_team()
+    path = address(pattern, house)
+    nowhere = address(pattern, house).replace(house.team.slug, "no-such-team")
+    stranger = member_of(elsewhere, role)
+    reply = stranger.ask(method, path, body)
+    assert code_of(reply) == "not_found"
+    if nowhere != path:
+        assert reply.status_code == stranger.ask(method, nowhere, body).status_code
+    reply = member_of(house.team, role).ask(method, path, body)
+    if role in who:
+        assert reply.status_code in {200, 201, 204}, reply.content
+    else:
+        assert code_of(reply) == "forbidden"
+
+
+def test_every_operation_of_a_disabled_team_answers_as_if_it_did_not_exist() -> None:
+    house = House()
+    asker = Asker(person=house.owner)
+    assert asker.get(f"teams/{house.team.slug}").status_code == 200
+    disable_team(house.team, actor=COMMAND, reason=REASON)
+    for method, pattern, body, _ in OPERATIONS.values():
+        assert code_of(asker.ask(method, address(pattern, house), body)) == "not_found"
+
+
+def test_nobody_gives_themselves_more() -> None:
+    team = new_team()
+    for role in (Role.MANAGER, Role.MEMBER, Role.AUDITOR):
+        person = new_member(team, role)
+        mine = person.memberships.get()
+        for wanted in ROLES:
+            Asker(person=person).patch(f"members/{mine.pk}", {"role": wanted})
+            mine.refresh_from_db()
+            assert ROLES.index(Role(mine.role)) >= ROLES.index(role)
+        mine.delete()
+
+
+def test_last_owner_stays() -> None:
+    team = new_team()
+    owner = new_member(team, Role.OWNER)
+    path = f"members/{owner.memberships.get().pk}"
+    for reply in (
+        Asker(person=owner).delete(path),
+        Asker(person=owner).patch(path, {"role": "member"}),
+    ):
+        assert fields_of(reply) == {"role"}
+
+
+def test_writes_do_what_they_say() -> None:
+    house = House()
+    asker = Asker(person=house.owner)
+    slug = house.team.slug
+    made = data_of(asker.post(f"teams/{slug}/service-accounts", {"name": "app"}), 201)
+    assert ServiceAccount.objects.get(pk=made["id"]).team == house.team
+    reply = asker.post(f"service-accounts/{made['id']}/disable", {"reason": REASON})
+    assert data_of(reply)["disabled_at"]
+    assert data_of(asker.post(f"service-accounts/{made['id']}/enable"))["disabled_at"] is None
+    assert (
+        data_of(asker.patch(f"members/{house.member.pk}", {"role": "manager"}))["role"] == "manager"
+    )
+    assert asker.delete(f"members/{house.member.pk}").status_code == 204
+    assert not Membership.objects.filter(pk=house.member.pk).exists()
+    assert asker.delete(f"invitations/{house.invitation.pk}").status_code == 204
+    assert code_of(asker.delete(f"invitations/{house.invitation.pk}")) == "not_found"
+    assert Invitation.objects.get(pk=house.invitation.pk).closed_at
+    assert data_of(asker.patch(f"teams/{slug}", {"name": new_name("Team")}))["slug"] == slug
+    tags = [row["tag"] for row in data_of(asker.get(f"teams/{slug}/audit?limit=100"))["data"]]
+    for tag in (
+        "team.changed",
+        "member.removed",
+        "invitation.withdrawn",
+        "service_account.created",
+    ):
+        assert tag in tags
+    found = data_of(asker.get(f"teams/{slug}/audit?tag=member.removed"))["data"]
+    assert [row["subject_id"] for row in found] == [str(house.member.person_id)]
+    assert fields_of(asker.get(f"teams/{slug}/audit?tag=nonsense")) == {"tag"}
+
+
+ADMINISTRATION = [
+    ("get", "admin/people", None),
+    ("post", "admin/people", {"email": "a@latchkey.test", "password": "correct horse battery"}),
+    ("get", "admin/people/{person}", None),
+    ("post", "admin/people/{person}/disable", {"reason": REASON}),
+    ("post", "admin/people/{person}/enable", None),
+    ("get", "admin/teams", None),
+    ("post", "admin/teams", {"name": "A new team"}),
+    ("get", "admin/teams/{team}", None),
+    ("post", "admin/teams/{team}/disable", {"reason": REASON}),
+    ("post", "admin/teams/{team}/enable", None),
+    ("post", "admin/teams/{team}/members", {"person_id": "{person}", "role": "owner"}),
+    ("get", "admin/audit", None),
+]
+
+
+@pytest.mark.parametrize(("method", "pattern", "body"), ADMINISTRATION)
+def test_administration_is_for_administrators(method: str, pattern: str, body: Any) -> None:
+    team, person = new_team(), new_person()
+    path = pattern.format(team=team.pk, person=person.pk)
+    if body and "person_id" in body:
+        body = body | {"person_id": str(person.pk)}
+    for asker in (member_of(team, Role.OWNER), Asker(person=new_member(team, Role.OWNER))):
+        assert asker.ask(method, path, body).status_code == 403
+    assert Asker().ask(method, path, body).status_code == 401
+    reply = administrator().ask(method, path, body)
+    assert reply.status_code in {200, 201}, reply.content
+
+
+def test_administrator_makes_and_disables() -> None:
+    chief = administrator()
+    email = f"{new_name('ada')}@latchkey.test"
+    body = {"email": email, "name": "Ada", "password": "correct horse battery"}
+    person = data_of(chief.post("admin/people", body), 201)
+    assert person["is_administrator"] is False
+    assert "password" not in person
+    assert fields_of(chief.post("admin/people", body)) == {"email"}
+    for member in ("is_administrator", "is_staff", "is_superuser", "is_active"):
+        reply = chief.post("admin/people", body | {"email": f"x{email}", member: True})
+        assert fields_of(reply) == {member}
+    team = data_of(chief.post("admin/teams", {"name": new_name("Team")}), 201)
+    path = f"admin/teams/{team['id']}"
+    reply = chief.post(f"{path}/members", {"person_id": person["id"], "role": "owner"})
+    assert data_of(reply, 201)["role"] == "owner"
+    assert Team.objects.get(pk=team["id"]).memberships.count() == 1
+    assert data_of(chief.post(f"{path}/disable", {"reason": REASON}))["disabled_at"]
+    assert data_of(chief.post(f"{path}/enable"))["disabled_at"] is None
+    path = f"admin/people/{person['id']}"
+    assert data_of(chief.post(f"{path}/disable", {"reason": REASON}))["is_active"] is False
+    assert data_of(chief.post(f"{path}/enable"))["is_active"] is True
+    found = data_of(chief.get(f"admin/people?search={email.upper()}"))["data"]
+    assert [row["id"] for row in found] == [person["id"]]
+    found = data_of(chief.get(f"admin/audit?team_id={team['id']}&tag=team.disabled"))["data"]
+    assert len(found) == 1
+    missing = "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071"
+    for kind in ("teams", "people"):
+        assert code_of(chief.get(f"admin/{kind}/{missing}")) == "not_found"
+    reply = chief.post(f"admin/teams/{team['id']}/members", {"person_id": missing, "role": "owner"})
+    assert fields_of(reply) == {"person_id"}
+
+
+def test_administrator_does_not_shut_themselves_out() -> None:
+    person = new_person(is_administrator=True)
+    reply = Asker(person=person).post(f"admin/people/{person.pk}/disable", {"reason": REASON})
+    assert fields_of(reply) == {"request"}
