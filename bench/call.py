@@ -1,6 +1,5 @@
 """From a fresh clone to the first answered call, with unmodified clients and an empty home."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -11,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bench.load import require_program
-from bench.processes import Measured, find_free_port, start
+from bench.processes import find_free_port, start
 from bench.proof import NotProven, Verdict
-from bench.stack import TREE
+from bench.stack import TREE, wait_for_facts
 
 NAME = "call"
 PROMISE = "From clone to the first answered call in under two minutes, with unmodified clients."
@@ -60,7 +59,7 @@ def run() -> Verdict:
         environment = home | {"PORT": str(find_free_port())}
         log = folder / "make-run.log"
         with start(["make", "run"], log=log, environment=environment, folder=clone) as portal:
-            facts = _wait_for_facts(clone / ".latchkey" / "quickstart.json", portal)
+            facts = wait_for_facts(clone, portal, timeout_s=GIVE_UP_S)
             seconds = None
             for label, command in clients.items():
                 answer = _run(command, home | _describe(facts))
@@ -109,16 +108,6 @@ def _run(command: list[str], environment: Mapping[str, str]) -> str:
     if finished.returncode:
         raise NotProven(f"{command[0]} failed: {finished.stderr[-1500:]}")
     return finished.stdout
-
-
-def _wait_for_facts(path: Path, portal: Measured) -> dict[str, object]:
-    deadline = time.monotonic() + GIVE_UP_S
-    while time.monotonic() < deadline and portal.process.poll() is None:
-        if path.exists():
-            facts: dict[str, object] = json.loads(path.read_text())
-            return facts
-        time.sleep(0.1)
-    raise NotProven(f"`make run` did not become ready:\n{portal.describe_end()}")
 
 
 def _describe(facts: Mapping[str, object]) -> dict[str, str]:

@@ -76,18 +76,20 @@ def start_stack(folder: Path, *, core: int | None = None) -> Iterator[Stack]:
     command = [sys.executable, "-m", "portal.quickstart", "--port", str(find_free_port())]
     log = folder / "quickstart.log"
     with start(command, log=log, core=core, folder=tree) as supervisor:
-        facts = _wait_for_facts(tree / ".latchkey" / "quickstart.json", supervisor)
+        facts = wait_for_facts(tree, supervisor, timeout_s=READY_TIMEOUT_S)
         yield Stack(tree, facts, _read_server_environment(supervisor), supervisor)
 
 
-def _wait_for_facts(path: Path, supervisor: Measured) -> dict[str, object]:
-    deadline = time.monotonic() + READY_TIMEOUT_S
-    while time.monotonic() < deadline and supervisor.process.poll() is None:
+def wait_for_facts(tree: Path, starter: Measured, *, timeout_s: float) -> dict[str, object]:
+    """Return what the quickstart of this tree says of itself once it is ready. Raises: NotProven."""
+    path = tree / ".latchkey" / "quickstart.json"
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and starter.process.poll() is None:
         if path.exists():
             facts: dict[str, object] = json.loads(path.read_text())
             return facts
         time.sleep(0.1)
-    raise NotProven(f"the quickstart did not become ready:\n{supervisor.describe_end()}")
+    raise NotProven(f"The quickstart did not become ready:\n{starter.describe_end()}")
 
 
 def _read_server_environment(supervisor: Measured) -> dict[str, str]:

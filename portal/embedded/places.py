@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import secrets
 import shutil
 import stat
 import tempfile
@@ -10,12 +9,10 @@ from pathlib import Path
 
 from portal.embedded.account import Account
 from portal.embedded.errors import EmbeddedServerError
-from portal.embedded.private_files import make_private_dir, write_private
 
 # sun_path is 104 bytes on macOS and 108 on Linux, with the closing zero.
 LONGEST_SOCKET_PATH = 103
 LONGEST_SOCKET_NAME = "/.s.PGSQL.5432"
-ELSEWHERE = Path("/var/lib")
 
 
 def socket_dir(data_dir: Path, account: Account | None) -> Path:
@@ -42,20 +39,6 @@ def reaches(account: Account | None, path: Path) -> bool:
         return True
     path = path.resolve()
     return all(_may_pass(account, folder) for folder in (path, *path.parents))
-
-
-def home_for(data_dir: Path, account: Account | None) -> Path:
-    """Return where the servers' files go: the data folder, or a stand-in their account can reach.
-
-    Root's own folders are often closed to everyone else, and widening them is not ours to do. The
-    stand-in's name is random and remembered in the data folder, so a new clone never meets old data.
-    """
-    if reaches(account, data_dir):
-        return data_dir
-    note = data_dir / "elsewhere"
-    if not note.exists():
-        write_private(note, str(ELSEWHERE / f"latchkey-{secrets.token_hex(6)}"))
-    return make_private_dir(Path(note.read_text(encoding="utf-8")))
 
 
 def reachable_copy(program_dir: Path, *, home: Path, account: Account | None) -> Path:

@@ -12,8 +12,9 @@ import psycopg
 
 from portal.embedded.account import choose_account
 from portal.embedded.child import Child
+from portal.embedded.elsewhere import home_for
 from portal.embedded.errors import EmbeddedServerError
-from portal.embedded.places import home_for, socket_dir
+from portal.embedded.places import socket_dir
 from portal.embedded.postgres import Postgres
 from portal.embedded.private_files import load_or_make, make_private_dir, try_lock
 from portal.embedded.programs import find_programs

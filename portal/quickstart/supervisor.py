@@ -110,8 +110,8 @@ class Supervisor:
         self._stores.start()
         if self._stores.home != self._stores.data_dir:
             print(
-                f"Running as root, from a folder closed to other accounts: the databases' files "
-                f"are in {self._stores.home}. Remove it together with {self._data_dir}.",
+                f"Running as root, from a folder closed to other accounts: the databases' files are in "
+                f"{self._stores.home}. Once {self._data_dir} is removed, the next start here removes them.",
                 flush=True,
             )
         (self._data_dir / "journal").mkdir(mode=0o700, exist_ok=True)
