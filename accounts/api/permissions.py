@@ -14,7 +14,7 @@ class MayManage(BasePermission):
     """Somebody who signed in, or a person's key with the scope `manage`."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.is_authenticated and _has_scope(request, Scope.MANAGE)
+        return request.user.is_authenticated and has_scope(request, Scope.MANAGE)
 
 
 class MayAdminister(BasePermission):
@@ -25,7 +25,7 @@ class MayAdminister(BasePermission):
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         person = request.user
-        if not person.is_authenticated or not _has_scope(request, Scope.ADMINISTER):
+        if not person.is_authenticated or not has_scope(request, Scope.ADMINISTER):
             return False
         person.acts_in_team_id = None
         return is_administrator(person)
@@ -35,7 +35,7 @@ class MayAsk(BasePermission):
     """Whoever may manage or administer: for what tells them of themselves."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
-        return request.user.is_authenticated and _has_scope(request, Scope.MANAGE, Scope.ADMINISTER)
+        return request.user.is_authenticated and has_scope(request, Scope.MANAGE, Scope.ADMINISTER)
 
 
 def may_administer(person: User, key: ApiKey | None) -> bool:
@@ -44,7 +44,8 @@ def may_administer(person: User, key: ApiKey | None) -> bool:
     return is_one and (key is None or Scope.ADMINISTER in key.scopes)
 
 
-def _has_scope(request: Request, *scopes: Scope) -> bool:
+def has_scope(request: Request, *scopes: Scope) -> bool:
+    """Whether the request may by its key; who signed in needs none. Raises: Problem scope_missing."""
     key = request.auth
     if isinstance(key, ApiKey) and not set(scopes) & set(key.scopes):
         named = " or ".join(f"`{scope.value}`" for scope in scopes)

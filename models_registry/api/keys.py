@@ -1,8 +1,6 @@
 """API keys: listed, issued, read, narrowed and revoked. A key's text is answered once, when it is issued."""
 
 import uuid
-from collections.abc import Sequence
-from typing import Any
 
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -12,15 +10,14 @@ from accounts.access import access_key, access_service_account, access_team, key
 from accounts.api.fields import Choice, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Positive, Reason, operation
 from accounts.api.pages import PageQuery, page_of
-from accounts.api.problems import ProblemCode, invalid
+from accounts.api.problems import ProblemCode
 from accounts.api.views import ManagementView
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.keys import Scope
 from accounts.roles import Right
 from accounts.writes.keys import revoke_key
-from models_registry.access import models_seen_by
 from models_registry.api.key_bounds import refuse_wider_key, refuse_wider_models
-from models_registry.models import AiModel
+from models_registry.api.named_models import models_named
 from models_registry.writes.grants import narrow_key
 from models_registry.writes.keys import MODELS_MAX, issue_key_as
 
@@ -143,7 +140,7 @@ class Keys(ManagementView):
         names = facts.pop("models", None)
         refuse_wider_key(request.auth, facts, names)
         facts["scopes"] = [Scope(scope) for scope in facts["scopes"]]
-        models = None if names is None else _seen(self.person, names)
+        models = None if names is None else models_named(self.person, names)
         issued = issue_key_as(self.person, team=team, holder=holder, models=models, **facts)
         return Response(KeyGiven(issued.key).data | {"text": issued.text}, status=201)
 
@@ -194,15 +191,5 @@ class KeyModels(ManagementView):
         found = access_key(self.person, key, to_change=True)
         names = self.taken["models"]
         refuse_wider_models(request.auth, names, of=found)
-        narrow_key(found, models=_seen(self.person, names), actor=self.actor)
+        narrow_key(found, models=models_named(self.person, names), actor=self.actor)
         return Response(KeyGiven(access_key(self.person, key)).data)
-
-
-def _seen(person: User, names: Sequence[str]) -> list[AiModel]:
-    """The models by their names. One that is not seen is refused like one that does not exist."""
-    seen: dict[str, Any] = {
-        model.name: model for model in models_seen_by(person).filter(name__in=names)
-    }
-    if set(names) - set(seen):
-        raise invalid({"models": ["One of these models does not exist."]})
-    return list(seen.values())

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from models_registry.api import keys, models
+from models_registry.api import administration, keys, models, providers, requests
 from models_registry.api.converters import ModelName
 
 register_converter(ModelName, "model")
@@ -15,4 +15,54 @@ urlpatterns = [
     path("keys/<uuid:key>", keys.KeyView.as_view(), name="key"),
     path("keys/<uuid:key>/revoke", keys.RevokeKey.as_view(), name="revoke-key"),
     path("keys/<uuid:key>/models", keys.KeyModels.as_view(), name="key-models"),
+    path("requests", requests.Requests.as_view(), name="requests"),
+    path("requests/<uuid:access>", requests.RequestView.as_view(), name="request"),
+    path(
+        "requests/<uuid:access>/comments",
+        requests.RequestComments.as_view(),
+        name="request-comments",
+    ),
+    path(
+        "requests/<uuid:access>/withdraw",
+        requests.WithdrawRequest.as_view(),
+        name="withdraw-request",
+    ),
+    path("admin/requests", requests.Queue.as_view(), name="queue"),
+    path("admin/requests/<uuid:access>", requests.QueuedRequest.as_view(), name="queued-request"),
+    path(
+        "admin/requests/<uuid:access>/comments",
+        requests.QueuedComments.as_view(),
+        name="queued-comments",
+    ),
+    path(
+        "admin/requests/<uuid:access>/approve",
+        requests.ApproveRequest.as_view(),
+        name="approve-request",
+    ),
+    path("admin/requests/<uuid:access>/deny", requests.DenyRequest.as_view(), name="deny-request"),
+    path("admin/providers", providers.Providers.as_view(), name="providers"),
+    path("admin/providers/<uuid:provider>", providers.ProviderView.as_view(), name="provider"),
+    path(
+        "admin/providers/<uuid:provider>/test",
+        providers.TestProvider.as_view(),
+        name="test-provider",
+    ),
+    path("admin/models", administration.AllModels.as_view(), name="all-models"),
+    path("admin/models/<uuid:model>", administration.AnyModelView.as_view(), name="any-model"),
+    path(
+        "admin/models/<uuid:model>/status",
+        administration.ModelStatusView.as_view(),
+        name="model-status",
+    ),
+    path(
+        "admin/models/<uuid:model>/deployments",
+        administration.Deployments.as_view(),
+        name="deployments",
+    ),
+    path("admin/grants", administration.AllGrants.as_view(), name="all-grants"),
+    path("admin/grants/<uuid:grant>/end", administration.EndGrant.as_view(), name="end-grant"),
+    path("admin/keys", administration.AllKeys.as_view(), name="all-keys"),
+    path(
+        "admin/keys/<uuid:key>/revoke", administration.RevokeAnyKey.as_view(), name="revoke-any-key"
+    ),
 ]

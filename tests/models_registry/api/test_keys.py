@@ -10,22 +10,15 @@ from accounts.models import ApiKey, AuditEntry, Team
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
-from models_registry.models import AiModel, ModelStatus, Visibility
-from models_registry.writes.catalogue import set_model_status
+from models_registry.models import Visibility
 from models_registry.writes.grants import narrow_key
 from portal.lib.clock import utc_now
 from proxy.principals import load_principal
 from tests.accounts.rows import new_account, new_key, new_member, new_team, tomorrow
 from tests.asking_api import Asker, code_of, data_of, fields_of, member_of, personal_key
-from tests.models_registry.rows import new_model
+from tests.models_registry.rows import new_offer
 
 pytestmark = pytest.mark.django_db
-
-
-def published(**facts: Any) -> AiModel:
-    model = new_model(**facts)
-    set_model_status(model, status=ModelStatus.PUBLISHED, actor=COMMAND)
-    return model
 
 
 def asked(team: Team, **facts: Any) -> dict[str, Any]:
@@ -149,7 +142,7 @@ def test_revoking_wants_a_reason_and_keeps_the_first() -> None:
 def test_narrowing_names_models_that_are_seen() -> None:
     team = new_team()
     person = new_member(team)
-    model, hidden = published(), published(visibility=Visibility.GRANTED)
+    model, hidden = new_offer(), new_offer(visibility=Visibility.GRANTED)
     asker = Asker(person=person)
     made = data_of(asker.post("keys", asked(team, models=[model.name])), 201)
     assert made["models"] == [model.name]
@@ -187,7 +180,7 @@ def test_key_begets_none_that_works_from_more_networks(networks: list[str] | Non
 def test_narrowed_key_widens_neither_itself_nor_a_new_one() -> None:
     team = new_team()
     person = new_member(team)
-    one, other = published(), published()
+    one, other = new_offer(), new_offer()
     issued = personal_key(person, team)
     narrow_key(issued.key, models=[one], actor=COMMAND)
     asker, path = Asker(text=issued.text), f"keys/{issued.key.pk}/models"

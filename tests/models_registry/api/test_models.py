@@ -10,15 +10,14 @@ from models_registry.models import ModelStatus, Visibility
 from models_registry.writes.grants import grant_model
 from tests.accounts.rows import new_member, new_team, tomorrow
 from tests.asking_api import Asker, code_of, data_of, member_of
-from tests.models_registry.api.test_keys import published
-from tests.models_registry.rows import new_model
+from tests.models_registry.rows import new_model, new_offer
 
 pytestmark = pytest.mark.django_db
 
 
 def test_catalogue_holds_what_is_offered_to_whoever_asks() -> None:
     team, elsewhere = new_team(), new_team()
-    everyone, hidden = published(), published(visibility=Visibility.GRANTED)
+    everyone, hidden = new_offer(), new_offer(visibility=Visibility.GRANTED)
     draft = new_model()
     grant_model(hidden, to=team, scopes=[Scope.CHAT], ends_at=tomorrow(), actor=COMMAND)
     granted, stranger = member_of(team), member_of(elsewhere)
@@ -38,7 +37,7 @@ def test_name_that_no_model_bears_is_not_found(name: str) -> None:
 
 
 def test_model_is_found_by_name_with_slashes_and_by_search() -> None:
-    model = published(description="Reads 100% of_all invoices")
+    model = new_offer(description="Reads 100% of_all invoices")
     type(model).objects.filter(pk=model.pk).update(name=f"org/{model.name}:1")
     asker = member_of(new_team())
     found = data_of(asker.get(f"models/org/{model.name}:1"))
@@ -51,7 +50,7 @@ def test_model_is_found_by_name_with_slashes_and_by_search() -> None:
 
 def test_member_reads_no_provider_and_no_address() -> None:
     team = new_team()
-    published()
+    new_offer()
     shown = json.dumps(data_of(Asker(person=new_member(team)).get("models?limit=100")))
     assert "http" not in shown
     assert "provider" not in shown
