@@ -11,18 +11,22 @@ from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from accounts.access import memberships_of
-from accounts.models import User
+from accounts.models import Team, User
 from accounts.roles import Right, may
 from proxy.models import Call, UsageHour
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What somebody sees: `whole_teams` to the last call, and in `own_teams` the calls of their own keys."""
+    """What somebody sees: `whole_teams` to the last call, and in `own_teams` the calls of their own keys.
+
+    teams: all of them, by name.
+    """
 
     person_id: uuid.UUID
     whole_teams: tuple[uuid.UUID, ...]
     own_teams: tuple[uuid.UUID, ...]
+    teams: tuple[Team, ...] = ()
 
     @property
     def filter(self) -> Q:
@@ -36,19 +40,22 @@ class Sight:
             self.person_id,
             tuple(team for team in self.whole_teams if team == team_id),
             tuple(team for team in self.own_teams if team == team_id),
+            tuple(team for team in self.teams if team.pk == team_id),
         )
 
 
 def sight_of(person: User) -> Sight:
     """Return what the person sees of usage and calls."""
-    memberships = memberships_of(person).filter(team__disabled_at=None)
-    whole = [membership for membership in memberships if may(membership, Right.SEE_USAGE)]
-    own = [membership for membership in memberships if not may(membership, Right.SEE_USAGE)]
-    return Sight(
-        person.pk,
-        tuple(membership.team_id for membership in whole),
-        tuple(membership.team_id for membership in own),
+    memberships = (
+        memberships_of(person)
+        .filter(team__disabled_at=None)
+        .select_related("team")
+        .order_by("team__name")
     )
+    whole = [found.team_id for found in memberships if may(found, Right.SEE_USAGE)]
+    own = [found.team_id for found in memberships if not may(found, Right.SEE_USAGE)]
+    teams = tuple(found.team for found in memberships)
+    return Sight(person.pk, tuple(whole), tuple(own), teams)
 
 
 def usage_of(person: User) -> QuerySet[UsageHour]:

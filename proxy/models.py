@@ -44,7 +44,7 @@ class Call(models.Model):
     cost_micro_usd: 1e-6 USD at the prices above.
     duration_us: from admission to the last byte.
     upstream_us: of that, spent on the upstream.
-    first_byte_us: from admission to the answer's first byte.
+    first_byte_us: from sending it upstream to the answer's first byte.
     attempts: connections tried to the upstream.
     answer_bytes: bytes of the answer sent to the caller.
     """

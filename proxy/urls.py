@@ -1,5 +1,12 @@
 """The pages of usage and of calls."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from proxy.pages import calls, usage
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("usage/", usage.usage, name="usage"),
+    path("usage.csv", usage.usage_csv, name="usage-csv"),
+    path("calls/", calls.calls, name="calls"),
+    path("calls/<uuid:call_id>/", calls.call, name="call"),
+]

@@ -11,37 +11,12 @@ from accounts.audit import COMMAND
 from accounts.models import Team, User
 from accounts.models.teams import Role
 from accounts.writes.teams import disable_team, remove_member
-from portal.lib.clock import utc_now
-from portal.lib.ids import new_id
 from proxy.access import access_call, calls_seen_by, sight_of, usage_of
-from proxy.models import Call, UsageHour
+from proxy.models import Call
 from tests.accounts.rows import REASON, new_member, new_person, new_team
+from tests.proxy.ledger_rows import new_call
 
 pytestmark = pytest.mark.django_db
-
-
-def new_call(team: Team, person: User | None = None, **changes: object) -> Call:
-    """A call in the ledger, with an hour's usage that holds it alone."""
-    facts: dict[str, object] = {
-        field.attname: "" if field.get_internal_type() == "TextField" else 0
-        for field in Call._meta.concrete_fields
-        if not field.null
-    }
-    facts |= {"id": new_id(), "key_id": new_id(), "team_id": team.pk, "admitted_at": utc_now()}
-    facts |= {"stream": False, "usage_estimated": False, "status": "answered"}
-    facts |= {"person_id": person and person.pk}
-    call = Call.objects.create(**(facts | changes))
-    shared = {"team_id", "key_id", "person_id", "model_id", "status", "cost_micro_usd"}
-    counts = dict.fromkeys(
-        ("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens", "duration_us"), 0
-    )
-    UsageHour.objects.create(
-        hour=call.admitted_at.replace(minute=0, second=0, microsecond=0),
-        calls=1,
-        **counts,
-        **{name: getattr(call, name) for name in shared},
-    )
-    return call
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,152 @@
+"""Sums of usage over a span, by day, model, key, holder and team, from the roll-up alone and in one look at it."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from django.db import connection
+
+from proxy.access import Sight
+from proxy.call import CallStatus
+from proxy.usage.span import Span
+
+# What the caller did not bring about. A refusal is told of apart, and who hangs up has not failed.
+FAILURES = (
+    CallStatus.UPSTREAM_ERROR,
+    CallStatus.UPSTREAM_TIMEOUT,
+    CallStatus.CUT_OFF,
+    CallStatus.INTERRUPTED,
+    CallStatus.FAILED,
+)
+
+_SUMS = """
+sum(calls), coalesce(sum(calls) FILTER (WHERE status = ANY(%(failures)s)), 0),
+coalesce(sum(calls) FILTER (WHERE status = %(refused)s), 0), sum(input_tokens), sum(cached_tokens),
+sum(output_tokens), sum(reasoning_tokens), sum(cost_micro_usd)
+"""
+_SEEN = """
+FROM proxy_usagehour
+WHERE hour >= %(start)s AND hour < %(end)s
+AND (team_id = ANY(%(whole)s) OR (team_id = ANY(%(own)s) AND person_id = %(person)s))
+"""
+# Constants alone are put together here; every value is a parameter.
+_SUMMARY = f"""
+SELECT grouping(day, model_id, key_id, person_id, team_id), day, model_id, key_id, service_account_id, person_id,
+    team_id, {_SUMS}
+FROM (
+    SELECT (hour AT TIME ZONE 'UTC')::date AS day, usage.* FROM (SELECT * {_SEEN}) AS usage
+) AS seen
+GROUP BY GROUPING SETS ((day), (model_id), (key_id), (service_account_id, person_id), (team_id), ())
+"""  # noqa: S608
+_LINES = f"""
+SELECT team_id, model_id, key_id, service_account_id, person_id, {_SUMS}
+{_SEEN}
+GROUP BY team_id, model_id, key_id, service_account_id, person_id
+ORDER BY team_id, key_id, model_id LIMIT %(limit)s
+"""
+# What grouping() answers: a bit for each column that a row sums over.
+_BY_DAY, _BY_MODEL, _BY_KEY, _BY_HOLDER, _BY_TEAM = (0b11111 ^ 1 << bit for bit in (4, 3, 2, 1, 0))
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was used. Tokens as the ledger counts them: input includes cached, output includes reasoning."""
+
+    calls: int = 0
+    failures: int = 0
+    refusals: int = 0
+    input_tokens: int = 0
+    cached_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_micro_usd: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a key: an application or a person."""
+
+    service_account_id: uuid.UUID | None
+    person_id: uuid.UUID | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The same usage, seen from each side. `by_model` has None for calls that named no model they were let at."""
+
+    total: Figures = Figures()
+    by_day: dict[date, Figures] = field(default_factory=dict)
+    by_model: dict[uuid.UUID | None, Figures] = field(default_factory=dict)
+    by_key: dict[uuid.UUID, Figures] = field(default_factory=dict)
+    by_holder: dict[Holder, Figures] = field(default_factory=dict)
+    by_team: dict[uuid.UUID, Figures] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one key used of one model."""
+
+    team_id: uuid.UUID
+    model_id: uuid.UUID | None
+    key_id: uuid.UUID
+    holder: Holder
+    figures: Figures
+
+
+def summarise(sight: Sight, span: Span) -> Summary:
+    """Return what is seen of the span's usage. Every day of the span is in it, the empty ones too."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SUMMARY, _parameters(sight, span))
+        rows = cursor.fetchall()
+    by_day = dict.fromkeys(span.days, Figures())
+    summary = Summary(by_day=by_day)
+    total = Figures()
+    for grouped, day, model_id, key_id, account_id, person_id, team_id, *sums in rows:
+        figures = _figures(sums)
+        if grouped == _BY_DAY:
+            by_day[day] = figures
+        elif grouped == _BY_MODEL:
+            summary.by_model[model_id] = figures
+        elif grouped == _BY_KEY:
+            summary.by_key[key_id] = figures
+        elif grouped == _BY_HOLDER:
+            summary.by_holder[Holder(account_id, person_id)] = figures
+        elif grouped == _BY_TEAM:
+            summary.by_team[team_id] = figures
+        else:
+            total = figures
+    return Summary(
+        total, by_day, summary.by_model, summary.by_key, summary.by_holder, summary.by_team
+    )
+
+
+def lines_of_day(sight: Sight, day: date, *, limit: int) -> list[Line]:
+    """Return the day's usage, a line for each key and model, and no more than the limit."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LINES, _parameters(sight, Span(day, day)) | {"limit": limit})
+        return [
+            Line(team, model, key, Holder(account, person), _figures(sums))
+            for team, model, key, account, person, *sums in cursor.fetchall()
+        ]
+
+
+def _parameters(sight: Sight, span: Span) -> dict[str, Any]:
+    return {
+        "failures": [status.value for status in FAILURES],
+        "refused": CallStatus.REFUSED.value,
+        "start": span.start,
+        "end": span.end,
+        "whole": list(sight.whole_teams),
+        "own": list(sight.own_teams),
+        "person": sight.person_id,
+    }
+
+
+def _figures(sums: Iterable[Any]) -> Figures:
+    return Figures(*(int(value or 0) for value in sums))
