@@ -259,7 +259,7 @@ def _database_url(raw: str) -> str:
     # libpq takes an empty password for none, so the URL itself is asked as well.
     password = parts.get("password", urlsplit(raw).password)
     if password is not None:
-        _refuse_weak_password(str(password))
+        refuse_weak_password(str(password))
     return raw
 
 
@@ -276,11 +276,11 @@ def _store_url(raw: str) -> str:
     if parts.password is not None:
         passwords.append(unquote(parts.password))
     for password in passwords:
-        _refuse_weak_password(password)
+        refuse_weak_password(password)
     return raw
 
 
-def _refuse_weak_password(password: str) -> None:
+def refuse_weak_password(password: str) -> None:
     """A server without a password is the operator's choice; a guessable one is a mistake."""
     try:
         refuse_weak_secret(password, min_length=PASSWORD_MIN)
