@@ -1,10 +1,15 @@
+"""What Celery does for people and their keys, by the clock and after commits."""
+
 from celery import shared_task
 from django.db import connection
 
+from accounts.ending_keys import tell_of_ending_keys
+from accounts.mail.task import send_due_mail
 from accounts.models import IdempotentReply
 from accounts.models.idempotency import REPLY_KEPT
 from portal.lib.clock import utc_now
 
+__all__ = ["forget_changes", "forget_replies", "remind_of_keys", "send_due_mail"]
 KEEP_CHANGES_MINUTES = 60
 
 
@@ -27,3 +32,9 @@ def forget_replies() -> int:
     """Drop replies that are no longer given again. Returns how many went."""
     ended = IdempotentReply.objects.filter(created_at__lte=utc_now() - REPLY_KEPT)
     return ended.delete()[0]
+
+
+@shared_task(ignore_result=True)
+def remind_of_keys() -> int:
+    """Tell of keys that end soon, each time once; return how many mails that makes."""
+    return tell_of_ending_keys()

@@ -7,6 +7,7 @@ from csp.constants import NONCE
 from portal.lib.database_url import django_database, user_of
 from portal.lib.env import Environment
 from portal.lib.logs import logging_config
+from portal.lib.mail_url import NO_MAIL, Kept, MailServer, parse_mail_url, parse_sender
 from portal.lib.networks import NetworkPolicy
 from portal.lib.store_url import store_place
 
@@ -87,6 +88,28 @@ LATCHKEY_PROVIDER_NETWORKS = env.read(
 LATCHKEY_DEMONSTRATION = env.flag(
     "LATCHKEY_DEMONSTRATION", accepts="1 where `make run` runs it, which pages then say"
 )
+
+# --- Mail -----------------------------------------------------------------------------------------------------------
+LATCHKEY_EMAIL_URL = env.read(
+    "LATCHKEY_EMAIL_URL",
+    parse_mail_url,
+    accepts="smtp://user:password@host:587?tls=starttls, smtps://user:password@host, or none",
+    default=Kept.NONE,
+    fallback=NO_MAIL,
+)
+LATCHKEY_EMAIL_FROM = env.read(
+    "LATCHKEY_EMAIL_FROM",
+    parse_sender,
+    accepts="the sender, such as Latchkey <latchkey@models.corp>",
+    default="",
+    fallback=None,
+)
+if isinstance(LATCHKEY_EMAIL_URL, MailServer) and LATCHKEY_EMAIL_FROM is None:
+    env.faults.append("LATCHKEY_EMAIL_FROM: it is not set, and LATCHKEY_EMAIL_URL names a server.")
+if LATCHKEY_EMAIL_URL is Kept.CAUGHT and not LATCHKEY_DEMONSTRATION:
+    env.faults.append(
+        "LATCHKEY_EMAIL_URL: caught is for a demonstration. It lets administrators read the links of others."
+    )
 
 # --- One inference call ---------------------------------------------------------------------------------------------
 LATCHKEY_MAX_BODY_BYTES = env.size_bytes(
@@ -377,10 +400,19 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 600
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A page that wakes a worker goes on at once where the broker is away; by default it would wait for six seconds.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 0,
+    "interval_start": 0,
+    "socket_connect_timeout": 1,
+}
 CELERY_BEAT_SCHEDULE = {
     "make-partitions": {"task": "proxy.tasks.make_partitions", "schedule": 6 * 60 * 60},
     "drop-partitions": {"task": "proxy.tasks.drop_partitions", "schedule": 6 * 60 * 60},
     "count-usage": {"task": "proxy.tasks.count_usage", "schedule": 60},
+    "send-mail": {"task": "accounts.mail.task.send_due_mail", "schedule": 30},
+    "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},
+    "remind-of-grants": {"task": "models_registry.tasks.remind_of_grants", "schedule": 60 * 60},
     "forget-changes": {"task": "accounts.tasks.forget_changes", "schedule": 10 * 60},
     "forget-replies": {"task": "accounts.tasks.forget_replies", "schedule": 60 * 60},
 }

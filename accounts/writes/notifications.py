@@ -1,8 +1,16 @@
 """Put what people are to be told into the outbox, in the writer's transaction."""
 
-from accounts.models import Notification, User
-from accounts.models.notifications import NotificationKind
+from django.core.exceptions import ValidationError
+from django.db import transaction
 
+from accounts.audit import Actor, record_audit
+from accounts.mail.task import send_due_mail
+from accounts.models import Notification, User
+from accounts.models.audit import AuditTag
+from accounts.models.notifications import NotificationKind, NotificationState
+from portal.lib.clock import utc_now
+
+WAKE_LIFE_S = 30
 Fact = str | int | bool | None | list[str]
 
 
@@ -21,6 +29,30 @@ def notify_address(email: str, kind: NotificationKind, **facts: Fact) -> None:
     _enqueue(person=None, email=email, kind=kind, once=None, facts=facts)
 
 
+@transaction.atomic
+def send_again(notification: Notification, *, actor: Actor) -> None:
+    """Have a mail sent whose sending was interrupted or has failed. One that was interrupted may arrive twice.
+
+    Raises: ValidationError for a mail that was sent or will be by itself.
+    """
+    notification = Notification.objects.select_for_update().get(pk=notification.pk)
+    if notification.state not in (NotificationState.UNCERTAIN, NotificationState.FAILED):
+        raise ValidationError(
+            f"This mail is {notification.get_state_display().lower()}; only an uncertain or a failed one is sent again."
+        )
+    notification.state, notification.tries = NotificationState.WAITING, 0
+    notification.next_try_at, notification.fault = utc_now(), ""
+    notification.save(update_fields=["state", "tries", "next_try_at", "fault"])
+    record_audit(
+        AuditTag.MAIL_SENT_AGAIN,
+        actor=actor,
+        subject_kind="notification",
+        subject_id=notification.id,
+        kind=notification.kind,
+    )
+    _send_after_commit()
+
+
 def _enqueue(
     *,
     person: User | None,
@@ -32,3 +64,18 @@ def _enqueue(
     row = Notification(person=person, email=email, kind=kind, once=once, facts=facts)
     # What is told once and stands already is left as it is, also when two ask at the same moment.
     Notification.objects.bulk_create([row], ignore_conflicts=once is not None)
+    _send_after_commit()
+
+
+def _send_after_commit() -> None:
+    """Wake the task that sends. Where the broker is away, beat's next run sends, and what was committed stands."""
+    waiting = transaction.get_connection().run_on_commit
+    # However many are told in a transaction, it is woken once. A hook goes with the savepoint it was added in, and so
+    # do those that came after it.
+    if not any(hook is _wake for _, hook, _ in waiting):
+        transaction.on_commit(_wake, robust=True)
+
+
+def _wake() -> None:
+    # One that is late finds the work done by beat's.
+    send_due_mail.apply_async(retry=False, expires=WAKE_LIFE_S)

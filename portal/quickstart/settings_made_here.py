@@ -40,6 +40,7 @@ def environment(
         "LATCHKEY_BASE_URL": base_url,
         "LATCHKEY_ALLOWED_HOSTS": "127.0.0.1,localhost",
         "LATCHKEY_TRUSTED_HOPS": "0",
+        "LATCHKEY_EMAIL_URL": "caught",
         "LATCHKEY_JOURNAL_DIR": str(data_dir / "journal"),
         "LATCHKEY_DEMONSTRATION": "1",
         RUN_ID: run_id,

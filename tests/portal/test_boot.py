@@ -225,3 +225,26 @@ def test_health_is_told_without_a_redirect_and_without_a_database() -> None:
     nowhere = "postgresql://app@127.0.0.1:9/d"
     ended = run_python("-c", asking, changes=DEPLOYED | {"LATCHKEY_DATABASE_URL": nowhere})
     assert ended.stdout.split() == ["200", "503", "301"]
+
+
+MAIL = {
+    "no sender": ({"LATCHKEY_EMAIL_URL": "smtp://mail.corp"}, "LATCHKEY_EMAIL_FROM: it is not set"),
+    "not a demonstration": ({"LATCHKEY_EMAIL_URL": "caught"}, "caught is for a demonstration"),
+    "weak password": (
+        {"LATCHKEY_EMAIL_URL": "smtp://u:hunter2hunt@h", "LATCHKEY_EMAIL_FROM": "a@b"},
+        "LATCHKEY_EMAIL_URL: of its password: it is shorter",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MAIL.values(), ids=MAIL)
+def test_mail_that_could_not_be_sent_safely_is_a_fault(
+    case: tuple[dict[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes, fault = case
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ImproperlyConfigured, match=fault) as refused:
+        runpy.run_path(str(ROOT / "portal" / "settings.py"))
+    assert "hunter2" not in str(refused.value)
+    assert str(refused.value).count("\n  - ") == 1

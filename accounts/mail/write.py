@@ -1,0 +1,129 @@
+"""Write a notification as a mail, from templates/mail/ and the facts of its row, when it is sent."""
+
+import datetime
+import uuid
+from dataclasses import dataclass
+from typing import Any, assert_never
+
+from django.conf import settings
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext_lazy as _
+
+from accounts.links import invitation_link, reset_link
+from accounts.models import Invitation, Notification
+from accounts.models.notifications import NotificationKind
+from portal.lib.clock import utc_now
+
+SUBJECT_MAX = 150
+SUBJECTS = {
+    NotificationKind.INVITATION: _("Join %(team)s on Latchkey"),
+    NotificationKind.PASSWORD_RESET: _("Choose a new password for Latchkey"),
+    NotificationKind.REQUEST_MADE: _("%(team)s asks for %(models)s"),
+    NotificationKind.REQUEST_COMMENTED: _("A comment on the request of %(team)s for %(models)s"),
+    NotificationKind.REQUEST_DECIDED: _("Your request for %(models)s: %(status)s"),
+    NotificationKind.KEY_ENDING: _("The key %(key)s ends on %(ends_on)s"),
+    NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
+}
+STATUSES = {"approved": _("approved"), "denied": _("denied"), "withdrawn": _("withdrawn")}
+
+
+class NothingToTell(Exception):
+    """What was to be told is not so any more; the text says why."""
+
+
+@dataclass(frozen=True, repr=False)
+class Mail:
+    """A mail as people read it. Text and HTML can hold a link's secret: they are sent and not kept."""
+
+    to: str
+    subject: str
+    text: str
+    html: str
+
+
+def write_mail(notification: Notification) -> Mail:
+    """Write the mail in the portal's language. Links begin with LATCHKEY_BASE_URL, whatever Host anybody sent.
+
+    Raises: NothingToTell.
+    """
+    _refuse_outdated_person(notification)
+    kind = NotificationKind(notification.kind)
+    with translation.override(settings.LANGUAGE_CODE):
+        facts = _facts(notification, kind)
+        # One line, whatever a name holds: a subject cannot end its header.
+        subject = " ".join((SUBJECTS[kind] % facts).split())[:SUBJECT_MAX]
+        context = facts | {"subject": subject, "base_url": settings.LATCHKEY_BASE_URL}
+        return Mail(
+            to=notification.email,
+            subject=subject,
+            text=render_to_string(f"mail/{kind.value}.txt", context).strip() + "\n",
+            html=render_to_string(f"mail/{kind.value}.html", context).strip() + "\n",
+        )
+
+
+def _refuse_outdated_person(notification: Notification) -> None:
+    """What is a person's own goes to nobody who is disabled, and to no address that is not theirs any more."""
+    person = notification.person
+    if person is None:
+        return
+    if not person.is_active:
+        raise NothingToTell("The person was disabled before it was sent.")
+    if person.email != notification.email:
+        raise NothingToTell("The person's address changed before it was sent.")
+
+
+def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]:
+    facts = dict(notification.facts)
+    match kind:
+        case NotificationKind.INVITATION:
+            return facts | _of_invitation(facts["invitation_id"])
+        case NotificationKind.PASSWORD_RESET:
+            if notification.person is None:
+                raise NothingToTell("It names no person.")
+            return facts | {"link": reset_link(notification.person)}
+        case (
+            NotificationKind.REQUEST_MADE
+            | NotificationKind.REQUEST_COMMENTED
+            | NotificationKind.REQUEST_DECIDED
+        ):
+            status = facts.get("status", "")
+            return facts | {
+                "models": ", ".join(facts["models"]),
+                "status": STATUSES.get(status, status),
+                "is_approved": status == "approved",
+                "link": page_link("request", uuid.UUID(facts["request_id"])),
+            }
+        case NotificationKind.KEY_ENDING:
+            return facts | _of_end(facts) | {"link": page_link("key", uuid.UUID(facts["key_id"]))}
+        case NotificationKind.GRANT_ENDING:
+            return facts | _of_end(facts) | {"link": page_link("ask", facts["model"])}
+    assert_never(kind)
+
+
+def _of_invitation(invitation_id: str) -> dict[str, Any]:
+    invitation = (
+        Invitation.objects.select_related("team", "invited_by").filter(pk=invitation_id).first()
+    )
+    if invitation is None or invitation.closed_at is not None or invitation.ends_at <= utc_now():
+        raise NothingToTell("The invitation was used, withdrawn or over before it was sent.")
+    by = invitation.invited_by
+    return {
+        "team": invitation.team.name,
+        "invited_by": "" if by is None else by.name or by.email,
+        "ends_at": invitation.ends_at,
+        "link": invitation_link(invitation),
+    }
+
+
+def _of_end(facts: dict[str, Any]) -> dict[str, Any]:
+    ends_at = datetime.datetime.fromisoformat(facts["ends_at"])
+    if ends_at <= utc_now():
+        raise NothingToTell("The end was there before it was sent.")
+    return {"ends_at": ends_at, "ends_on": f"{ends_at:%Y-%m-%d}"}
+
+
+def page_link(name: str, *arguments: object) -> str:
+    """The address of one of the portal's pages, as people outside it follow it."""
+    return f"{settings.LATCHKEY_BASE_URL}{reverse(name, args=arguments)}"
