@@ -369,7 +369,7 @@ SPECTACULAR_SETTINGS = {
     "PATH_CONVERTER_OVERRIDES": {
         "row": {"type": "integer", "minimum": 1},
         "slug": {"type": "string", "pattern": "^[-a-zA-Z0-9_]+$"},
-        "model": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}$"},
+        "model_name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/-]{0,119}$"},
     },
 }
 OAUTH2_PROVIDER_APPLICATION_MODEL = "accounts.OAuthApplication"

@@ -13,6 +13,7 @@ urlpatterns = [
     path("api/docs/", Documentation.as_view(), name="api-docs"),
     path("api/v1/openapi.json", Document.as_view(), name="api-schema"),
     path("api/v1/", include("portal.api_urls")),
+    path("", include("proxy.api.inference_urls")),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
 ]

@@ -6,6 +6,7 @@ no `transactional_db`: it empties tables by TRUNCATE, which the application role
 
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,6 +77,15 @@ def django_db_setup() -> None:
     """Use this worker's clone of the migrated template; pytest-django is not to make its own."""
     if SERVICES.migration_error:
         pytest.fail(f"The template was not migrated:\n{SERVICES.migration_error}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_gateway_left() -> Iterator[None]:
+    """Stop the gateway that a view of a call starts in this process, while its log can still be written."""
+    yield
+    background = sys.modules.get("proxy.api.background")
+    if background is not None:
+        background.stop_background_door()
 
 
 @pytest.fixture

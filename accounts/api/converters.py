@@ -1,5 +1,7 @@
 """What stands in an address of the management API, bounded so that PostgreSQL can be asked for it."""
 
+from django.urls import register_converter
+
 
 class RowId:
     """A number that a bigint can hold."""
@@ -11,3 +13,6 @@ class RowId:
 
     def to_url(self, value: int) -> str:
         return str(value)
+
+
+register_converter(RowId, "row")

@@ -1,11 +1,17 @@
 """The management API of people and teams, below /api/v1/."""
 
-from django.urls import path, register_converter
+from django.urls import path
 
-from accounts.api import administration, audit, invitations, me, members, service_accounts, teams
-from accounts.api.converters import RowId
-
-register_converter(RowId, "row")
+from accounts.api import (
+    administration,
+    audit,
+    converters,  # noqa: F401 - registers what stands in the addresses.
+    invitations,
+    me,
+    members,
+    service_accounts,
+    teams,
+)
 
 urlpatterns = [
     path("me", me.Me.as_view(), name="me"),

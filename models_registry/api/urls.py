@@ -1,15 +1,19 @@
 """The management API of models, grants and keys, below /api/v1/."""
 
-from django.urls import path, register_converter
+from django.urls import path
 
-from models_registry.api import administration, keys, models, providers, requests
-from models_registry.api.converters import ModelName
-
-register_converter(ModelName, "model")
+from models_registry.api import (
+    administration,
+    converters,  # noqa: F401 - registers what stands in the addresses.
+    keys,
+    models,
+    providers,
+    requests,
+)
 
 urlpatterns = [
     path("models", models.Models.as_view(), name="models"),
-    path("models/<model:name>", models.ModelView.as_view(), name="model"),
+    path("models/<model_name:name>", models.ModelView.as_view(), name="model"),
     path("grants", models.Grants.as_view(), name="grants"),
     path("keys", keys.Keys.as_view(), name="keys"),
     path("keys/<uuid:key>", keys.KeyView.as_view(), name="key"),

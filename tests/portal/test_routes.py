@@ -42,7 +42,12 @@ def filled(address: str) -> str:
     return re.sub(r"<(\w+):\w+>", lambda found: PLACES[found[1]], address)
 
 
-PLACES = {"slug": "a", "uuid": "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071", "row": "1", "model": "a/b"}
+PLACES = {
+    "slug": "a",
+    "uuid": "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071",
+    "row": "1",
+    "model_name": "a/b",
+}
 
 
 def test_short_list_is_the_one_that_was_decided() -> None:
@@ -50,7 +55,17 @@ def test_short_list_is_the_one_that_was_decided() -> None:
     assert {name for _, name in every_route()} >= SHORT_LIST
 
 
-PAGES = sorted((filled(address), name) for address, name in every_route() if not is_api(address))
+def is_call(address: str) -> bool:
+    """Whether it is one of the paths of calls, which speak OpenAI's language."""
+    return address.startswith(("/v1/", "/^v1"))
+
+
+PAGES = sorted(
+    (filled(address), name)
+    for address, name in every_route()
+    if not is_api(address) and not is_call(address)
+)
+CALLS = sorted({filled(address) for address, _ in every_route() if address.startswith("/v1/")})
 API = sorted({filled(address) for address, _ in every_route() if is_api(address)})
 
 
@@ -63,6 +78,20 @@ def test_stranger_is_refused_by_every_route_of_the_api(
     reply = getattr(client, method)(address)
     assert reply.status_code == 401
     assert reply["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("address", [*CALLS, "/v1/nowhere", "/v1/", "/v1"])
+@pytest.mark.parametrize("method", METHODS)
+def test_stranger_is_refused_by_every_path_of_calls(
+    client: Client, address: str, method: str
+) -> None:
+    assert getattr(resolve(address).func, "cls").refuses_strangers_itself  # noqa: B009 - DRF's own.
+    reply = getattr(client, method)(address, content_type="application/json")
+    answers = "get" if "models" in address else "post"
+    is_there = address in CALLS
+    expected = 404 if not is_there else 401 if method == answers else 405
+    assert reply.status_code == expected
+    assert reply["Content-Type"] == "application/json"
 
 
 @pytest.mark.parametrize(("address", "name"), PAGES)
