@@ -4,19 +4,16 @@ The head is read before the body: a caller who is not known costs none. Whether 
 called is decided later, from the body's one member of that name and from nothing else.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from portal.lib.client_address import true_peer
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
-from proxy.exchange import Head, ParsedCall
+from proxy.exchange import Head, ParsedCall, RawHeaders
 from proxy.json_object import decode_object, decode_slices
 from proxy.turns import Slices
 from proxy.upstreams import openai_chat, openai_embeddings
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
 _SINGLE = frozenset(
     {
         b"authorization",

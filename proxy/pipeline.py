@@ -117,8 +117,7 @@ class Pipeline:
             else:
                 body = await take_whole(running, call, route, answer)
                 running.close(self.limiter, self.recorder)
-                await sink.start(200, [*JSON, *headers, (b"content-length", b"%d" % len(body))])
-                await sink.finish(body)
+                await sink.send_whole(200, JSON + headers, body)
         finally:
             await answer.aclose()
 
