@@ -90,14 +90,14 @@ def parse_head(
 
 def parse_body(kind: CallKind, body: bytes) -> ParsedCall:
     """Decode the body one level deep and check the members that decide. Raises: Refusal."""
-    return _READ[kind](decode_object(body))
+    return _READ[kind](body, decode_object(body))
 
 
 def parse_slices(kind: CallKind, body: bytes) -> Slices[ParsedCall]:
     """Do the same in slices, for a body that is large. Raises: Refusal."""
     members = yield from decode_slices(body)
     yield
-    call = _READ[kind](members)
+    call = _READ[kind](body, members)
     # What comes next copies the body on its way upstream.
     yield
     return call
