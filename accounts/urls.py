@@ -1,5 +1,53 @@
 """The pages of people and teams."""
 
-from django.urls import URLPattern, URLResolver
+from django.contrib.auth.views import LogoutView
+from django.urls import path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from accounts.pages import invitations, members, passwords, service_accounts, teams
+from accounts.pages.sign_in import SignIn
+
+urlpatterns = [
+    path("sign-in/", SignIn.as_view(), name="sign-in"),
+    path("sign-out/", LogoutView.as_view(http_method_names=["post"]), name="sign-out"),
+    path("password/", passwords.password_change, name="password-change"),
+    path("password/forgotten/", passwords.password_forgotten, name="password-forgotten"),
+    path(
+        "password/reset/<uidb64>/<token>/", passwords.PasswordReset.as_view(), name="password-reset"
+    ),
+    path("invitations/<token>/", invitations.invitation, name="invitation"),
+    path("teams/", teams.teams, name="teams"),
+    path("teams/<slug:slug>/", members.team, name="team"),
+    path("teams/<slug:slug>/members/<int:membership_id>/", members.member, name="member"),
+    path(
+        "teams/<slug:slug>/members/<int:membership_id>/remove/",
+        members.member_remove,
+        name="member-remove",
+    ),
+    path(
+        "teams/<slug:slug>/invitations/<uuid:invitation_id>/withdraw/",
+        members.invitation_withdraw,
+        name="invitation-withdraw",
+    ),
+    path(
+        "teams/<slug:slug>/service-accounts/",
+        service_accounts.service_accounts,
+        name="team-service-accounts",
+    ),
+    path(
+        "teams/<slug:slug>/service-accounts/<uuid:account_id>/",
+        service_accounts.service_account,
+        name="service-account",
+    ),
+    path(
+        "teams/<slug:slug>/service-accounts/<uuid:account_id>/disable/",
+        service_accounts.service_account_disable,
+        name="service-account-disable",
+    ),
+    path(
+        "teams/<slug:slug>/service-accounts/<uuid:account_id>/enable/",
+        service_accounts.service_account_enable,
+        name="service-account-enable",
+    ),
+    path("teams/<slug:slug>/audit/", teams.team_audit, name="team-audit"),
+    path("teams/<slug:slug>/settings/", teams.team_settings, name="team-settings"),
+]

@@ -5,7 +5,18 @@ from collections.abc import Callable
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 
-PUBLIC_VIEWS = frozenset({"home", "sign-in", "health-live", "health-ready"})
+PUBLIC_VIEWS = frozenset(
+    {
+        "home",
+        "sign-in",
+        "password-forgotten",
+        # These two open to whoever holds a link's token.
+        "password-reset",
+        "invitation",
+        "health-live",
+        "health-ready",
+    }
+)
 
 
 class SignInRequired:

@@ -164,14 +164,18 @@ def refuse_beyond_rights(actor: Actor, team: Team, *, roles: tuple[Role, ...]) -
 
     roles: those that are given or taken; an owner's needs the right to manage owners.
     """
-    if actor.kind != ActorKind.PERSON or actor.id is None:
+    if actor.kind != ActorKind.PERSON:
         return
-    person = User.objects.get(pk=actor.id)
-    if is_administrator(person):
-        return
+    membership = (
+        Membership.objects.select_related("person")
+        .filter(team=team, person_id=actor.id, person__is_active=True)
+        .first()
+    )
     right = Right.MANAGE_OWNERS if Role.OWNER in roles else Right.MANAGE_MEMBERS
-    membership = Membership.objects.filter(team=team, person=person).first()
-    if not person.is_active or membership is None or not may(membership, right):
+    if membership is not None and may(membership, right):
+        return
+    person = User.objects.filter(pk=actor.id).first() if actor.id else None
+    if person is None or not is_administrator(person):
         raise PermissionDenied
 
 

@@ -1,7 +1,7 @@
 """OpenAI's embeddings: what a request may say, and what its answer says of usage."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -9,8 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from proxy.errors import Code, Refusal
 from proxy.exchange import ParsedCall
 from proxy.json_object import raw
-from proxy.upstreams.decider import Decider
-from proxy.upstreams.openai_chat import ReportedUsage
+from proxy.upstreams.openai_chat import ReportedUsage, decide
 
 PATH = b"/embeddings"
 ACCEPTED_MEMBERS = frozenset({"model", "input", "encoding_format", "dimensions", "user"})
@@ -27,7 +26,9 @@ class _Decided(msgspec.Struct, gc=False):
     dimensions: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
 
-_decide = Decider(_Decided, required=("model", "input"))
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(_Decided)
+}
 _FIRST = re.compile(rb'"|\[[ \t\r\n]*+([-"\[0-9])')
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_texts = msgspec.json.Decoder(list[str]).decode
@@ -35,12 +36,12 @@ _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_lists = msgspec.json.Decoder(list[TokenIds]).decode
 
 
-def read_call(body: bytes, members: dict[str, msgspec.Raw]) -> ParsedCall:
+def read_call(members: dict[str, msgspec.Raw]) -> ParsedCall:
     """Check the deciding members' types and ranges. Raises: Refusal missing_member or unsupported_value."""
-    decided = _decide(body, members)
+    decided = decide(_decoders, members, required=("model", "input"))
     inputs, token_count = _inputs(members["input"])
     return ParsedCall(
-        model=decided.model,
+        model=decided["model"],
         members=members,
         counted_bytes=len(memoryview(members["input"])) + _TOKENS_PER_INPUT * inputs,
         counts_tokens_itself=token_count > 0,

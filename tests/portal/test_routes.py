@@ -17,7 +17,15 @@ from portal.sign_in_required import PUBLIC_VIEWS
 from tests.accounts.rows import PASSWORD, new_member, new_person, new_team
 
 pytestmark = pytest.mark.django_db
-SHORT_LIST = {"home", "sign-in", "health-live", "health-ready"}
+SHORT_LIST = {
+    "home",
+    "sign-in",
+    "password-forgotten",
+    "password-reset",
+    "invitation",
+    "health-live",
+    "health-ready",
+}
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
@@ -39,11 +47,13 @@ def is_api(address: str) -> bool:
 
 def filled(address: str) -> str:
     """The route's address with something in every place."""
-    return re.sub(r"<(\w+):\w+>", lambda found: PLACES[found[1]], address)
+    return re.sub(r"<(?:(\w+):)?\w+>", lambda found: PLACES[found[1] or "str"], address)
 
 
 PLACES = {
+    "str": "a",
     "slug": "a",
+    "int": "1",
     "uuid": "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071",
     "row": "1",
     "model_name": "a/b",

@@ -1,9 +1,11 @@
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client
+from django_ratelimit import core
 from pytest_django.fixtures import Settings
 
 from accounts.models import AuditEntry
@@ -15,7 +17,9 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
-def no_earlier_tries(client: Client) -> Iterator[None]:
+def no_earlier_tries(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Counts begin anew, and no minute ends in the middle of a test."""
+    monkeypatch.setattr(core, "time", SimpleNamespace(time=lambda: 1_800_000_000))
     cache.clear()
     yield
     cache.clear()

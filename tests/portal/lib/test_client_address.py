@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from portal.lib.client_address import parse_address, true_peer, within
-from portal.pages.peer import page_peer
+from portal.lib.page_peer import page_peer
 
 ALLOWED = "10.1.2.3"  # an address that a key's list names
 CALLER = "203.0.113.9"  # where the caller really is

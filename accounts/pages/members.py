@@ -1,0 +1,169 @@
+"""The pages of a team's members: who they are, inviting, roles, and leaving."""
+
+import uuid
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import ValidationError
+from django.db.models import Case, Count, Q, Value, When
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.access import access_invitation, access_membership, access_team, role_in
+from accounts.audit import acting
+from accounts.models import Invitation, Membership, Team, User
+from accounts.models.teams import Role
+from accounts.pages.parts import page_of, show_refusal
+from accounts.pages.team_frame import render_team
+from accounts.roles import Right, may
+from accounts.signed_in import person_of
+from accounts.writes.invitations import invite, withdraw_invitation
+from accounts.writes.teams import change_member_role, remove_member
+from portal.lib.clock import utc_now
+
+_BY_RANK = Case(*(When(role=role, then=Value(rank)) for rank, role in enumerate(Role.values)))
+ROLES_EXPLAINED = gettext_lazy(
+    "Owners do everything. Managers do all but manage owners. Members ask for access and issue keys of their own. "
+    "Auditors see usage and the audit trail, and change nothing."
+)
+
+
+class RoleForm(forms.Form):
+    """The roles that somebody may give."""
+
+    role = forms.ChoiceField(label=gettext_lazy("Role"), help_text=ROLES_EXPLAINED)
+
+    def offer(self, own: Membership) -> None:
+        """Leave out what the person may not give."""
+        gives_owners = may(own, Right.MANAGE_OWNERS)
+        self.fields["role"].choices = [  # type: ignore[attr-defined]
+            (value, label) for value, label in Role.choices if gives_owners or value != Role.OWNER
+        ]
+
+
+class InviteForm(RoleForm):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(label=gettext_lazy("E-mail address"), max_length=254)
+    field_order = ("email", "role")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def team(request: HttpRequest, slug: str) -> HttpResponse:
+    """List the members; whoever manages them invites here."""
+    person = person_of(request)
+    right = Right.MANAGE_MEMBERS if request.method == "POST" else Right.SEE_TEAM
+    found = access_team(person, slug, right=right)
+    own = role_in(person, found)
+    form = InviteForm(request.POST or None, initial={"role": Role.MEMBER})
+    form.offer(own)
+    if request.method == "POST" and form.is_valid() and _invited(found, form, person):
+        messages.success(request, _("The invitation is on its way. It can be followed for a week."))
+        return redirect("team", found.slug)
+    rows = found.memberships.select_related("person").order_by(_BY_RANK, "person__email")
+    return render_team(
+        request,
+        "accounts/team.html",
+        found,
+        tab="team",
+        page=page_of(request, rows),
+        invitations=_open_invitations(found, own),
+        form=form,
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def member(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
+    """Show one member to whoever may manage them, and change their role."""
+    person = person_of(request)
+    found = _member_of(person, slug, membership_id)
+    own = role_in(person, found.team)
+    form = RoleForm(request.POST or None, initial={"role": found.role})
+    form.offer(own)
+    if request.method == "POST" and form.is_valid() and _role_changed(found, form, person):
+        messages.success(request, _("The role is changed. It counts from now on."))
+        return redirect("team", slug)
+    return _member_page(request, found, form)
+
+
+@require_POST
+def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
+    """Take a member out of the team; their keys of it are revoked."""
+    person = person_of(request)
+    found = _member_of(person, slug, membership_id)
+    try:
+        remove_member(found, actor=acting(person))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+        return redirect("member", slug, membership_id)
+    messages.success(request, _("%(person)s has left the team.") % {"person": found.person})
+    return redirect(
+        "home" if found.person_id == person.pk else "team", *_slug_unless(found, person)
+    )
+
+
+@require_POST
+def invitation_withdraw(request: HttpRequest, slug: str, invitation_id: uuid.UUID) -> HttpResponse:
+    """Make an invitation's link lead nowhere."""
+    person = person_of(request)
+    found = access_invitation(person, invitation_id)
+    if found.team.slug != slug:
+        raise Http404
+    withdraw_invitation(found, actor=acting(person))
+    messages.success(request, _("The invitation is withdrawn: its link leads nowhere now."))
+    return redirect("team", slug)
+
+
+def _slug_unless(found: Membership, person: User) -> list[str]:
+    """The team's page is closed to whoever has just left it."""
+    return [] if found.person_id == person.pk else [found.team.slug]
+
+
+def _member_of(person: User, slug: str, membership_id: int) -> Membership:
+    found = access_membership(person, membership_id, right=Right.MANAGE_MEMBERS)
+    if found.team.slug != slug:
+        raise Http404
+    return found
+
+
+def _member_page(request: HttpRequest, found: Membership, form: RoleForm) -> HttpResponse:
+    live = Q(revoked_at=None, expires_at__gt=utc_now())
+    keys = found.team.keys.filter(live, person=found.person).aggregate(number=Count("pk"))
+    return render_team(
+        request,
+        "accounts/member.html",
+        found.team,
+        tab="team",
+        member=found,
+        live_keys=keys["number"],
+        form=form,
+    )
+
+
+def _open_invitations(team: Team, own: Membership) -> list[Invitation]:
+    if not may(own, Right.MANAGE_MEMBERS):
+        return []
+    rows = team.invitations.filter(closed_at=None, ends_at__gt=utc_now())
+    return list(rows.select_related("invited_by").order_by("email"))
+
+
+def _invited(team: Team, form: InviteForm, person: User) -> bool:
+    given = form.cleaned_data
+    try:
+        invite(team, email=given["email"], role=Role(given["role"]), by=person)
+    except ValidationError as error:
+        show_refusal(form, error)
+        return False
+    return True
+
+
+def _role_changed(found: Membership, form: RoleForm, person: User) -> bool:
+    try:
+        change_member_role(found, role=Role(form.cleaned_data["role"]), actor=acting(person))
+    except ValidationError as error:
+        show_refusal(form, error)
+        return False
+    return True
