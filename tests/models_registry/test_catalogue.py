@@ -7,7 +7,13 @@ from accounts.audit import COMMAND
 from accounts.models import AuditEntry
 from accounts.models.audit import AuditTag
 from models_registry.models import AiModel, ModelKind, ModelStatus
-from models_registry.writes.catalogue import add_model, deploy_model, set_model_status
+from models_registry.writes.catalogue import (
+    add_model,
+    change_deployment,
+    change_model,
+    deploy_model,
+    set_model_status,
+)
 from portal.lib.clock import utc_now
 from tests.accounts.rows import new_name, tomorrow
 from tests.models_registry.rows import new_deployment, new_model
@@ -127,3 +133,44 @@ def test_deployment_stands_once() -> None:
     )
     tags = AuditEntry.objects.filter(subject_id=deployment.model_id, tag=AuditTag.DEPLOYMENT_ADDED)
     assert tags.count() == 2
+
+
+def changes_of(subject_id: object, tag: AuditTag) -> list[object]:
+    entries = AuditEntry.objects.filter(subject_id=subject_id, tag=tag).order_by("id")
+    return [entry.facts["changed"] for entry in entries]
+
+
+def test_changed_facts_are_named_in_the_entry_and_the_same_ones_leave_none() -> None:
+    model = new_model(price_input=5)
+    change_model(model, actor=COMMAND, price_input=7, description="New", price_output=0)
+    change_model(model, actor=COMMAND, price_input=7, description="New")
+    model.refresh_from_db()
+    assert (model.price_input, model.description) == (7, "New")
+    assert changes_of(model.pk, AuditTag.MODEL_CHANGED) == [["description", "price_input"]]
+
+
+@pytest.mark.parametrize("case", FACTS_REFUSED.values(), ids=FACTS_REFUSED)
+def test_fact_cannot_be_changed_out_of_its_range(case: tuple[dict[str, object], str]) -> None:
+    facts, field = case
+    model = new_model()
+    with pytest.raises(ValidationError) as refused:
+        change_model(model, actor=COMMAND, **facts)
+    assert field in refused.value.message_dict
+    assert not changes_of(model.pk, AuditTag.MODEL_CHANGED)
+
+
+@pytest.mark.parametrize("fact", ["name", "kind", "status", "id", "sunset_at"])
+def test_what_callers_rely_on_is_no_fact_to_change(fact: str) -> None:
+    with pytest.raises(TypeError, match=fact):
+        change_model(new_model(), actor=COMMAND, **{fact: "x"})
+
+
+def test_deployment_is_switched_and_moved_each_with_an_entry() -> None:
+    deployment = new_deployment()
+    change_deployment(deployment, actor=COMMAND, enabled=False)
+    change_deployment(deployment, actor=COMMAND, enabled=False, position=0)
+    change_deployment(deployment, actor=COMMAND, enabled=True, position=4)
+    deployment.refresh_from_db()
+    assert (deployment.enabled, deployment.position) == (True, 4)
+    changed = changes_of(deployment.model_id, AuditTag.DEPLOYMENT_CHANGED)
+    assert changed == [["enabled"], ["enabled", "position"]]
