@@ -11,6 +11,7 @@ class AuditTag(models.TextChoices):
     PERSON_CREATED = "person.created"
     PERSON_DISABLED = "person.disabled"
     PERSON_ENABLED = "person.enabled"
+    PERSON_PORTAL_ROLE_CHANGED = "person.portal_role_changed"
     PERSON_INVITED = "person.invited"
     INVITATION_ACCEPTED = "invitation.accepted"
     INVITATION_WITHDRAWN = "invitation.withdrawn"
