@@ -20,12 +20,17 @@ def ready(request: HttpRequest) -> JsonResponse:
 
     The stores are shared: taking every gateway out of rotation while one is away would turn clear refusals into none.
     """
-    parts = {"database": _database_answers(), **readiness()}
-    is_ready = all(parts.get(name, False) for name in DECIDING)
+    found = parts()
+    is_ready = all(found.get(name, False) for name in DECIDING)
     return JsonResponse(
-        {"status": "ready" if is_ready else "not ready", "parts": parts},
+        {"status": "ready" if is_ready else "not ready", "parts": found},
         status=200 if is_ready else 503,
     )
+
+
+def parts() -> dict[str, bool]:
+    """Of each part of this process, whether it works now."""
+    return {"database": _database_answers(), **readiness()}
 
 
 def _database_answers() -> bool:

@@ -219,11 +219,11 @@ ROOT_URLCONF = "portal.urls"
 ASGI_APPLICATION = "portal.asgi.application"
 AUTH_USER_MODEL = "accounts.User"
 INSTALLED_APPS = [
-    # Before Django's admin, whose templates it replaces.
-    "unfold",
+    # Before Django's admin, whose templates it replaces. Its own configuration would set up a site of its own.
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    "portal.apps.PortalAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -238,7 +238,7 @@ INSTALLED_APPS = [
     "oauth2_provider",
     "models_registry",
     "proxy",
-    "portal",
+    "portal.apps.PortalConfig",
 ]
 MIDDLEWARE = [
     "portal.connections.Connections",
@@ -260,6 +260,8 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
+        # The admin's own; ours stand before them.
+        "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
@@ -341,6 +343,20 @@ SILENCED_SYSTEM_CHECKS = [
     # django-ratelimit does not know Django's own Redis backend by name; its increments are atomic.
     "django_ratelimit.W001",
 ]
+
+# --- Admin: its colours stand in static/latchkey-admin.css -----------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "Latchkey admin",
+    "SITE_HEADER": "Latchkey",
+    "SITE_SYMBOL": "key",
+    "SITE_URL": "/",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}latchkey.svg"}
+    ],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"navigation": "portal.admin_navigation.navigation"},
+}
 
 # --- REST and OAuth2 ------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -1,5 +1,6 @@
 """Every route. The inference paths are answered in portal.asgi before Django sees them."""
 
+from django.contrib import admin
 from django.urls import include, path
 
 from portal import health
@@ -14,6 +15,7 @@ urlpatterns = [
     path("api/v1/openapi.json", Document.as_view(), name="api-schema"),
     path("api/v1/", include("portal.api_urls")),
     path("", include("proxy.api.inference_urls")),
+    path("admin/", admin.site.urls),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
 ]

@@ -1,4 +1,5 @@
 import datetime
+import uuid
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -135,7 +136,7 @@ def test_deployment_stands_once() -> None:
     assert tags.count() == 2
 
 
-def changes_of(subject_id: object, tag: AuditTag) -> list[object]:
+def changes_of(subject_id: uuid.UUID, tag: AuditTag) -> list[object]:
     entries = AuditEntry.objects.filter(subject_id=subject_id, tag=tag).order_by("id")
     return [entry.facts["changed"] for entry in entries]
 

@@ -57,6 +57,7 @@ PLACES = {
     "uuid": "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071",
     "row": "1",
     "model_name": "a/b",
+    "path": "a",
 }
 
 

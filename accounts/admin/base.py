@@ -1,0 +1,269 @@
+"""The class of every part of the admin: lists to read, one page for each object, and named writes as its buttons.
+
+Django's own forms for models are never served: nothing is written here but by an act, which calls a named write.
+"""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin import ShowFacets, helpers
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from unfold.admin import ModelAdmin
+
+from accounts.admin.acts import Act, ActForm
+from accounts.admin.cells import Cell, Table, act_page, list_of, page_of
+from accounts.admin.lists import BoundedChangeList, BoundedPaginator
+from accounts.models import AuditEntry, User
+from accounts.roles import is_administrator
+from portal.lib.validation_text import validation_text
+
+BULK_MAX = 50
+METHODS = ("GET", "HEAD", "POST")
+
+
+class PortalAdmin(ModelAdmin):  # type: ignore[misc]
+    """A table that is read here, and changed by its acts alone.
+
+    acts: what can be done to one object.
+    add_act: how one is made; None where none is made here.
+    object_template: the page of one object.
+    """
+
+    acts: tuple[Act, ...] = ()
+    add_act: Act | None = None
+    object_template = "admin/latchkey/object.html"
+    act_template = "admin/latchkey/act.html"
+
+    actions = None
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    show_facets = ShowFacets.NEVER
+    list_filter_submit = True
+    list_per_page = 50
+    list_max_show_all = 0
+    list_disable_select_all = True
+    search_help_text = ""
+
+    # --- What one object is shown as --------------------------------------------------------------------------------
+    def facts(self, found: Any) -> list[tuple[str, Cell]]:
+        """What is known of the object, as names and values."""
+        raise NotImplementedError
+
+    def tables(self, found: Any) -> list[Table]:
+        """What belongs to the object."""
+        return []
+
+    def name_of(self, found: Any) -> str:
+        return str(found)
+
+    def trail_of(self, found: Any) -> str | None:
+        """The id under which the audit trail speaks of the object; None where it never does."""
+        return str(found.pk)
+
+    # --- Who may do what --------------------------------------------------------------------------------------------
+    def may_act(self, request: HttpRequest) -> bool:
+        return isinstance(request.user, User) and is_administrator(request.user)
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.add_act is not None and self.may_act(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        raise PermissionDenied
+
+    # --- Pages ------------------------------------------------------------------------------------------------------
+    def get_urls(self) -> list[URLPattern]:
+        name = f"{self.opts.app_label}_{self.opts.model_name}_act"
+        view = self.admin_site.admin_view(self.act_view)
+        return [
+            path("<path:object_id>/act/<slug:act_name>/", view, name=name),
+            *super().get_urls(),
+        ]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
+        return BoundedChangeList
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        if not self.may_act(request):
+            return {}
+        return {act.name: (_in_bulk(act), act.name, act.label) for act in self.acts if act.is_bulk}
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The object's page. Nothing is sent to it: each act has an address of its own."""
+        if request.method not in {"GET", "HEAD"}:
+            return HttpResponse(status=405, headers={"Allow": "GET, HEAD"})
+        found = self.found(request, object_id)
+        return TemplateResponse(request, self.object_template, self.object_context(request, found))
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if self.add_act is None:
+            raise Http404
+        if not self.may_act(request):
+            raise PermissionDenied
+        return self._perform(request, self.add_act, None)
+
+    def act_view(self, request: HttpRequest, object_id: str, act_name: str) -> HttpResponse:
+        act = next((act for act in self.acts if act.name == act_name), None)
+        found = self.found(request, object_id)
+        if act is None:
+            raise Http404
+        if not self.may_act(request):
+            raise PermissionDenied
+        return self._perform(request, act, found)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        raise Http404
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """An object's history is its audit trail."""
+        trail = self.trail_of(self.found(request, object_id))
+        if trail is None:
+            raise Http404
+        return HttpResponseRedirect(list_of(AuditEntry, f"?q={trail}"))
+
+    def found(self, request: HttpRequest, object_id: str) -> Any:
+        """The object, for whoever may see it. Raises: Http404."""
+        found = self.get_object(request, unquote(object_id))
+        if found is None or not self.has_view_permission(request, found):
+            raise Http404
+        return found
+
+    def object_context(self, request: HttpRequest, found: Any) -> dict[str, Any]:
+        acts = [act for act in self.acts if act.is_listed and act.shows(found)]
+        return {
+            **self._page_context(request),
+            "title": self.name_of(found),
+            "found": found,
+            "facts": self.facts(found),
+            "tables": self.tables(found),
+            "trail": list_of(AuditEntry, f"?q={trail}") if (trail := self.trail_of(found)) else "",
+            "acts": [(act, act_page(found, act.name)) for act in acts if self.may_act(request)],
+        }
+
+    def act_context(
+        self, request: HttpRequest, act: Act, form: ActForm, found: Any
+    ) -> dict[str, Any]:
+        return {
+            **self._page_context(request),
+            "title": act.label if found is None else f"{act.label}: {self.name_of(found)}",
+            "act": act,
+            "form": form,
+            "found": found,
+            "back": list_of(self.model) if found is None else page_of(found),
+        }
+
+    def _page_context(self, request: HttpRequest) -> dict[str, Any]:
+        request.current_app = self.admin_site.name
+        return {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "has_view_permission": True,
+            "model_admin": self,
+        }
+
+    def _perform(self, request: HttpRequest, act: Act, found: Any) -> HttpResponse:
+        """Ask for the act's values, and do it once they are right."""
+        if request.method not in METHODS:
+            return HttpResponse(status=405, headers={"Allow": ", ".join(METHODS)})
+        data = request.POST if request.method == "POST" else None
+        form = act.form(data, subject=found, person=acting_person(request))
+        if data is not None and form.is_valid():
+            made, is_done = self._write(act, form, found)
+            if is_done:
+                messages.success(request, act.done)
+                return HttpResponseRedirect(self._after(made, found))
+        context = self.act_context(request, act, form, found)
+        status = 422 if form.is_bound else 200
+        return TemplateResponse(request, self.act_template, context, status=status)
+
+    def _write(self, act: Act, form: ActForm, found: Any) -> tuple[Any, bool]:
+        """Call the write. Returns what it made and whether it was done; what it refused stands in the form."""
+        try:
+            with transaction.atomic():
+                return act.write(found, form.person, form.cleaned_data), True
+        except ValidationError as error:
+            form.add_write_errors(error)
+        except PermissionDenied as error:
+            form.add_error(None, str(error) or "You may not do this.")
+        return None, False
+
+    def _after(self, made: Any, found: Any) -> str:
+        if isinstance(made, self.model):
+            return page_of(made)
+        if found is not None and self.model._default_manager.filter(pk=found.pk).exists():  # noqa: SLF001 - Django's own name for it.
+            return page_of(found)
+        return list_of(self.model)
+
+    def bulk_view(
+        self, request: HttpRequest, selected: QuerySet[Any], act: Act
+    ) -> HttpResponse | None:
+        """Ask for the values of an act that counts for several objects, then do it to each in a transaction of its own."""
+        chosen = list(selected[: BULK_MAX + 1])
+        if len(chosen) > BULK_MAX:
+            messages.error(request, f"Choose at most {BULK_MAX} at once. Nothing was done.")
+            return None
+        is_confirmed = "confirmed" in request.POST
+        form = act.form(request.POST if is_confirmed else None, person=acting_person(request))
+        if is_confirmed and form.is_valid():
+            self._each(request, act, form, chosen)
+            return None
+        context = self.act_context(request, act, form, None) | {
+            "chosen": [(found, self.name_of(found)) for found in chosen],
+            "checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+            "title": act.label,
+        }
+        return TemplateResponse(request, "admin/latchkey/bulk.html", context)
+
+    def _each(self, request: HttpRequest, act: Act, form: ActForm, chosen: list[Any]) -> None:
+        done = 0
+        for found in chosen:
+            try:
+                with transaction.atomic():
+                    act.write(found, form.person, form.cleaned_data)
+            except ValidationError as error:
+                messages.error(request, f"{self.name_of(found)}: {validation_text(error)}")
+            except PermissionDenied as error:
+                messages.error(request, f"{self.name_of(found)}: {error or 'you may not do this.'}")
+            else:
+                done += 1
+        if done:
+            messages.success(request, f"{act.done} ({done} of {len(chosen)})")
+
+
+def acting_person(request: HttpRequest) -> User:
+    """Who acts. Raises: PermissionDenied for nobody, who does not get here."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
+def _in_bulk(act: Act) -> Any:
+    def run(
+        model_admin: PortalAdmin, request: HttpRequest, selected: QuerySet[Any]
+    ) -> HttpResponse | None:
+        return model_admin.bulk_view(request, selected, act)
+
+    return run

@@ -1,0 +1,139 @@
+import uuid
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin import display
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from accounts.admin.acts import Act, ReasonForm
+from accounts.admin.base import PortalAdmin
+from accounts.admin.cells import NOTHING, Cell, code, link_to, moment, pill, whole
+from accounts.admin.lists import ChoiceFilter, RelatedFilter
+from accounts.audit import acting
+from accounts.models import ApiKey, User
+from accounts.writes.keys import revoke_key
+from portal.lib.clock import utc_now
+
+
+class LifeFilter(ChoiceFilter):
+    title = "state"
+    parameter_name = "life"
+
+    def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
+        return [("live", "Live"), ("revoked", "Revoked"), ("ended", "Ended")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+        now = utc_now()
+        states = {
+            "live": Q(revoked_at=None, expires_at__gt=now),
+            "revoked": Q(revoked_at__isnull=False),
+            "ended": Q(revoked_at=None, expires_at__lte=now),
+        }
+        chosen = self.chosen()
+        return queryset if chosen is None else queryset.filter(states[chosen])
+
+
+def _revoke(key: ApiKey, actor: User, values: dict[str, Any]) -> None:
+    revoke_key(key, actor=acting(actor), reason=values["reason"])
+
+
+@admin.register(ApiKey)
+class KeyAdmin(PortalAdmin):
+    """Keys, for reading and revoking. One is issued in the portal, by whom it is shown to."""
+
+    list_display = ("shown", "name", "team", "holder", "state", "ends", "used")
+    list_filter = (LifeFilter, ("team", RelatedFilter))
+    list_select_related = ("team", "service_account", "person", "use")
+    search_fields = ("public_id", "name", "team__name", "person__email", "service_account__name")
+    search_help_text = "Key, name, team or holder"
+    ordering = ("-created_at",)
+    acts = (
+        Act(
+            "revoke",
+            "Revoke",
+            _revoke,
+            "The key is revoked: it is refused within a second.",
+            ReasonForm,
+            shows=lambda key: key.revoked_at is None,
+            warning="Applications that use it are refused within a second, and their open streams are cut. It cannot be undone.",
+            is_danger=True,
+            is_bulk=True,
+        ),
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A holder's id finds the holder's keys, and a key's text what it shows of itself."""
+        term = search_term.strip()
+        holder = _as_id(term)
+        if holder is not None:
+            return queryset.filter(Q(person=holder) | Q(service_account=holder)), False
+        return super().get_search_results(request, queryset, _public_part(term))  # type: ignore[no-any-return]
+
+    @display(description="key")
+    def shown(self, key: ApiKey) -> Cell:
+        return code(key)
+
+    @display(description="holder")
+    def holder(self, key: ApiKey) -> Cell:
+        return str(key.person or (key.service_account and key.service_account.name) or NOTHING)
+
+    @display(description="state", ordering="expires_at")
+    def state(self, key: ApiKey) -> SafeString:
+        if key.revoked_at is not None:
+            return pill("revoked", "bad")
+        return pill("ended") if key.expires_at <= utc_now() else pill("live", "ok")
+
+    @display(description="ends", ordering="expires_at")
+    def ends(self, key: ApiKey) -> Cell:
+        return moment(key.expires_at)
+
+    @display(description="last used", ordering="use__last_used_at")
+    def used(self, key: ApiKey) -> Cell:
+        return moment(key.use.last_used_at) if hasattr(key, "use") else NOTHING
+
+    def facts(self, found: ApiKey) -> list[tuple[str, Cell]]:
+        holder = found.person or found.service_account
+        reader = User.objects.filter(pk__in=[found.created_by, found.revoked_by]).in_bulk()
+        return [
+            ("Key", code(found)),
+            ("Name", found.name),
+            ("State", self.state(found)),
+            ("Team", link_to(found.team)),
+            ("Holder", link_to(holder, self.holder(found))),
+            ("Purpose", found.purpose),
+            ("Tags", ", ".join(found.tags)),
+            ("Cost centre", found.cost_centre),
+            ("Scopes", ", ".join(found.scopes)),
+            (
+                "Models",
+                "A narrower list of its own" if found.is_narrowed else "All that are granted",
+            ),
+            ("Networks", ", ".join(found.networks) or "Any"),
+            ("Calls a minute", whole(found.requests_per_minute)),
+            ("Tokens a minute", whole(found.tokens_per_minute)),
+            ("Issued", moment(found.created_at)),
+            ("Issued by", link_to(reader.get(found.created_by)) if found.created_by else NOTHING),
+            ("Ends", moment(found.expires_at)),
+            ("Last used", self.used(found)),
+            ("From", found.use.last_peer if hasattr(found, "use") else NOTHING),
+            ("Revoked", moment(found.revoked_at)),
+            ("Revoked by", link_to(reader.get(found.revoked_by)) if found.revoked_by else NOTHING),
+            ("Reason", found.revoked_reason),
+        ]
+
+
+def _as_id(term: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(term)
+    except ValueError:
+        return None
+
+
+def _public_part(term: str) -> str:
+    """Of a whole key only what is public goes into a query: its secret would stand in the database's log."""
+    parts = term.split("_")
+    return parts[1] if len(parts) > 1 and parts[0] == "lk" else term

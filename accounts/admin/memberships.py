@@ -1,0 +1,96 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin import display
+from django.http import HttpRequest
+
+from accounts.admin.acts import Act, ActForm
+from accounts.admin.base import PortalAdmin
+from accounts.admin.cells import Cell, link_to, moment
+from accounts.admin.lists import ChoicesFilter, RelatedFilter
+from accounts.audit import acting
+from accounts.models import Membership, Team, User
+from accounts.models.teams import Role
+from accounts.writes.teams import add_member, change_member_role, remove_member
+
+
+class NewMemberForm(ActForm):
+    team = forms.ModelChoiceField(Team.objects.order_by("name"))
+    email = forms.EmailField(
+        label="E-mail address",
+        max_length=254,
+        help_text="Of somebody who has an account. Others are invited on the team's page in the portal.",
+    )
+    role = forms.ChoiceField(choices=Role.choices, initial=Role.MEMBER)
+
+    def clean_email(self) -> User:
+        person = User.objects.filter(email__iexact=self.cleaned_data["email"]).first()
+        if person is None:
+            raise forms.ValidationError("Nobody has an account with this address.")
+        return person
+
+
+class MemberRoleForm(ActForm):
+    role = forms.ChoiceField(choices=Role.choices)
+
+    def prepare(self) -> None:
+        self.initial.setdefault("role", self.subject.role)
+
+
+def _add(nothing: None, actor: User, values: dict[str, Any]) -> Membership:
+    return add_member(
+        values["team"], person=values["email"], role=Role(values["role"]), actor=acting(actor)
+    )
+
+
+def _change(membership: Membership, actor: User, values: dict[str, Any]) -> None:
+    change_member_role(membership, role=Role(values["role"]), actor=acting(actor))
+
+
+def _remove(membership: Membership, actor: User, values: dict[str, Any]) -> None:
+    remove_member(membership, actor=acting(actor))
+
+
+@admin.register(Membership)
+class MembershipAdmin(PortalAdmin):
+    list_display = ("person", "team", "role", "created")
+    list_display_links = ("person",)
+    list_filter = (("team", RelatedFilter), ("role", ChoicesFilter))
+    list_select_related = ("person", "team")
+    search_fields = ("person__email", "team__name")
+    search_help_text = "E-mail address or team"
+    ordering = ("team__name", "person__email")
+    add_act = Act("add", "Add member", _add, "The person is in the team now.", NewMemberForm)
+    acts = (
+        Act("role", "Change role", _change, "The role is changed.", MemberRoleForm),
+        Act(
+            "remove",
+            "Remove from team",
+            _remove,
+            "The person has left the team, and their keys there are revoked.",
+            warning="Their own keys of this team are revoked for good.",
+            is_danger=True,
+        ),
+    )
+
+    @display(description="since", ordering="created_at")
+    def created(self, membership: Membership) -> Cell:
+        return moment(membership.created_at)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).select_related("person", "team")
+
+    def name_of(self, found: Membership) -> str:
+        return f"{found.person} in {found.team}"
+
+    def trail_of(self, found: Membership) -> str:
+        return str(found.person_id)
+
+    def facts(self, found: Membership) -> list[tuple[str, Cell]]:
+        return [
+            ("Person", link_to(found.person)),
+            ("Team", link_to(found.team)),
+            ("Role", found.get_role_display()),
+            ("Since", moment(found.created_at)),
+        ]

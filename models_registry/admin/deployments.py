@@ -1,0 +1,77 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+
+from accounts.admin.acts import Act, ActForm
+from accounts.admin.base import PortalAdmin
+from accounts.admin.cells import Cell, code, link_to, pill
+from accounts.audit import acting
+from accounts.models import User
+from models_registry.models import Deployment
+from models_registry.writes.catalogue import change_deployment
+
+
+class PositionForm(ActForm):
+    position = forms.IntegerField(
+        min_value=0, max_value=32767, help_text="The lowest position that is on is used first."
+    )
+
+    def prepare(self) -> None:
+        self.initial.setdefault("position", self.subject.position)
+
+
+def _switch_on(deployment: Deployment, actor: User, values: dict[str, Any]) -> None:
+    change_deployment(deployment, enabled=True, actor=acting(actor))
+
+
+def _switch_off(deployment: Deployment, actor: User, values: dict[str, Any]) -> None:
+    change_deployment(deployment, enabled=False, actor=acting(actor))
+
+
+def _move(deployment: Deployment, actor: User, values: dict[str, Any]) -> None:
+    change_deployment(deployment, position=values["position"], actor=acting(actor))
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(PortalAdmin):
+    """Where models are served; reached from a model or a provider."""
+
+    list_display = ("upstream_name", "model", "provider", "position", "enabled")
+    list_select_related = ("model", "provider")
+    search_fields = ("upstream_name", "model__name", "provider__name")
+    ordering = ("model__name", "position")
+    acts = (
+        Act(
+            "switch-on",
+            "Switch on",
+            _switch_on,
+            "The deployment is on.",
+            shows=lambda deployment: not deployment.enabled,
+        ),
+        Act(
+            "switch-off",
+            "Switch off",
+            _switch_off,
+            "The deployment is off.",
+            shows=lambda deployment: deployment.enabled,
+            warning="Calls go to the next deployment of the model; without one they are refused.",
+            is_danger=True,
+        ),
+        Act("move", "Change position", _move, "The position is changed.", PositionForm),
+    )
+
+    def name_of(self, found: Deployment) -> str:
+        return f"{found.model} at {found.provider}"
+
+    def trail_of(self, found: Deployment) -> str:
+        return str(found.model_id)
+
+    def facts(self, found: Deployment) -> list[tuple[str, Cell]]:
+        return [
+            ("Model", link_to(found.model)),
+            ("Provider", link_to(found.provider)),
+            ("Name at the provider", code(found.upstream_name)),
+            ("Position", found.position),
+            ("State", pill("on", "ok") if found.enabled else pill("off")),
+        ]

@@ -1,0 +1,107 @@
+"""The forms of a model's acts."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.postgres.forms import SimpleArrayField
+
+from accounts.admin.acts import ActForm, moment_field
+from accounts.models import Team
+from models_registry.models import (
+    DataClass,
+    HangUp,
+    ModelKind,
+    OutputCapMember,
+    Provider,
+    Visibility,
+)
+
+PRICE = "In 1e-6 USD for a million tokens: 150000 is $0.15."
+_BIG = 2**63 - 1
+_INTEGER = 2**31 - 1
+
+
+class ModelForm(ActForm):
+    """A model's facts; prices count for calls admitted from then on."""
+
+    description = forms.CharField(
+        max_length=5000, required=False, widget=forms.Textarea(attrs={"rows": 4})
+    )
+    owner = forms.ModelChoiceField(
+        Team.objects.order_by("name"), required=False, empty_label="No team"
+    )
+    data_class = forms.ChoiceField(
+        choices=DataClass.choices,
+        initial=DataClass.INTERNAL,
+        help_text="The most sensitive data it may be sent.",
+    )
+    visibility = forms.ChoiceField(
+        choices=Visibility.choices,
+        initial=Visibility.EVERYONE,
+        help_text="Who sees it in the catalogue.",
+    )
+    context_tokens = forms.IntegerField(min_value=1, max_value=_INTEGER)
+    max_output_tokens = forms.IntegerField(
+        min_value=0, max_value=_INTEGER, initial=0, help_text="0 for a model without text answers."
+    )
+    tokens_per_byte = forms.FloatField(
+        min_value=0.05,
+        initial=1.0,
+        help_text="The most tokens a byte of the body can become; 1 is safe for every tokenizer.",
+    )
+    price_input = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
+    price_cached_input = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
+    price_output = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
+    extra_members = SimpleArrayField(
+        forms.CharField(max_length=60),
+        required=False,
+        max_length=50,
+        help_text="Names of further members of a request's body that are let through, parted by commas.",
+    )
+    output_cap_member = forms.ChoiceField(
+        choices=OutputCapMember.choices, initial=OutputCapMember.MAX_TOKENS
+    )
+    hang_up = forms.ChoiceField(
+        choices=HangUp.choices,
+        initial=HangUp.CLOSE,
+        help_text="What a caller's hang-up does to a stream.",
+    )
+
+    def prepare(self) -> None:
+        if self.subject is not None:
+            for name in self.fields:
+                self.initial.setdefault(name, getattr(self.subject, name))
+
+
+class NewModelForm(ModelForm):
+    name = forms.CharField(
+        max_length=120, help_text="The name that callers use. It stays as it is."
+    )
+    kind = forms.ChoiceField(choices=ModelKind.choices)
+    field_order = ("name", "kind")
+
+
+class DeploymentForm(ActForm):
+    provider = forms.ModelChoiceField(Provider.objects.order_by("name"))
+    upstream_name = forms.CharField(
+        label="Name at the provider", max_length=200, help_text="The provider's own name for it."
+    )
+    position = forms.IntegerField(
+        min_value=0, max_value=32767, initial=0, help_text="The lowest is used first."
+    )
+
+    def prepare(self) -> None:
+        self.initial.setdefault("upstream_name", self.subject.name)
+
+
+class SunsetForm(ActForm):
+    sunset_at = moment_field(
+        required=False,
+        label="Ends at (UTC)",
+        help_text="Callers see it in the Sunset header. Leave it empty where it is not known yet.",
+    )
+
+
+def facts_of(values: dict[str, Any]) -> dict[str, Any]:
+    """The values that are facts of a model."""
+    return {name: values[name] for name in ModelForm.base_fields if name in values}

@@ -1,0 +1,212 @@
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin import display
+from django.utils.safestring import SafeString
+
+from accounts.admin.acts import Act, ActForm
+from accounts.admin.base import PortalAdmin
+from accounts.admin.cells import Cell, Table, code, link_to, moment, pill
+from accounts.audit import acting
+from accounts.models import User
+from models_registry.discovery import ProviderSilent, list_upstream_models
+from models_registry.models import Provider
+from models_registry.models.catalogue import validate_base_url
+from models_registry.writes.providers import add_provider, change_provider, open_credential
+from portal.lib.crypto import SealBroken
+from portal.lib.origin import Origin
+
+FOUND_MAX = 20
+
+
+class ProviderForm(ActForm):
+    """Where a provider is and how it is called. It is asked for its models before it is saved."""
+
+    base_url = forms.CharField(
+        label="Base URL",
+        max_length=500,
+        validators=[validate_base_url],
+        help_text="The address before /chat/completions, such as https://models.corp/v1.",
+    )
+    credential = forms.CharField(
+        max_length=1000,
+        required=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text="It is sealed, and never shown again.",
+    )
+    save_anyway = forms.BooleanField(
+        required=False,
+        label="Save although the test failed",
+        help_text="Only where you know why the provider does not answer yet.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        values = dict(super().clean() or {})
+        if self.errors:
+            return values
+        credential = self.credential_to_test()
+        if self.errors or values["save_anyway"]:
+            return values
+        try:
+            names = list_upstream_models(
+                values["base_url"],
+                credential=credential,
+                networks=settings.LATCHKEY_PROVIDER_NETWORKS,
+            )
+        except ProviderSilent as silent:
+            self.add_error(
+                None, f"The test failed: {silent}. Nothing was saved. Correct it, or tick the box."
+            )
+        else:
+            values["found"] = names
+        return values
+
+    def credential_to_test(self) -> str:
+        return str(self.cleaned_data["credential"])
+
+
+class NewProviderForm(ProviderForm):
+    name = forms.SlugField(max_length=60, help_text="Letters, digits, - and _.")
+    field_order = ("name", "base_url", "credential", "save_anyway")
+
+
+class ChangedProviderForm(ProviderForm):
+    """An empty credential keeps the one there is, but never takes it to another server than it was given for."""
+
+    without_credential = forms.BooleanField(
+        required=False, label="Call it without a credential from now on"
+    )
+    field_order = ("base_url", "credential", "without_credential", "save_anyway")
+
+    def prepare(self) -> None:
+        self.initial.setdefault("base_url", self.subject.base_url)
+        if self.subject.sealed_credential is not None:
+            self.fields[
+                "credential"
+            ].help_text = "It has one, which is never shown. Leave this empty to keep it."
+
+    def credential_to_test(self) -> str:
+        values = self.cleaned_data
+        if values["credential"] and values["without_credential"]:
+            self.add_error("credential", "Give a credential or go without one, not both.")
+            return ""
+        if values["credential"] or values["without_credential"]:
+            return str(values["credential"])
+        if self.subject.sealed_credential is None:
+            return ""
+        if not _is_same_server(self.subject.base_url, values["base_url"]):
+            self.add_error(
+                "credential",
+                "This is another server: the kept credential would be sent to it. Give the one for this server.",
+            )
+            return ""
+        try:
+            return open_credential(self.subject)
+        except SealBroken:
+            self.add_error("credential", "The kept credential cannot be opened. Give it again.")
+            return ""
+
+
+def _is_same_server(one: str, other: str) -> bool:
+    return Origin.from_url(one)[0] == Origin.from_url(other)[0]
+
+
+def _add(nothing: None, actor: User, values: dict[str, Any]) -> Provider:
+    return add_provider(
+        values["name"],
+        base_url=values["base_url"],
+        credential=values["credential"],
+        actor=acting(actor),
+    )
+
+
+def _change(provider: Provider, actor: User, values: dict[str, Any]) -> None:
+    is_new = bool(values["credential"]) or values["without_credential"]
+    change_provider(
+        provider,
+        base_url=values["base_url"],
+        credential=values["credential"] if is_new else None,
+        actor=acting(actor),
+    )
+
+
+class TestForm(ActForm):
+    """Asks the provider, as it stands, for its models."""
+
+    __test__ = False
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            list_upstream_models(
+                self.subject.base_url,
+                credential=open_credential(self.subject),
+                networks=settings.LATCHKEY_PROVIDER_NETWORKS,
+            )
+        except ProviderSilent as silent:
+            raise forms.ValidationError(f"The test failed: {silent}.") from None
+        except SealBroken:
+            raise forms.ValidationError("The credential cannot be opened. Give it again.") from None
+        return dict(super().clean() or {})
+
+
+def _nothing(provider: Provider, actor: User, values: dict[str, Any]) -> None:
+    """A test changes nothing."""
+
+
+@admin.register(Provider)
+class ProviderAdmin(PortalAdmin):
+    """Servers that answer calls. A credential goes in and never comes out."""
+
+    list_display = ("name", "base_url", "credential", "is_demonstration", "created")
+    search_fields = ("name", "base_url")
+    search_help_text = "Name or address"
+    ordering = ("name",)
+    add_act = Act("add", "Test and add provider", _add, "The provider is added.", NewProviderForm)
+    acts = (
+        Act("change", "Change", _change, "The provider is changed.", ChangedProviderForm),
+        Act(
+            "test",
+            "Test",
+            _nothing,
+            "The provider answered with its models.",
+            TestForm,
+            warning="The provider is asked for its models with its credential. Nothing is changed.",
+        ),
+    )
+
+    @display(description="credential")
+    def credential(self, provider: Provider) -> SafeString:
+        return pill("has one", "ok") if provider.sealed_credential else pill("none")
+
+    @display(description="since", ordering="created_at")
+    def created(self, provider: Provider) -> Cell:
+        return moment(provider.created_at)
+
+    def facts(self, found: Provider) -> list[tuple[str, Cell]]:
+        return [
+            ("Name", found.name),
+            ("Base URL", code(found.base_url)),
+            ("Credential", self.credential(found)),
+            ("Of the demonstration", "Yes" if found.is_demonstration else "No"),
+            ("Since", moment(found.created_at)),
+        ]
+
+    def tables(self, found: Provider) -> list[Table]:
+        deployments = found.deployments.select_related("model").order_by("model__name")[:FOUND_MAX]
+        return [
+            Table(
+                "Models served here",
+                ["Model", "Name at the provider", "State"],
+                [
+                    [
+                        link_to(one.model),
+                        link_to(one, one.upstream_name),
+                        pill("on", "ok") if one.enabled else pill("off"),
+                    ]
+                    for one in deployments
+                ],
+                empty="No model is served here yet. Add a deployment on a model's page.",
+            )
+        ]

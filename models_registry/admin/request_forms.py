@@ -1,0 +1,69 @@
+"""The forms of a decision on a request."""
+
+from typing import Any
+
+from django import forms
+from django.utils.timezone import localtime
+
+from accounts.admin.acts import ActForm, moment_field
+from models_registry.models import AiModel
+from models_registry.models.requests import COMMENT_MAX, REASON_MAX
+
+
+def _reason(*, required: bool) -> forms.CharField:
+    return forms.CharField(
+        max_length=REASON_MAX,
+        required=required,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The team reads it, and it is kept in the audit trail: name no person and no secret.",
+    )
+
+
+class ModelChoice(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    def label_from_instance(self, obj: Any) -> str:
+        return f"{obj.name} ({obj.get_data_class_display()})"
+
+
+class ApproveForm(ActForm):
+    """What is granted: all that was asked for, or less."""
+
+    id_prefix = "approve"
+    models = ModelChoice(queryset=AiModel.objects.none(), widget=forms.CheckboxSelectMultiple)
+    ends_at = moment_field(label="Until (UTC)", help_text="At most until what was asked for.")
+    requests_per_minute = forms.IntegerField(
+        label="Calls a minute", min_value=1, max_value=2**31 - 1, required=False
+    )
+    tokens_per_minute = forms.IntegerField(
+        label="Tokens a minute", min_value=1, max_value=2**31 - 1, required=False
+    )
+    reason = _reason(required=False)
+
+    def prepare(self) -> None:
+        asked = AiModel.objects.filter(requested_models__request=self.subject).order_by("name")
+        choice = self.fields["models"]
+        if isinstance(choice, ModelChoice):
+            choice.queryset = asked
+        self.initial.setdefault("models", list(asked))
+        self.initial.setdefault("ends_at", localtime(self.subject.wanted_until))
+        self.initial.setdefault("requests_per_minute", self.subject.requests_per_minute)
+        self.initial.setdefault("tokens_per_minute", self.subject.tokens_per_minute)
+
+
+class ApproveAsAskedForm(ActForm):
+    id_prefix = "approve"
+    reason = _reason(required=False)
+
+
+class DenyForm(ActForm):
+    id_prefix = "deny"
+    reason = _reason(required=True)
+
+
+class CommentForm(ActForm):
+    id_prefix = "comment"
+    text = forms.CharField(
+        label="Comment",
+        max_length=COMMENT_MAX,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The team is told by e-mail.",
+    )

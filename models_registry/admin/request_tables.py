@@ -1,0 +1,106 @@
+"""What stands beside a request for whoever decides: the models asked for, what the team has, and what it uses."""
+
+import datetime
+
+from django.db.models import Model, Q
+
+from accounts.admin.cells import (
+    NOTHING,
+    Cell,
+    Table,
+    link_to,
+    list_of,
+    micro_usd,
+    moment,
+    pill,
+    whole,
+)
+from models_registry.models import AccessRequest, AiModel, Grant
+from models_registry.usage_source import use_of_team
+from portal.lib.clock import utc_now
+
+USE_DAYS = 30
+SHOWN_MAX = 50
+
+
+def tables_for(request: AccessRequest, *, is_linked: bool) -> list[Table]:
+    """is_linked: whether whoever reads may open the pages that are named."""
+    return [
+        _asked(request, is_linked=is_linked),
+        _granted(request, is_linked=is_linked),
+        _used(request, is_linked=is_linked),
+    ]
+
+
+def link_for(found: Model | None, *, is_linked: bool) -> Cell:
+    return link_to(found) if is_linked else str(found or NOTHING)
+
+
+def _asked(request: AccessRequest, *, is_linked: bool) -> Table:
+    named = request.requested_models.select_related("model", "grant").order_by("model__name")
+    return Table(
+        "Models asked for",
+        ["Model", "Status", "Class of data", "Price in / out, a million tokens", "Grant"],
+        [
+            [
+                link_for(one.model, is_linked=is_linked),
+                one.model.get_status_display(),
+                one.model.get_data_class_display(),
+                f"{micro_usd(one.model.price_input)} / {micro_usd(one.model.price_output)}",
+                _outcome(one.grant, is_linked=is_linked),
+            ]
+            for one in named
+        ],
+        empty="The models that were asked for are gone.",
+    )
+
+
+def _outcome(grant: Grant | None, *, is_linked: bool) -> Cell:
+    if grant is None:
+        return None
+    return link_to(grant, "granted") if is_linked else pill("granted", "ok")
+
+
+def _granted(request: AccessRequest, *, is_linked: bool) -> Table:
+    holder = Q(team=request.team_id) | Q(service_account__team=request.team_id)
+    live = Grant.objects.filter(holder, ends_at__gt=utc_now())
+    found = live.select_related("model", "service_account").order_by("model__name")[:SHOWN_MAX]
+    return Table(
+        "What the team has already",
+        ["Model", "Class of data", "For", "Calls a minute", "Tokens a minute", "Ends"],
+        [
+            [
+                link_for(grant.model, is_linked=is_linked),
+                grant.model.get_data_class_display(),
+                str(grant.service_account or "the whole team"),
+                whole(grant.requests_per_minute),
+                whole(grant.tokens_per_minute),
+                moment(grant.ends_at),
+            ]
+            for grant in found
+        ],
+        empty="The team has no live grant.",
+        more=list_of(Grant, f"?team__id__exact={request.team_id}") if is_linked else "",
+    )
+
+
+def _used(request: AccessRequest, *, is_linked: bool) -> Table:
+    since = utc_now() - datetime.timedelta(days=USE_DAYS)
+    uses = use_of_team(request.team_id, since=since)[:SHOWN_MAX]
+    models = AiModel.objects.in_bulk([use.model_id for use in uses])
+    return Table(
+        f"What the team used in {USE_DAYS} days",
+        ["Model", "Calls", "Tokens", "Cost"],
+        [
+            [
+                link_for(models[use.model_id], is_linked=is_linked)
+                if use.model_id in models
+                else str(use.model_id),
+                whole(use.calls),
+                whole(use.tokens),
+                micro_usd(use.cost_micro_usd),
+            ]
+            for use in uses
+        ],
+        empty=f"The team called nothing in {USE_DAYS} days.",
+    )

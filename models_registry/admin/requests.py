@@ -1,0 +1,246 @@
+"""The approvals queue: what waits, and on one page all that a decision needs."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin import display
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from accounts.admin.acts import Act, ActForm
+from accounts.admin.base import PortalAdmin, acting_person
+from accounts.admin.cells import NOTHING, Cell, list_of, moment, pill, text, whole
+from accounts.admin.lists import ChoiceFilter, ChoicesFilter, RelatedFilter
+from accounts.models import AuditEntry, User
+from accounts.roles import is_administrator
+from models_registry.access import may_decide
+from models_registry.admin.request_forms import (
+    ApproveAsAskedForm,
+    ApproveForm,
+    CommentForm,
+    DenyForm,
+)
+from models_registry.admin.request_tables import link_for, tables_for
+from models_registry.models import AccessRequest, DataClass, RequestedModel, RequestStatus
+from models_registry.writes.requests import approve_request, comment_on_request, deny_request
+
+_TONES = {
+    RequestStatus.OPEN: "warn",
+    RequestStatus.APPROVED: "ok",
+    RequestStatus.DENIED: "bad",
+    RequestStatus.WITHDRAWN: "quiet",
+}
+# The open ones first, the longest waiting on top; below them the closed ones, the newest first.
+WAITING_FIRST = Case(When(status=RequestStatus.OPEN, then=F("created_at"))).asc(nulls_last=True)
+
+
+class DataClassFilter(ChoiceFilter):
+    """Requests that name at least one model of the class."""
+
+    title = "class of data"
+    parameter_name = "data_class"
+
+    def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
+        return DataClass.choices
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AccessRequest]
+    ) -> QuerySet[AccessRequest]:
+        chosen = self.chosen()
+        if chosen is None:
+            return queryset
+        named = RequestedModel.objects.filter(request=OuterRef("pk"), model__data_class=chosen)
+        return queryset.filter(Exists(named))
+
+
+def _approve(request: AccessRequest, actor: User, values: dict[str, Any]) -> None:
+    approve_request(
+        request,
+        actor=actor,
+        reason=values["reason"],
+        models=list(values["models"]),
+        ends_at=values["ends_at"],
+        requests_per_minute=values["requests_per_minute"],
+        tokens_per_minute=values["tokens_per_minute"],
+    )
+
+
+def _approve_as_asked(request: AccessRequest, actor: User, values: dict[str, Any]) -> None:
+    approve_request(request, actor=actor, reason=values["reason"])
+
+
+def _deny(request: AccessRequest, actor: User, values: dict[str, Any]) -> None:
+    deny_request(request, actor=actor, reason=values["reason"])
+
+
+def _comment(request: AccessRequest, actor: User, values: dict[str, Any]) -> None:
+    comment_on_request(request, actor=actor, text=values["text"])
+
+
+def is_open(request: AccessRequest) -> bool:
+    return request.status == RequestStatus.OPEN
+
+
+@admin.register(AccessRequest)
+class AccessRequestAdmin(PortalAdmin):
+    """Who asks for what. Whoever may decide sees them, administrator or not."""
+
+    object_template = act_template = "admin/latchkey/request.html"
+    list_display = ("asks_for", "team", "asker", "status_shown", "classes", "age", "until")
+    list_filter = (("status", ChoicesFilter), ("team", RelatedFilter), DataClassFilter)
+    list_select_related = ("team", "requested_by")
+    search_fields = (
+        "team__name",
+        "requested_by__email",
+        "justification",
+        "requested_models__model__name",
+    )
+    search_help_text = "Team, person, model or reason"
+    ordering = (WAITING_FIRST, "-id")
+    acts = (
+        Act("approve", "Approve", _approve, "The request is approved.", ApproveForm, is_open),
+        Act(
+            "approve-as-asked",
+            "Approve as asked",
+            _approve_as_asked,
+            "Approved as asked.",
+            ApproveAsAskedForm,
+            is_open,
+            warning="Each request is granted in full, until the end that was asked for.",
+            is_bulk=True,
+            is_listed=False,
+        ),
+        Act(
+            "deny",
+            "Deny",
+            _deny,
+            "The request is denied.",
+            DenyForm,
+            is_open,
+            is_danger=True,
+            is_bulk=True,
+        ),
+        Act("comment", "Comment", _comment, "The comment is there.", CommentForm, is_open),
+    )
+
+    def may_act(self, request: HttpRequest) -> bool:
+        return isinstance(request.user, User) and may_decide(request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.may_act(request) or super().has_view_permission(request, obj)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AccessRequest]:
+        found: QuerySet[AccessRequest] = super().get_queryset(request)
+        return found.select_related(
+            "team", "requested_by", "decided_by", "service_account"
+        ).prefetch_related("requested_models__model")
+
+    @display(description="asks for")
+    def asks_for(self, request: AccessRequest) -> str:
+        return ", ".join(sorted(named.model.name for named in request.requested_models.all()))
+
+    @display(description="asked by", ordering="requested_by__email")
+    def asker(self, request: AccessRequest) -> str:
+        return str(request.requested_by or NOTHING)
+
+    @display(description="status", ordering="status")
+    def status_shown(self, request: AccessRequest) -> SafeString:
+        return status_of(request)
+
+    @display(description="class of data")
+    def classes(self, request: AccessRequest) -> str:
+        order = list(DataClass.values)
+        named = {one.model.data_class for one in request.requested_models.all()}
+        return ", ".join(DataClass(one).label for one in sorted(named, key=order.index))
+
+    @display(description="age", ordering="created_at")
+    def age(self, request: AccessRequest) -> str:
+        return timesince(request.created_at, depth=1)
+
+    @display(description="until", ordering="wanted_until")
+    def until(self, request: AccessRequest) -> Cell:
+        return moment(request.wanted_until)
+
+    def name_of(self, found: AccessRequest) -> str:
+        return f"{found.team} asks for {self.asks_for(found)}"
+
+    def object_context(self, request: HttpRequest, found: AccessRequest) -> dict[str, Any]:
+        person = acting_person(request)
+        is_linked = is_administrator(person)
+        offered = [act for act in self.acts if act.is_listed and act.shows(found)]
+        return {
+            **self._page_context(request),
+            "title": self.name_of(found),
+            "found": found,
+            "facts": _facts(found, is_linked=is_linked),
+            "tables": tables_for(found, is_linked=is_linked),
+            "comments": found.comments.select_related("author").order_by("at"),
+            "trail": list_of(AuditEntry, f"?q={found.pk}") if is_linked else "",
+            "why_not": _why_not(found, person),
+            "decision": _decision(found),
+            "forms": {act.name: (act, act.form(subject=found, person=person)) for act in offered},
+        }
+
+    def act_context(
+        self, request: HttpRequest, act: Act, form: ActForm, found: AccessRequest | None
+    ) -> dict[str, Any]:
+        """A refused decision is shown where it was made, beside what it was made from."""
+        if found is None:
+            return super().act_context(request, act, form, found)
+        context = self.object_context(request, found)
+        context["forms"][act.name] = (act, form)
+        context["refused"] = form.non_field_errors() if form.is_bound else ()
+        return context
+
+
+def status_of(request: AccessRequest) -> SafeString:
+    status = RequestStatus(request.status)
+    return pill(str(status.label), _TONES[status])
+
+
+def _why_not(request: AccessRequest, person: User) -> str:
+    """Why this person cannot decide; empty where they can."""
+    if request.status != RequestStatus.OPEN:
+        return ""
+    if request.requested_by_id == person.pk:
+        return "You made this request yourself. Nobody decides on a request of their own: another approver has to."
+    return "" if may_decide(person) else "You may see requests, and not decide on them."
+
+
+def _decision(request: AccessRequest) -> list[tuple[str, Cell]]:
+    if request.status == RequestStatus.OPEN:
+        return []
+    return [
+        ("Decided", moment(request.decided_at)),
+        ("By", str(request.decided_by or NOTHING)),
+        ("Reason", text(request.decision_reason)),
+    ]
+
+
+def _facts(request: AccessRequest, *, is_linked: bool) -> list[tuple[str, Cell]]:
+    membership = request.team.memberships.filter(person=request.requested_by_id).first()
+    role = membership.get_role_display() if membership else "no longer in the team"
+    return [
+        ("Status", status_of(request)),
+        ("Asked by", link_for(request.requested_by, is_linked=is_linked)),
+        ("Role in the team", role),
+        ("Team", link_for(request.team, is_linked=is_linked)),
+        (
+            "For",
+            link_for(request.service_account, is_linked=is_linked)
+            if request.service_account
+            else "The whole team",
+        ),
+        ("Why", text(request.justification)),
+        ("Kinds of call", ", ".join(request.scopes)),
+        ("Wished until", moment(request.wanted_until)),
+        ("Wished calls a minute", whole(request.requests_per_minute)),
+        ("Wished tokens a minute", whole(request.tokens_per_minute)),
+        ("Asked", moment(request.created_at)),
+        ("Waits", timesince(request.created_at) if is_open(request) else None),
+    ]

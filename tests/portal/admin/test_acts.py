@@ -1,0 +1,212 @@
+"""Each act of the admin does what it says, once, in one transaction with an entry of who did it."""
+
+from typing import Any
+
+import pytest
+from django.db.models import Model
+from django.test import Client
+
+from accounts.models import (
+    ApiKey,
+    AuditEntry,
+    Invitation,
+    Membership,
+    Notification,
+    ServiceAccount,
+    Team,
+    User,
+)
+from accounts.models.teams import Role
+from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Provider
+from tests.accounts.rows import new_member, new_name, new_person, new_team
+from tests.models_registry.rows import new_offer, new_provider
+from tests.portal.admin.test_access import signed_in
+from tests.portal.admin.test_pages import ACTS, address
+from tests.portal.admin.world import hostile_world, parts
+
+pytestmark = pytest.mark.django_db
+REASON = {"reason": "It was found in a log."}
+FACTS = {
+    "data_class": "secret",
+    "visibility": "granted",
+    "context_tokens": "4096",
+    "max_output_tokens": "128",
+    "tokens_per_byte": "0.5",
+    "price_input": "1",
+    "price_cached_input": "1",
+    "price_output": "1",
+    "output_cap_member": "max_tokens",
+    "hang_up": "drain",
+}
+LATER = {"ends_at": "2099-01-01T00:00"}
+# What is sent for each act, and the tag of the entry it leaves; None for the test, which changes nothing.
+DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
+    (User, "portal-role"): ({"role": "approver"}, "person.portal_role_changed"),
+    (User, "disable"): (REASON, "person.disabled"),
+    (User, "enable"): ({}, "person.enabled"),
+    (Team, "change"): ({"name": "Another name", "cost_centre": "1"}, "team.changed"),
+    (Team, "disable"): (REASON, "team.disabled"),
+    (Team, "enable"): ({}, "team.enabled"),
+    (Membership, "role"): ({"role": "manager"}, "member.role_changed"),
+    (Membership, "remove"): ({}, "member.removed"),
+    (ServiceAccount, "disable"): (REASON, "service_account.disabled"),
+    (ServiceAccount, "enable"): ({}, "service_account.enabled"),
+    (Invitation, "withdraw"): ({}, "invitation.withdrawn"),
+    (ApiKey, "revoke"): (REASON, "key.revoked"),
+    (Notification, "send-again"): ({}, "mail.sent_again"),
+    (AiModel, "change"): (FACTS, "model.changed"),
+    (AiModel, "deploy"): ({"upstream_name": "other", "position": "3"}, "deployment.added"),
+    (AiModel, "publish"): ({}, "model.status_changed"),
+    (AiModel, "deprecate"): ({"sunset_at": "2099-01-01T00:00"}, "model.status_changed"),
+    (AiModel, "retire"): ({}, "model.status_changed"),
+    (Deployment, "switch-on"): ({}, "deployment.changed"),
+    (Deployment, "switch-off"): ({}, "deployment.changed"),
+    (Deployment, "move"): ({"position": "9"}, "deployment.changed"),
+    (Provider, "change"): (
+        {"base_url": "http://127.0.0.1:9/v2", "save_anyway": "on"},
+        "provider.changed",
+    ),
+    (Grant, "end"): (REASON, "grant.ended"),
+    (AccessRequest, "approve"): ({}, "request.approved"),
+    (AccessRequest, "approve-as-asked"): ({"reason": ""}, "request.approved"),
+    (AccessRequest, "deny"): (REASON, "request.denied"),
+    (AccessRequest, "comment"): ({"text": "Why so much?"}, "request.commented"),
+}
+# Done in tests/portal/admin/test_providers.py.
+ELSEWHERE = {(Provider, "test")}
+
+
+def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dict[str, Any]:
+    """Bring the object to where the act is possible; return what is sent beside the table's values."""
+    found = world[model]
+    opposite: dict[str, dict[str, Any]] = {}
+    if model is User:
+        opposite = {"enable": {"is_active": False}}
+    if act == "enable" and model is not User:
+        opposite = {"enable": {"disabled_at": found.created_at}}
+    if act == "switch-on":
+        opposite = {act: {"enabled": False}}
+    if act == "publish":
+        opposite = {act: {"status": "draft"}}
+    if act in opposite:
+        model._default_manager.filter(pk=found.pk).update(**opposite[act])
+    if (model, act) == (AccessRequest, "approve"):
+        until = f"{found.wanted_until:%Y-%m-%dT%H:%M}"
+        models = [str(named.model_id) for named in found.requested_models.all()]
+        return {"models": models, "ends_at": until}
+    if (model, act) == (AiModel, "deploy"):
+        return {"provider": str(new_provider().pk)}
+    if model is Membership:
+        # A team keeps an owner whoever leaves.
+        new_owner = new_member(found.team, Role.OWNER)
+        assert new_owner.is_active
+    return {}
+
+
+def test_every_act_stands_in_the_table() -> None:
+    known = {(model, act.name) for model, act in ACTS}
+    assert known == set(DONE) | ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    ("model", "act"), DONE, ids=[f"{model.__name__}-{act}" for model, act in DONE]
+)
+def test_act_is_done_once_with_an_entry_of_who_did_it(model: type[Model], act: str) -> None:
+    world = hostile_world()
+    values, tag = DONE[model, act]
+    administrator = new_person(is_administrator=True)
+    more = prepared(world, model, act)
+    client, before = signed_in(administrator), AuditEntry.objects.latest("id").pk
+    page = address(model, "act", world[model].pk, act)
+    assert client.get(page).status_code == 200
+    assert AuditEntry.objects.latest("id").pk == before
+    reply = client.post(page, values | more)
+    assert reply.status_code == 302, reply.content.decode()[-3000:]
+    new = AuditEntry.objects.filter(pk__gt=before)
+    assert set(new.values_list("actor_id", flat=True)) == {administrator.pk}
+    assert list(new.filter(tag=tag).values_list("tag", flat=True)) == [tag]
+    assert client.get(reply["Location"]).status_code == 200
+
+
+@pytest.mark.parametrize("act", ["disable", "revoke", "end"])
+def test_act_that_wants_a_reason_is_not_done_without(administrator: Client, act: str) -> None:
+    world = hostile_world()
+    model = {"disable": Team, "revoke": ApiKey, "end": Grant}[act]
+    before = AuditEntry.objects.count()
+    for reason in ("", "  ", "x" * 501):
+        page = address(model, "act", world[model].pk, act)
+        assert administrator.post(page, {"reason": reason}).status_code == 422
+    assert AuditEntry.objects.count() == before
+
+
+def added(model: type[Model]) -> dict[str, Any]:
+    """What is sent to make one of the model."""
+    team = new_team()
+    sent: dict[type[Model], dict[str, Any]] = {
+        Team: {"name": new_name("team"), "cost_centre": ""},
+        Membership: {"team": team.pk, "email": new_person().email.upper(), "role": "member"},
+        ServiceAccount: {"team": team.pk, "name": "app", "description": ""},
+        Invitation: {"team": team.pk, "email": f"{new_name('x')}@latchkey.test", "role": "member"},
+        AiModel: FACTS | {"name": new_name("model"), "kind": "chat"},
+        Grant: LATER | {"model": new_offer().pk, "team": team.pk, "scopes": ["chat"]},
+        Provider: {
+            "name": new_name("p"),
+            "base_url": "http://127.0.0.1:9/v1",
+            "save_anyway": "on",
+        },
+    }
+    return sent[model]
+
+
+ADDED = [model for model, part in parts().items() if part.add_act]
+
+
+@pytest.mark.parametrize("model", ADDED, ids=lambda model: model.__name__)
+def test_what_is_added_leads_to_its_page_and_has_an_entry(model: type[Model]) -> None:
+    administrator = new_person(is_administrator=True)
+    client = signed_in(administrator)
+    reply = client.post(address(model, "add"), added(model))
+    assert reply.status_code == 302, reply.content.decode()[-3000:]
+    assert reply["Location"].endswith("/change/")
+    assert client.get(reply["Location"]).status_code == 200
+    assert AuditEntry.objects.filter(actor_id=administrator.pk).exists()
+
+
+def test_what_a_write_refuses_stands_in_the_form(administrator: Client) -> None:
+    taken = new_team()
+    reply = administrator.post(address(Team, "add"), {"name": taken.name})
+    assert reply.status_code == 422
+    assert "already exists" in reply.content.decode()
+    both = LATER | {"model": new_offer().pk, "scopes": ["chat"]}
+    assert administrator.post(address(Grant, "add"), both).status_code == 422
+    ended = both | {"team": taken.pk, "ends_at": "2020-01-01T00:00"}
+    assert "lies in the past" in administrator.post(address(Grant, "add"), ended).content.decode()
+    unknown = {"team": taken.pk, "email": "nobody@latchkey.test", "role": "member"}
+    assert administrator.post(address(Membership, "add"), unknown).status_code == 422
+
+
+def test_act_without_a_token_against_forgery_is_refused() -> None:
+    strict, person = Client(enforce_csrf_checks=True), new_person()
+    strict.force_login(new_person(is_administrator=True))
+    reply = strict.post(address(User, "act", person.pk, "disable"), REASON)
+    assert reply.status_code == 403
+    person.refresh_from_db()
+    assert person.is_active
+
+
+def test_selection_of_too_many_does_nothing(administrator: Client) -> None:
+    world = hostile_world()
+    key = world[ApiKey]
+    assert isinstance(key, ApiKey)
+    values = {field.attname: getattr(key, field.attname) for field in ApiKey._meta.fields}
+    for name in ("id", "public_id"):
+        values.pop(name)
+    rows = ApiKey.objects.bulk_create(
+        ApiKey(**values, public_id=new_name("")[-12:]) for _ in range(51)
+    )
+    chosen = {"action": "revoke", "_selected_action": [str(row.pk) for row in rows]} | REASON
+    reply = administrator.post(
+        address(ApiKey, "changelist"), chosen | {"confirmed": 1}, follow=True
+    )
+    assert "Choose at most 50" in reply.content.decode()
+    assert not ApiKey.objects.filter(revoked_at__isnull=False).exists()
