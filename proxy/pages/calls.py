@@ -125,8 +125,8 @@ def _missing(
 
 
 def _timing(told: ToldCall) -> Timing | None:
-    """Return where the time went. A late end says how long a call took and nothing of its parts."""
-    if told.adjustments or not told.duration_us:
+    """Return where the time went, if it went upstream. A late end says how long a call took and nothing of its parts."""
+    if told.adjustments or not told.call.upstream_us:
         return None
     total = told.duration_us
     upstream = min(told.call.upstream_us, total)

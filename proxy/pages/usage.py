@@ -20,7 +20,7 @@ from proxy.access import Sight, sight_of
 from proxy.pages.forms import PRESETS, SpanForm
 from proxy.pages.person import person_of
 from proxy.templatetags.figures import short, usd, usd_short, whole
-from proxy.usage.chart import Chart, columns_of, draw
+from proxy.usage.chart import DAYS_MAX, Chart, columns_of, draw
 from proxy.usage.csv_export import csv_parts
 from proxy.usage.names import holder_names, keys_by_id, model_names
 from proxy.usage.summary import Figures, Summary, summarise
@@ -31,10 +31,10 @@ K = TypeVar("K")
 
 @dataclass(frozen=True)
 class Measure:
-    """Something a chart can show: the values of a day, a name for each, and how a value is written."""
+    """Something a chart can show: the values of a day, how each is called and coloured, and how a value is written."""
 
     label: "str | Promise"
-    series: "tuple[str | Promise, ...]"
+    series: "tuple[tuple[int, str | Promise], ...]"
     values: Callable[[Figures], tuple[int, ...]]
     words: Callable[[int], str]
     short: Callable[[int], str]
@@ -43,21 +43,25 @@ class Measure:
 MEASURES = {
     "calls": Measure(
         gettext_lazy("Calls"),
-        (gettext_lazy("Other calls"), gettext_lazy("Refused"), gettext_lazy("Failed")),
+        (
+            (1, gettext_lazy("Other calls")),
+            (3, gettext_lazy("Refused")),
+            (4, gettext_lazy("Failed")),
+        ),
         lambda day: (day.calls - day.refusals - day.failures, day.refusals, day.failures),
         whole,
         short,
     ),
     "tokens": Measure(
         gettext_lazy("Tokens"),
-        (gettext_lazy("Input"), gettext_lazy("Output")),
+        ((1, gettext_lazy("Input")), (2, gettext_lazy("Output"))),
         lambda day: (day.input_tokens, day.output_tokens),
         whole,
         short,
     ),
     "cost": Measure(
         gettext_lazy("Cost"),
-        (gettext_lazy("Cost"),),
+        ((1, gettext_lazy("Cost")),),
         lambda day: (day.cost_micro_usd,),
         usd,
         usd_short,
@@ -98,7 +102,7 @@ def usage(request: HttpRequest) -> HttpResponse:
         summary = summarise(_narrowed(sight, form), form.span)
         shown |= {"summary": summary, "span": form.span, "days": sorted(summary.by_day.items())}
         shown |= {"charts": _charts(summary, MEASURES[measure]), "tables": _tables(summary, sight)}
-        shown["series"] = MEASURES[measure].series
+        shown |= {"series": MEASURES[measure].series, "is_weekly": len(form.span.days) > DAYS_MAX}
     return render(request, "usage/usage.html", shown)
 
 
@@ -142,9 +146,11 @@ def _charts(summary: Summary, measure: Measure) -> dict[str, Chart]:
         (day, measure.values(figures)) for day, figures in sorted(summary.by_day.items())
     ]
     columns = columns_of(days, measure.words)
+    colours = [number for number, _name in measure.series]
+    sizes = {"wide": (880, 240), "narrow": (340, 190)}
     return {
-        "wide": draw(columns, measure.short, width=880, height=240),
-        "narrow": draw(columns, measure.short, width=340, height=190),
+        name: draw(columns, measure.short, colours=colours, width=width, height=height)
+        for name, (width, height) in sizes.items()
     }
 
 

@@ -28,8 +28,10 @@ def short(value: int) -> str:
 @register.filter
 def usd(micro: int) -> str:
     """As $1,234.56, and small sums to the micro-dollar: $0.000123."""
-    cents_only = abs(micro) >= 100 * MICRO
-    places = 2 if cents_only or micro % (MICRO // 100) == 0 else 4 if abs(micro) >= MICRO else 6
+    places_max = 2 if abs(micro) >= 100 * MICRO else 4 if abs(micro) >= MICRO else 6
+    places = 2
+    while places < places_max and micro % 10 ** (6 - places):
+        places += 1
     # Rounded here, because Django cuts off.
     dollars = round(Decimal(abs(micro)) / MICRO, places)
     amount = number_format(dollars, decimal_pos=places, use_l10n=True, force_grouping=True)
@@ -42,6 +44,12 @@ def usd_short(micro: int) -> str:
     if abs(micro) >= 1000 * MICRO:
         return f"${short(micro // MICRO)}"
     return f"${micro / MICRO:.6f}".rstrip("0").removesuffix(".")
+
+
+@register.filter
+def tail(identifier: object) -> str:
+    """The end of an id, by which the eye tells ids apart: their beginnings are times and much alike."""
+    return str(identifier)[-12:]
 
 
 @register.filter

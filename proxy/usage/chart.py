@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from django.utils.formats import date_format
+
 TOP, BOTTOM, LEFT, RIGHT = 8, 22, 52, 4
 LABEL_WIDTH = 64
 # Beyond so many days a bar stands for a week.
@@ -16,7 +18,7 @@ WEEK = 7
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a bar; `series` counts from 1 and names its colour."""
+    """A part of a bar; `series` is the number of its colour."""
 
     series: int
     x: float
@@ -78,14 +80,19 @@ def columns_of(
         values = tuple(sum(column) for column in zip(*(each for _, each in together), strict=True))
         first, last = together[0][0], together[-1][0]
         span = f"{first:%Y-%m-%d}" if first == last else f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
-        columns.append(Column(f"{first:%m-%d}", values, f"{span}: {words(sum(values))}"))
+        columns.append(Column(date_format(first, "j M"), values, f"{span}: {words(sum(values))}"))
     return columns
 
 
 def draw(
-    columns: Sequence[Column], words: Callable[[int], str], *, width: int, height: int
+    columns: Sequence[Column],
+    words: Callable[[int], str],
+    *,
+    colours: Sequence[int],
+    width: int,
+    height: int,
 ) -> Chart:
-    """Return the chart. words: a value as it stands at the axis, short."""
+    """Return the chart. words: a value as it stands at the axis, short. colours: the number of each series' colour."""
     floor = height - BOTTOM
     highest = _round_up(max((sum(column.values) for column in columns), default=0))
     slot = (width - LEFT - RIGHT) / max(len(columns), 1)
@@ -93,7 +100,8 @@ def draw(
     bars = []
     for number, column in enumerate(columns):
         x = round(LEFT + slot * number + (slot - bar_width) / 2, 2)
-        pieces = _pile(column.values, x, bar_width, floor, (floor - TOP) / highest)
+        pile = list(zip(colours, column.values, strict=True))
+        pieces = _pile(pile, x, bar_width, floor, (floor - TOP) / highest)
         bars.append(Bar(x, bar_width, column.words, pieces))
     levels = tuple(
         Mark(round(floor - (floor - TOP) * part / 4, 2), words(highest * part // 4))
@@ -103,10 +111,10 @@ def draw(
 
 
 def _pile(
-    values: tuple[int, ...], x: float, width: float, floor: int, per_unit: float
+    pile: Sequence[tuple[int, int]], x: float, width: float, floor: int, per_unit: float
 ) -> tuple[Piece, ...]:
     pieces, y = [], float(floor)
-    for series, value in enumerate(values, start=1):
+    for series, value in pile:
         if value:
             # What is there can be seen, however small it is.
             height = max(value * per_unit, 1.0)
@@ -127,10 +135,10 @@ def _dates(columns: Sequence[Column], slot: float, width: int) -> tuple[Mark, ..
 
 
 def _round_up(value: int) -> int:
-    """Return a round number at or above the value, with whole quarters or halves, and at least 2."""
+    """Return a round number at or above the value, with whole halves, and at least 2."""
     size = 1
     while True:
-        for step in (2, 4, 8, 10):
-            if step * size >= value:
+        for step in (2, 3, 4, 5, 6, 8, 10):
+            if step * size >= value and step * size % 2 == 0:
                 return step * size
         size *= 10

@@ -23,7 +23,7 @@ def test_every_bar_lies_within_the_frame(
     width, height = size
     dated = [(DAY + timedelta(days=number), sums) for number, sums in enumerate(days)]
     columns = columns_of(dated, str)
-    chart = draw(columns, short, width=width, height=height)
+    chart = draw(columns, short, colours=(1, 3, 4), width=width, height=height)
     assert len(chart.bars) == len(columns) <= 92
     assert sum(sum(column.values) for column in columns) == sum(map(sum, days))
     for bar in chart.bars:
@@ -37,7 +37,7 @@ def test_every_bar_lies_within_the_frame(
 
 
 def test_no_days_make_an_empty_chart() -> None:
-    chart = draw([], short, width=340, height=190)
+    chart = draw([], short, colours=(1,), width=340, height=190)
     assert not chart.bars
     assert not chart.dates
     assert [level.words for level in chart.levels] == ["0", "1", "2"]
@@ -59,7 +59,9 @@ def test_the_words_of_a_bar_name_its_days_and_sum() -> None:
         (usd(0), "$0.00"),
         (usd(123), "$0.000123"),
         (usd(150_000), "$0.15"),
+        (usd(75_000), "$0.075"),
         (usd(1_234_567), "$1.2346"),
+        (usd(1_200_000), "$1.20"),
         (usd(1_234_567_891), "$1,234.57"),
         (usd(-41), "-$0.000041"),
         (usd_short(2_000), "$0.002"),
