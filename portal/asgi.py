@@ -18,6 +18,7 @@ django.setup(set_prefix=False)
 
 from portal.checks import refuse_to_boot  # noqa: E402 - Django has to be set up first.
 from portal.server_process import bound_unread_data, call_on_stop_signal  # noqa: E402
+from proxy.asgi_request import AsgiRequest  # noqa: E402
 from proxy.fast_door import FastDoor, is_inference  # noqa: E402
 from proxy.gateway import Gateway, build_gateway  # noqa: E402
 
@@ -43,7 +44,7 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if self._door is not None and is_inference(scope["path"]):
-                await self._door(scope, receive, send)
+                await self._door.answer(AsgiRequest(scope, receive, send))
             else:
                 await self._django(scope, receive, send)
         elif scope["type"] == "lifespan":

@@ -22,13 +22,14 @@ def authorize(
     Raises: Refusal; a model that is not granted is refused in the words for one that does not exist.
     """
     route = routes.get(model)
-    granted = frozenset[str]() if route is None else principal.may_call(route.model_id, now=now)
-    if route is None or not granted or _is_past_sunset(route, now):
+    if route is None or _is_past_sunset(route, now):
         raise Refusal(Code.MODEL_NOT_FOUND, param="model")
-    if route.kind != kind.value:
+    grant = principal.grant_for(route.model_id, kind, now=now)
+    if grant is None and not principal.may_call(route.model_id, now=now):
+        raise Refusal(Code.MODEL_NOT_FOUND, param="model")
+    if route.kind != kind:
         raise Refusal(Code.WRONG_MODEL_KIND, param="model", seen=f"It answers {route.kind} calls.")
-    grant = principal.grant_for(route.model_id, kind.value, now=now)
-    if grant is None or kind.value not in principal.scopes:
+    if grant is None or kind not in principal.scopes:
         raise Refusal(Code.KIND_NOT_ALLOWED)
     return route, grant
 

@@ -11,6 +11,10 @@ class CallKind(StrEnum):
     MODELS = "models"
 
 
+# Where calls are posted; the list of models is asked for by GET.
+POSTED = {"/v1/chat/completions": CallKind.CHAT, "/v1/embeddings": CallKind.EMBEDDINGS}
+
+
 class CallStatus(StrEnum):
     """How a call came out. Each call in the ledger has exactly one."""
 

@@ -3,7 +3,7 @@
 Head → ParsedCall → Principal (proxy/principal.py) → Route → Allowance → Answer → Usage
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -84,6 +84,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False):
 
 
 Headers = list[tuple[bytes, bytes]]
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class Sink(Protocol):
@@ -97,9 +98,40 @@ class Sink(Protocol):
     def on_hang_up(self, tell: Callable[[], None]) -> None:
         """Call `tell` once if the caller hangs up before the answer is finished."""
 
-    async def start(self, status: int, headers: Headers) -> None: ...
+    async def send_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send an answer whose body is there, with its length, and end it."""
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Begin an answer that comes in pieces."""
 
     async def write(self, chunk: bytes) -> None: ...
 
     async def finish(self, last: bytes = b"") -> None:
         """Send the last bytes and end the answer."""
+
+
+class Request(Sink, Protocol):
+    """A request as a server hands it on: what was asked, and where the answer goes.
+
+    headers: in their order, names in lower case. connection: the address that the connection comes from.
+    is_started: whether some of the answer was sent.
+    """
+
+    @property
+    def method(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def query(self) -> bytes: ...
+    @property
+    def headers(self) -> RawHeaders: ...
+    @property
+    def connection(self) -> str: ...
+    @property
+    def is_started(self) -> bool: ...
+
+    async def read_body(self, *, max_bytes: int) -> bytes | None:
+        """Return the body, or None as soon as it is larger. Raises: Refusal client_gone."""
+
+
+Answer = Callable[[Request], Awaitable[None]]

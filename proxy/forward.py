@@ -1,7 +1,7 @@
 """Step 6: the call upstream.
 
-Its head is made here from nothing: no header of the caller's travels, and the provider's credential is put in at the last
-moment.
+Its head is made from nothing: no header of the caller's travels. What is the same in every call, the provider's credential
+too, stands ready on the route.
 """
 
 from proxy.call import CallKind
@@ -25,7 +25,6 @@ from proxy.upstreams.failures import (
 )
 from proxy.upstreams.timeouts import Timeouts
 
-_PATHS = {CallKind.CHAT: openai_chat.PATH, CallKind.EMBEDDINGS: openai_embeddings.PATH}
 _CODES: tuple[tuple[type[UpstreamFailure], Code], ...] = (
     (AnswerTooLarge, Code.UPSTREAM_TOO_LARGE),
     (BadAnswer, Code.UPSTREAM_NONSENSE),
@@ -52,9 +51,8 @@ async def forward(
     try:
         return await client.send(
             route.origin,
-            method=b"POST",
-            target=route.base_path + _PATHS[head.kind],
-            headers=_headers(head, call, route),
+            start=route.event_head if call.stream else route.whole_head,
+            headers=((b"x-request-id", head.request_id.encode()),),
             body=_body(head.kind, call, route, worst),
             timeouts=timeouts,
             max_body_bytes=max_answer_bytes,
@@ -69,18 +67,6 @@ def refusal_for(failure: UpstreamFailure) -> Refusal:
         if isinstance(failure, kind):
             return Refusal(code, detail=failure.detail)
     return Refusal(Code.UPSTREAM_UNREACHABLE, detail=failure.detail)
-
-
-def _headers(head: Head, call: ParsedCall, route: Route) -> list[tuple[bytes, bytes]]:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"accept", b"text/event-stream" if call.stream else b"application/json"),
-        (b"user-agent", b"latchkey"),
-        (b"x-request-id", head.request_id.encode()),
-    ]
-    if route.credential:
-        headers.append((b"authorization", b"Bearer " + route.credential.encode()))
-    return headers
 
 
 def _body(kind: CallKind, call: ParsedCall, route: Route, worst: WorstCase) -> bytes:

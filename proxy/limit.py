@@ -23,7 +23,7 @@ def worst_case(call: ParsedCall, route: Route) -> WorstCase:
     factor = max(1.0, route.tokens_per_byte) if call.counts_tokens_itself else route.tokens_per_byte
     by_size = math.ceil(call.counted_bytes * factor) + OVERHEAD_TOKENS
     prompt = context if call.reaches_out else min(context, by_size)
-    if route.kind != CallKind.CHAT.value:
+    if route.kind != CallKind.CHAT:
         return WorstCase(prompt, 0, 0)
     if call.output_cap is not None and call.output_cap > route.context_tokens:
         raise Refusal(
@@ -106,9 +106,9 @@ def _remaining(standing: Standing) -> int:
     return standing.remaining
 
 
-def _amounts(held: Held, calls: int, tokens: int) -> tuple[int, ...]:
+def _amounts(held: Held, calls: int, tokens: int) -> list[int]:
     """What each part held is settled to."""
-    return tuple(calls if _is_of_calls(part.share.window) else tokens for part in held.parts)
+    return [calls if _is_of_calls(part.share.window) else tokens for part in held.parts]
 
 
 def _refused(reached: LimitReached, *, wanted: int) -> Refusal:

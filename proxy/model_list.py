@@ -31,11 +31,9 @@ async def answer_models(head: Head, pipeline: Pipeline, sink: Sink) -> None:
     headers = [
         *JSON,
         *pipeline.limiter.headers(principal.windows),
-        (b"content-length", b"%d" % len(body)),
         (b"x-request-id", head.request_id.encode()),
     ]
-    await sink.start(200, headers)
-    await sink.finish(body)
+    await sink.send_whole(200, headers, body)
 
 
 async def _listing(running: RunningCall, identities: Identities) -> bytes:

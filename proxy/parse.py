@@ -4,19 +4,16 @@ The head is read before the body: a caller who is not known costs none. Whether 
 called is decided later, from the body's one member of that name and from nothing else.
 """
 
-from collections.abc import Sequence
-
 import msgspec
 
 from portal.lib.client_address import true_peer
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
-from proxy.exchange import Head, ParsedCall
+from proxy.exchange import Head, ParsedCall, RawHeaders
 from proxy.json_object import decode_object, decode_slices
 from proxy.turns import Slices
 from proxy.upstreams import openai_chat, openai_embeddings
 
-RawHeaders = Sequence[tuple[bytes, bytes]]
 _SINGLE = frozenset(
     {
         b"authorization",
@@ -93,14 +90,14 @@ def parse_head(
 
 def parse_body(kind: CallKind, body: bytes) -> ParsedCall:
     """Decode the body one level deep and check the members that decide. Raises: Refusal."""
-    return _READ[kind](decode_object(body))
+    return _READ[kind](body, decode_object(body))
 
 
 def parse_slices(kind: CallKind, body: bytes) -> Slices[ParsedCall]:
     """Do the same in slices, for a body that is large. Raises: Refusal."""
     members = yield from decode_slices(body)
     yield
-    call = _READ[kind](members)
+    call = _READ[kind](body, members)
     # What comes next copies the body on its way upstream.
     yield
     return call

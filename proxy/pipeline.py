@@ -17,9 +17,8 @@ from email.utils import format_datetime
 from portal.lib.clock import utc_now
 from proxy.authenticate import authenticate
 from proxy.authorize import authorize
-from proxy.call import CallKind
 from proxy.errors import Code, Refusal
-from proxy.exchange import Head, Headers, ParsedCall, Sink, WorstCase
+from proxy.exchange import Head, Headers, Sink
 from proxy.forward import forward
 from proxy.guard_input import guard_input
 from proxy.guard_output import check_head
@@ -93,7 +92,12 @@ class Pipeline:
         heard: int,
     ) -> None:
         head = running.head
-        running.call = call = await _parse(head.kind, await read_body())
+        body = await read_body()
+        if len(body) <= SLICE_BYTES:
+            call = parse_body(head.kind, body)
+        else:
+            call = await in_turns(parse_slices(head.kind, body))
+        running.call = call
         routes = self.identities.routes_now()
         if routes is None or self.identities.changes_heard != heard:
             routes = await self._ask_again(running, now)
@@ -107,7 +111,17 @@ class Pipeline:
         guard_input(head.kind, call, route)
         self.recorder.admit(head, principal, call, route, reserved_tokens=allowance.worst.total)
         running.is_admitted = True
-        answer = await self._forward(running, call, route, allowance.worst)
+        running.mark_sent()
+        answer = await forward(
+            head,
+            call,
+            route,
+            allowance.worst,
+            client=self.client,
+            timeouts=self.timeouts,
+            max_answer_bytes=self.max_answer_bytes,
+        )
+        running.mark_head(answer)
         try:
             headers = self.limiter.headers(windows) + _lifecycle(route) + _request_id(head)
             if call.stream and answer.status == 200:
@@ -117,8 +131,7 @@ class Pipeline:
             else:
                 body = await take_whole(running, call, route, answer)
                 running.close(self.limiter, self.recorder)
-                await sink.start(200, [*JSON, *headers, (b"content-length", b"%d" % len(body))])
-                await sink.finish(body)
+                await sink.send_whole(200, JSON + headers, body)
         finally:
             await answer.aclose()
 
@@ -136,22 +149,6 @@ class Pipeline:
             if self.identities.changes_heard == heard:
                 return routes
         raise outrun()
-
-    async def _forward(
-        self, running: RunningCall, call: ParsedCall, route: Route, worst: WorstCase
-    ) -> UpstreamAnswer:
-        running.mark_sent()
-        answer = await forward(
-            running.head,
-            call,
-            route,
-            worst,
-            client=self.client,
-            timeouts=self.timeouts,
-            max_answer_bytes=self.max_answer_bytes,
-        )
-        running.mark_head(answer)
-        return answer
 
     async def _stream(
         self,
@@ -182,12 +179,6 @@ class Pipeline:
         await sink.finish()
 
 
-async def _parse(kind: CallKind, body: bytes) -> ParsedCall:
-    if len(body) <= SLICE_BYTES:
-        return parse_body(kind, body)
-    return await in_turns(parse_slices(kind, body))
-
-
 def _refusal_of(error: BaseException, running: RunningCall) -> Refusal:
     """Name what ended the call: its own refusal, whoever cut it, the server stopping, or a fault of ours."""
     if isinstance(error, Refusal):
@@ -204,6 +195,8 @@ def _refusal_of(error: BaseException, running: RunningCall) -> Refusal:
 
 def _lifecycle(route: Route) -> Headers:
     """RFC 9745 and RFC 8594 for a model that will go."""
+    if route.deprecated_at is None and route.sunset_at is None:
+        return []
     fields: Headers = []
     if route.deprecated_at is not None:
         fields.append((b"deprecation", b"@%d" % int(route.deprecated_at.timestamp())))

@@ -20,6 +20,10 @@ class GrantedModel(msgspec.Struct, frozen=True, gc=False):
     ends_at: datetime.datetime
     windows: tuple[Window, ...] = ()
 
+    def is_live(self, now: datetime.datetime) -> bool:
+        """Whether it has begun and has not ended."""
+        return self.starts_at <= now < self.ends_at
+
 
 class JournalIds(msgspec.Struct, frozen=True, gc=False):
     """The ids as the journal writes them: 16 bytes each, made once."""
@@ -59,22 +63,20 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     def may_call(self, model_id: uuid.UUID, *, now: datetime.datetime) -> frozenset[str]:
         """Return the kinds of call granted for the model now, whatever the key itself allows."""
-        return frozenset().union(*(grant.scopes for grant in self._live(model_id, now)))
+        return frozenset().union(
+            *(grant.scopes for grant in self._granted(model_id) if grant.is_live(now))
+        )
 
     def grant_for(
         self, model_id: uuid.UUID, kind: str, *, now: datetime.datetime
     ) -> GrantedModel | None:
         """Return the grant that a call of this kind spends from: of those that stand, the one that limits least."""
-        for grant in self._live(model_id, now):
-            if kind in grant.scopes:
+        for grant in self._granted(model_id):
+            if kind in grant.scopes and grant.is_live(now):
                 return grant
         return None
 
-    def _live(self, model_id: uuid.UUID, now: datetime.datetime) -> list[GrantedModel]:
+    def _granted(self, model_id: uuid.UUID) -> tuple[GrantedModel, ...]:
         if self.only_models is not None and model_id not in self.only_models:
-            return []
-        return [
-            grant
-            for grant in self.grants.get(model_id, ())
-            if grant.starts_at <= now < grant.ends_at
-        ]
+            return ()
+        return self.grants.get(model_id, ())

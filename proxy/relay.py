@@ -10,19 +10,24 @@ from proxy.errors import Code, Refusal
 from proxy.exchange import Headers, ParsedCall, Sink
 from proxy.forward import refusal_for
 from proxy.guard_output import check_head, refusal_for_status, refuse_secret
-from proxy.json_object import encode_object, raw
+from proxy.json_object import decode_members, encode, encode_object, raw
 from proxy.route import Route
 from proxy.running_call import RunningCall
 from proxy.secret_watch import SecretWatch
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.failures import UpstreamFailure
-from proxy.upstreams.openai_chat import Chunk, decode_chunk, is_given, text_bytes
+from proxy.upstreams.openai_chat import (
+    Chunk,
+    ReportedUsage,
+    decode_chunk,
+    is_given,
+    text_bytes,
+)
 from proxy.upstreams.openai_embeddings import decode_answer
 from proxy.upstreams.sse import EventReader, EventTooLarge
 
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 _DONE = b"[DONE]"
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _NONSENSE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 
@@ -39,12 +44,12 @@ async def take_whole(
     if answer.status != 200:
         raise refusal_for_status(answer, body, route)
     check_head(answer, call)
-    refuse_secret(body, route.credential.encode())
+    refuse_secret(body, route.secret)
     try:
         _note_usage(running, body, route)
         if route.upstream_name == route.name:
             return body
-        members = _decode_members(body)
+        members = decode_members(body)
     except _NONSENSE:
         raise Refusal(
             Code.UPSTREAM_NONSENSE, detail="the answer is not the JSON expected"
@@ -55,17 +60,24 @@ async def take_whole(
 
 
 def _note_usage(running: RunningCall, body: bytes, route: Route) -> None:
+    if not body.isascii():
+        # Members are not looked into, and what is not UTF-8 must not pass as text.
+        body.decode("utf-8")
     if running.head.kind is CallKind.EMBEDDINGS:
         reported = decode_answer(body).usage
     else:
         answer = decode_chunk(body)
-        watch = SecretWatch(route.credential)
-        for choice in answer.choices:
-            watch.see(choice.index, choice.message or {})
+        watch = SecretWatch(route.secret)
+        if watch.may_stand_in(body):
+            for choice in answer.choices:
+                watch.see(choice.index, choice.message or {})
         reported = answer.usage
-        running.output_events = len(answer.choices)
-        running.output_bytes = sum(text_bytes(choice.message or {}) for choice in answer.choices)
-    if reported is not None and reported is not UNSET:
+        if not isinstance(reported, ReportedUsage):
+            running.output_events = len(answer.choices)
+            running.output_bytes = sum(
+                text_bytes(choice.message or {}) for choice in answer.choices
+            )
+    if isinstance(reported, ReportedUsage):
         running.usage = reported.to_usage()
 
 
@@ -77,10 +89,10 @@ class EventRelay:
         self._wants_usage = call.wants_usage
         self._reader = EventReader(max_event_bytes=EVENT_BYTES_MAX)
         self._public_name = raw(route.name)
-        self._old_name = b'"model":' + _quoted(route.upstream_name)
+        self._old_name = b'"model":' + encode(route.upstream_name)
         self._new_name = b'"model":' + bytes(self._public_name)
-        self._secret = route.credential.encode()
-        self._watch = SecretWatch(route.credential)
+        self._secret = route.secret
+        self._watch = SecretWatch(route.secret)
         self._fault: Refusal | None = None
         self.is_done = False
 
@@ -148,7 +160,7 @@ class EventRelay:
         return data
 
     def _rewritten(self, data: bytes) -> bytes:
-        members = _decode_members(data)
+        members = decode_members(data)
         if not self._wants_usage:
             members.pop("usage", None)
         if "model" in members:
@@ -157,7 +169,7 @@ class EventRelay:
 
     def _take_in(self, chunk: Chunk) -> None:
         running = self._running
-        if chunk.usage is not None and chunk.usage is not UNSET:
+        if isinstance(chunk.usage, ReportedUsage):
             running.usage = chunk.usage.to_usage()
         for choice in chunk.choices:
             if choice.delta is not None:
@@ -165,7 +177,3 @@ class EventRelay:
                 added = text_bytes(choice.delta)
                 running.output_bytes += added
                 running.output_events += added > 0
-
-
-def _quoted(text: str) -> bytes:
-    return bytes(raw(text))

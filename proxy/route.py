@@ -3,6 +3,7 @@
 import datetime
 import logging
 import uuid
+from functools import cached_property
 
 import msgspec
 
@@ -10,8 +11,12 @@ from models_registry.models import AiModel, Deployment, ModelStatus
 from models_registry.writes.providers import open_credential
 from portal.lib.crypto import SealBroken
 from portal.lib.origin import Origin
+from proxy.call import CallKind
+from proxy.upstreams import openai_chat, openai_embeddings
+from proxy.upstreams.request_head import HeadStart
 
 _log = logging.getLogger("latchkey.registry")
+_PATHS = {CallKind.CHAT: openai_chat.PATH, CallKind.EMBEDDINGS: openai_embeddings.PATH}
 _CALLABLE = (ModelStatus.PUBLISHED, ModelStatus.DEPRECATED)
 
 
@@ -31,7 +36,7 @@ class RouteIds(msgspec.Struct, frozen=True, gc=False):
     provider: bytes
 
 
-class Route(msgspec.Struct, frozen=True, kw_only=True):
+class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A model that can be called now, and where. The credential opens the upstream; it goes nowhere else."""
 
     model_id: uuid.UUID
@@ -56,6 +61,36 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Route({self.name!r})"
+
+    @cached_property
+    def secret(self) -> bytes:
+        """The credential as an upstream could repeat it."""
+        return self.credential.encode()
+
+    @cached_property
+    def whole_head(self) -> HeadStart:
+        """How a call begins whose answer comes whole."""
+        return self._head(accept=b"application/json")
+
+    @cached_property
+    def event_head(self) -> HeadStart:
+        """How a call begins whose answer comes as events."""
+        return self._head(accept=b"text/event-stream")
+
+    def _head(self, *, accept: bytes) -> HeadStart:
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"accept", accept),
+            (b"user-agent", b"latchkey"),
+        ]
+        if self.credential:
+            headers.append((b"authorization", b"Bearer " + self.secret))
+        return HeadStart(
+            self.origin.host_header(),
+            method=b"POST",
+            target=self.base_path + _PATHS[CallKind(self.kind)],
+            headers=headers,
+        )
 
 
 def load_routes() -> dict[str, Route]:

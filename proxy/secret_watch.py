@@ -31,10 +31,14 @@ _decode_tool_calls = msgspec.json.Decoder(list[_ToolCall] | None).decode
 class SecretWatch:
     """One answer's texts, each by its choice and name, and of each the end that could begin the credential."""
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret.encode()
-        self._stretch, self._pieces = _measures(self._secret)
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._stretch, self._pieces = _measures(secret)
         self._ends: dict[tuple[int, str], bytes] = {}
+
+    def may_stand_in(self, body: bytes) -> bool:
+        """Whether a whole answer has to be looked into: without an escape, its texts stand in it as they are."""
+        return b"\\" in body or any(piece in body for piece in self._pieces)
 
     def see(self, choice: int, said: Said) -> None:
         """Take in a delta or a message of the choice. Raises: Refusal upstream_nonsense."""

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpRequest
 
 from proxy.api.background import BackgroundDoor
+from proxy.asgi_request import AsgiRequest
 
 PIECE_BYTES = 64 * 1024
 # What the server in front decides for itself, and WSGI forbids an application to send.
@@ -59,7 +60,8 @@ class CarriedCall:
     async def _carry(self, background: BackgroundDoor) -> None:
         self._gone = asyncio.Event()
         try:
-            await background.door(_scope_of(self._request), self._receive, self._send)
+            request = AsgiRequest(_scope_of(self._request), self._receive, self._send)
+            await background.door.answer(request)
         finally:
             self._pieces.put(None)
 

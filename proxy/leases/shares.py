@@ -68,8 +68,11 @@ class Shares:
         """Give back what was reserved and not used, charge what was used and not reserved."""
         if held.is_settled:
             return
-        if len(used) != len(held.parts) or any(type(n) is not int or n < 0 for n in used):
-            raise ValueError("settle wants one whole number, 0 or more, for each part held")
+        for amount in used:
+            if type(amount) is not int or amount < 0:
+                raise ValueError("settle wants whole numbers, 0 or more")
+        if len(used) != len(held.parts):
+            raise ValueError("settle wants one number for each part held")
         held.is_settled = True
         now = self._clock()
         for part, claimed in zip(held.parts, used, strict=True):

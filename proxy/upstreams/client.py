@@ -6,7 +6,6 @@ follows no redirect, reads no proxy from the environment, asks for no compressio
 
 import asyncio
 import ssl
-from collections.abc import Sequence
 
 from portal.lib.networks import NetworkPolicy
 from portal.lib.origin import Origin
@@ -15,7 +14,7 @@ from proxy.upstreams.connection import Connection
 from proxy.upstreams.dialer import Dialer, Resolve
 from proxy.upstreams.failures import ConnectTimeout, CutOff, TotalTimeout
 from proxy.upstreams.pool import Pool
-from proxy.upstreams.request_head import encode_request_head
+from proxy.upstreams.request_head import Headers, HeadStart
 from proxy.upstreams.timeouts import Timeouts
 
 __all__ = ["Timeouts", "UpstreamAnswer", "UpstreamClient"]
@@ -51,15 +50,15 @@ class UpstreamClient:
         self,
         origin: Origin,
         *,
-        method: bytes,
-        target: bytes,
-        headers: Sequence[tuple[bytes, bytes]],
+        start: HeadStart,
+        headers: Headers,
         body: bytes,
         timeouts: Timeouts,
         max_body_bytes: int,
     ) -> UpstreamAnswer:
         """Send a request and return the answer as soon as its head is there.
 
+        start: made for this origin's host.
         Cancelled, it closes the connection at once. A kept connection that dies before the first
         byte of an answer is replaced by a new one, once; nothing else is ever sent twice.
         Raises: UpstreamFailure; ValueError for a request that would not be one, before any byte is
@@ -68,9 +67,7 @@ class UpstreamClient:
         if self._closed:
             raise RuntimeError("The upstream client is closed.")
         pool = self._pool(origin)
-        head = encode_request_head(
-            pool.host_header, method=method, target=target, headers=headers, body_bytes=len(body)
-        )
+        head = start.complete(headers, body_bytes=len(body))
         now = asyncio.get_running_loop().time()
         total_at = now + timeouts.total_s
         attempts = 1

@@ -101,7 +101,10 @@ class Connection(asyncio.BufferedProtocol):
         answer.attach(self)
         self._set_deadline(timeouts.first_byte_s)
         try:
-            await self._send(answer, head, body)
+            if len(body) <= SLICE_BYTES:
+                self._write(head + body)
+            else:
+                await self._send_large(answer, head, body)
             while not answer.framing.head_complete:
                 await answer.wait()
         except BaseException:
@@ -171,10 +174,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # Sending.
 
-    async def _send(self, answer: UpstreamAnswer, head: bytes, body: bytes) -> None:
-        if len(body) <= SLICE_BYTES:
-            self._write(head + body)
-            return
+    async def _send_large(self, answer: UpstreamAnswer, head: bytes, body: bytes) -> None:
         self._sending = True
         view = memoryview(body)
         self._write(head + view[:SLICE_BYTES])

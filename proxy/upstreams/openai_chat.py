@@ -1,6 +1,6 @@
 """OpenAI's chat completions: what a request may say, and what its answers say of usage."""
 
-from typing import Annotated, Any, TypeGuard
+from typing import Annotated, TypeGuard
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 from proxy.errors import Code, Refusal
 from proxy.exchange import ParsedCall, Usage
 from proxy.json_object import raw
+from proxy.upstreams.decider import Decider
 
 PATH = b"/chat/completions"
 ACCEPTED_MEMBERS = frozenset(
@@ -66,61 +67,35 @@ class _Decided(msgspec.Struct, gc=False):
     modalities: list[str] | None = None
 
 
-_NAMES = _Decided.__struct_fields__
-_decoders: dict[str, msgspec.json.Decoder[Any]] = {
-    field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(_Decided)
-}
+_decide = Decider(_Decided, required=("model", "messages"))
 
 
-def read_call(members: dict[str, msgspec.Raw]) -> ParsedCall:
+def read_call(body: bytes, members: dict[str, msgspec.Raw]) -> ParsedCall:
     """Check the deciding members' types and ranges. Raises: Refusal missing_member or unsupported_value."""
     if len(memoryview(members.get("modalities", b""))) > _MODALITIES_BYTES_MAX:
         raise Refusal(Code.UNSUPPORTED_VALUE, param="modalities", seen="It is too long.")
-    decided = decide(_decoders, members, required=("model", "messages"))
-    asked = [decided.get("max_tokens"), decided.get("max_completion_tokens")]
-    if None not in asked:
+    decided = _decide(body, members)
+    if decided.max_tokens is not None and decided.max_completion_tokens is not None:
         raise Refusal(
             Code.UNSUPPORTED_VALUE,
             param="max_tokens",
             seen="Send max_tokens or max_completion_tokens, not both.",
         )
-    stream = bool(decided.get("stream"))
-    options = decided.get("stream_options")
+    stream = decided.stream is True
+    options = decided.stream_options
     if options is not None and not stream:
         raise Refusal(Code.UNSUPPORTED_VALUE, param="stream_options", seen="It needs stream=true.")
-    messages: list[_Message] = decided["messages"]
     return ParsedCall(
-        model=decided["model"],
+        model=decided.model,
         members=members,
         stream=stream,
-        wants_usage=options is not None and bool(options.include_usage),
-        output_cap=asked[0] or asked[1],
-        choices=decided.get("n") or 1,
-        counted_bytes=sum(len(memoryview(value)) for value in members.values())
-        + _TOKENS_PER_MESSAGE * len(messages),
-        reaches_out=_reaches_out(decided, messages),
+        wants_usage=options is not None and options.include_usage is True,
+        output_cap=decided.max_tokens or decided.max_completion_tokens,
+        choices=decided.n or 1,
+        counted_bytes=sum([len(memoryview(value)) for value in members.values()])
+        + _TOKENS_PER_MESSAGE * len(decided.messages),
+        reaches_out=_reaches_out(decided),
     )
-
-
-def decide(
-    decoders: dict[str, msgspec.json.Decoder[Any]],
-    members: dict[str, msgspec.Raw],
-    *,
-    required: tuple[str, ...],
-) -> dict[str, Any]:
-    """Decode the members that have a decoder; errors name the member and what it accepts, never its value."""
-    for name in required:
-        if name not in members:
-            raise Refusal(Code.MISSING_MEMBER, param=name, seen=f"It needs {name}.")
-    decided: dict[str, Any] = {}
-    for name, decoder in decoders.items():
-        value = members.get(name)
-        if value is not None:
-            try:
-                decided[name] = decoder.decode(value)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                raise Refusal(Code.UNSUPPORTED_VALUE, param=name, seen=_said(name, error)) from None
-    return decided
 
 
 def prepare_members(
@@ -137,30 +112,26 @@ def prepare_members(
     return members
 
 
-def _reaches_out(decided: dict[str, Any], messages: list[_Message]) -> bool:
+def _reaches_out(decided: _Decided) -> bool:
     """Whether any part names content that is not in the body: an image's address, a file's id, a hosted tool."""
-    if any(tool.type != "function" for tool in decided.get("tools") or ()):
-        return True
-    if any(kind != "text" for kind in decided.get("modalities") or ()):
-        return True
-    return any(
-        is_given(message.audio)
-        or (
-            isinstance(message.content, list)
-            and any(part.type not in _PLAIN_PARTS for part in message.content)
-        )
-        for message in messages
-    )
+    for tool in decided.tools or ():
+        if tool.type != "function":
+            return True
+    for kind in decided.modalities or ():
+        if kind != "text":
+            return True
+    for message in decided.messages:
+        content = message.content
+        if message.audio is not UNSET and is_given(message.audio):
+            return True
+        if isinstance(content, list) and any(part.type not in _PLAIN_PARTS for part in content):
+            return True
+    return False
 
 
 def is_given(member: msgspec.Raw | UnsetType) -> TypeGuard[msgspec.Raw]:
     """Whether a member is there and not null. `Raw | None` would not do: msgspec then takes null alone."""
     return member is not UNSET and bytes(member) != b"null"
-
-
-def _said(name: str, error: Exception) -> str:
-    """Quote the decoder, which says which type it expected and where; it quotes names and types, not values."""
-    return f"{name}: {error}."[:300]
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -179,17 +150,18 @@ class ReportedUsage(msgspec.Struct, gc=False):
     def to_usage(self) -> Usage:
         """Return it with every count at least 0 and every part at most its whole, whatever was claimed."""
         input_tokens, output_tokens = _bounded(self.prompt_tokens), _bounded(self.completion_tokens)
-        cached = (self.prompt_tokens_details or _Details()).cached_tokens
-        reasoning = (self.completion_tokens_details or _Details()).reasoning_tokens
+        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
         return Usage(
-            input_tokens=input_tokens,
-            cached_tokens=min(_bounded(cached), input_tokens),
-            output_tokens=output_tokens,
-            reasoning_tokens=min(_bounded(reasoning), output_tokens),
+            input_tokens,
+            0 if prompt is None else min(_bounded(prompt.cached_tokens), input_tokens),
+            output_tokens,
+            0 if completion is None else min(_bounded(completion.reasoning_tokens), output_tokens),
         )
 
 
 def _bounded(claimed: float | None) -> int:
+    if type(claimed) is int and 0 <= claimed <= _CLAIMED_TOKENS_MAX:
+        return claimed
     return int(min(max(0, claimed or 0), _CLAIMED_TOKENS_MAX))
 
 

@@ -1,7 +1,7 @@
 """OpenAI's embeddings: what a request may say, and what its answer says of usage."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -9,7 +9,8 @@ from msgspec import UNSET, Meta, UnsetType
 from proxy.errors import Code, Refusal
 from proxy.exchange import ParsedCall
 from proxy.json_object import raw
-from proxy.upstreams.openai_chat import ReportedUsage, decide
+from proxy.upstreams.decider import Decider
+from proxy.upstreams.openai_chat import ReportedUsage
 
 PATH = b"/embeddings"
 ACCEPTED_MEMBERS = frozenset({"model", "input", "encoding_format", "dimensions", "user"})
@@ -26,9 +27,7 @@ class _Decided(msgspec.Struct, gc=False):
     dimensions: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
 
 
-_decoders: dict[str, msgspec.json.Decoder[Any]] = {
-    field.name: msgspec.json.Decoder(field.type) for field in msgspec.structs.fields(_Decided)
-}
+_decide = Decider(_Decided, required=("model", "input"))
 _FIRST = re.compile(rb'"|\[[ \t\r\n]*+([-"\[0-9])')
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_texts = msgspec.json.Decoder(list[str]).decode
@@ -36,12 +35,12 @@ _decode_ids = msgspec.json.Decoder(list[int]).decode
 _decode_lists = msgspec.json.Decoder(list[TokenIds]).decode
 
 
-def read_call(members: dict[str, msgspec.Raw]) -> ParsedCall:
+def read_call(body: bytes, members: dict[str, msgspec.Raw]) -> ParsedCall:
     """Check the deciding members' types and ranges. Raises: Refusal missing_member or unsupported_value."""
-    decided = decide(_decoders, members, required=("model", "input"))
+    decided = _decide(body, members)
     inputs, token_count = _inputs(members["input"])
     return ParsedCall(
-        model=decided["model"],
+        model=decided.model,
         members=members,
         counted_bytes=len(memoryview(members["input"])) + _TOKENS_PER_INPUT * inputs,
         counts_tokens_itself=token_count > 0,

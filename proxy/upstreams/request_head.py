@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+Headers = Sequence[tuple[bytes, bytes]]
+
 _METHODS = frozenset({b"GET", b"POST", b"PUT", b"PATCH", b"DELETE"})
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _TARGET = frozenset(range(0x21, 0x7F)) - {ord("#")}
@@ -27,29 +29,41 @@ _OURS = frozenset(
 )
 
 
-def encode_request_head(
-    host_header: bytes,
-    *,
-    method: bytes,
-    target: bytes,
-    headers: Sequence[tuple[bytes, bytes]],
-    body_bytes: int,
-) -> bytes:
-    """Return the head of a request whose body has this length.
+class HeadStart:
+    """What every head to one target has in common, put into bytes and checked once.
 
     Raises: ValueError for what could end a line, and for headers that the client sets itself.
     """
-    lines = [_start_line(method, target), host_header]
-    for name, value in headers:
-        lines.append(_name_part(name) + value)
-    lines.append(b"content-length: %d\r\n\r\n" % body_bytes)
-    head = b"\r\nhost: ".join(lines[:2]) + b"\r\n" + b"\r\n".join(lines[2:])
-    line_ends = len(headers) + 4
-    if head.count(b"\n") != line_ends or head.count(b"\r") != line_ends:
+
+    __slots__ = ("_bytes",)
+
+    def __init__(
+        self, host_header: bytes, *, method: bytes, target: bytes, headers: Headers = ()
+    ) -> None:
+        start = b"%b\r\nhost: %b\r\n" % (_start_line(method, target), host_header)
+        self._bytes = _checked(start, line_ends=2) + _encode_fields(headers)
+
+    def complete(self, headers: Headers, *, body_bytes: int) -> bytes:
+        """Return the whole head of a request with these further headers, whose body has this length.
+
+        Raises: ValueError, as above.
+        """
+        fields = _encode_fields(headers)
+        return b"%b%bcontent-length: %d\r\n\r\n" % (self._bytes, fields, body_bytes)
+
+
+def _encode_fields(headers: Headers) -> bytes:
+    lines = [_name_part(name) + value for name, value in headers]
+    lines.append(b"")
+    return _checked(b"\r\n".join(lines), line_ends=len(headers))
+
+
+def _checked(text: bytes, *, line_ends: int) -> bytes:
+    if text.count(b"\n") != line_ends or text.count(b"\r") != line_ends:
         raise ValueError("A header's value holds a line end.")
-    if head.translate(None, _ALLOWED):
+    if text.translate(None, _ALLOWED):
         raise ValueError("A header's value holds a control character.")
-    return head
+    return text
 
 
 @lru_cache(maxsize=1024)

@@ -5,7 +5,7 @@ import time
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.errors import Code, Refusal
@@ -28,7 +28,7 @@ def calls_tool(text: str, index: int = 0) -> Said:
 
 def shown_of(*deltas: Said, secret: str = SECRET) -> int | None:
     """How many deltas passed before the answer was ended, None where all did."""
-    watch = SecretWatch(secret)
+    watch = SecretWatch(secret.encode())
     for number, delta in enumerate(deltas):
         try:
             watch.see(0, delta)
@@ -39,7 +39,7 @@ def shown_of(*deltas: Said, secret: str = SECRET) -> int | None:
 
 def test_the_refusal_does_not_say_the_credential_itself() -> None:
     with pytest.raises(Refusal) as refused:
-        SecretWatch(SECRET).see(0, says(SECRET))
+        SecretWatch(SECRET.encode()).see(0, says(SECRET))
     assert refused.value.code is Code.UPSTREAM_NONSENSE
     assert SECRET not in refused.value.detail + refused.value.public_text
 
@@ -64,6 +64,20 @@ def test_less_than_half_of_it_passes_however_it_is_cut(sizes: list[int]) -> None
     assert len("".join(deltas[: passed - 1])) < HALF
 
 
+@given(st.text(max_size=30), st.text(max_size=30), st.sampled_from([SECRET, SECRET[4:24]]))
+@example("", "", SECRET[4:24])
+def test_an_answer_that_would_be_ended_is_always_looked_into(
+    before: str, after: str, secret: str
+) -> None:
+    for is_ascii in (True, False):
+        body = json.dumps({"content": before + secret + after}, ensure_ascii=is_ascii).encode(
+            "utf-8", "replace"
+        )
+        assert SecretWatch(secret.encode()).may_stand_in(body)
+    plain = json.dumps({"content": "Nothing of it."}).encode()
+    assert not SecretWatch(secret.encode()).may_stand_in(plain)
+
+
 @pytest.mark.parametrize("start", range(len(SECRET) - HALF + 1))
 def test_any_half_of_it_is_too_much_and_less_is_not(start: int) -> None:
     half = SECRET[start : start + HALF]
@@ -73,7 +87,7 @@ def test_any_half_of_it_is_too_much_and_less_is_not(start: int) -> None:
 
 
 def test_choices_names_and_tools_are_read_apart() -> None:
-    watch = SecretWatch(SECRET)
+    watch = SecretWatch(SECRET.encode())
     first, second = SECRET[: HALF - 1], SECRET[HALF - 1 :][: HALF - 1]
     watch.see(0, says(first))
     watch.see(1, says(second))
@@ -115,7 +129,7 @@ def test_what_an_upstream_says_under_ever_new_names_is_bounded() -> None:
 
 
 def test_an_ordinary_event_costs_some_microseconds() -> None:
-    watch, delta = SecretWatch(SECRET), says(" token")
+    watch, delta = SecretWatch(SECRET.encode()), says(" token")
     started = time.thread_time()
     for _ in range(20_000):
         watch.see(0, delta)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from portal.lib.origin import Origin
 from proxy.upstreams.client import Timeouts, UpstreamAnswer, UpstreamClient
+from proxy.upstreams.request_head import HeadStart
 
 BODY_LIMIT = 1_000_000
 
@@ -22,8 +23,7 @@ async def post(
     """Send a request with defaults that a test need not repeat."""
     return await client.send(
         origin,
-        method=method,
-        target=target,
+        start=HeadStart(origin.host_header(), method=method, target=target),
         headers=headers,
         body=body,
         timeouts=timeouts,
