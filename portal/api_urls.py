@@ -8,5 +8,6 @@ app_name = "api"
 urlpatterns = [
     path("", include("accounts.api.urls")),
     path("", include("models_registry.api.urls")),
+    path("", include("proxy.api.urls")),
     re_path(r"", Nothing.as_view(), name="nothing"),
 ]

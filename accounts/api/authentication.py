@@ -4,7 +4,8 @@ A request that carries a key stands or falls with it. A key is read from a heade
 the same for either header.
 """
 
-from django.conf import settings
+from typing import cast
+
 from django.db import connection
 from django.http import HttpRequest
 from django_ratelimit.core import is_ratelimited
@@ -17,8 +18,9 @@ from accounts.credential import read_credential
 from accounts.key_use import note_key_use
 from accounts.models import ApiKey, User
 from accounts.proving import networks_of, prove_key
-from portal.lib.client_address import true_peer, within
+from portal.lib.client_address import within
 from portal.lib.clock import utc_now
+from portal.lib.page_peer import page_peer
 
 UNKNOWN_KEYS_PER_PEER = "30/m"
 RETRY_AFTER_S = 60
@@ -82,7 +84,7 @@ def _proven(request: Request, presented: str) -> ApiKey:
     if key is None:
         _has_failed_too_often(request, count_this=True)
         raise Problem(ProblemCode.INVALID_CREDENTIAL, headers=CHALLENGE)
-    peer, networks = peer_of(request), networks_of(key)
+    peer, networks = _peer(request), networks_of(key)
     if networks and not within(peer, networks):
         raise Problem(ProblemCode.ADDRESS_NOT_ALLOWED)
     connection.ensure_connection()
@@ -96,18 +98,13 @@ def _has_failed_too_often(request: Request, *, count_this: bool) -> bool:
         is_ratelimited(
             request,
             group="api-unknown-keys",
-            key=lambda *_: peer_of(request),
+            key=lambda *_: _peer(request),
             rate=UNKNOWN_KEYS_PER_PEER,
             increment=count_this,
         )
     )
 
 
-def peer_of(request: Request | HttpRequest) -> str:
-    """The true peer; see portal.lib.client_address."""
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    return true_peer(
-        request.META.get("REMOTE_ADDR", ""),
-        [forwarded] if forwarded else [],
-        trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
-    )
+def _peer(request: Request) -> str:
+    """DRF's request hands on what Django's says."""
+    return page_peer(cast("HttpRequest", request))

@@ -17,6 +17,7 @@ from portal.lib.clock import utc_now
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 NOT_ACCEPTED = "This is not accepted here."
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 LATEST = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
 
 
@@ -62,6 +63,16 @@ class Moment(serializers.DateTimeField):
             self.fail("overflow")
         if found > LATEST:
             self.fail("overflow")
+        return found
+
+
+class Day(serializers.DateField):
+    """A day in a query, in UTC."""
+
+    def to_internal_value(self, data: Any) -> datetime.date:
+        if not isinstance(data, str) or _DAY.fullmatch(data) is None:
+            self.fail("invalid", format="YYYY-MM-DD")
+        found: datetime.date = super().to_internal_value(data)
         return found
 
 

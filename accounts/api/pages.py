@@ -7,7 +7,7 @@ what the list's door lets through.
 from typing import Any
 
 from django.core import signing
-from django.db.models import Model, QuerySet
+from django.db.models import QuerySet
 from rest_framework import serializers
 
 from accounts.api.fields import Given, QueryWhole, Taken, Text
@@ -50,18 +50,20 @@ def take_page(
     field, limit = by.removeprefix("-"), asked["limit"]
     rows = rows.order_by(by)
     if "cursor" in asked:
-        after = _open(asked["cursor"], of)
+        after = open_cursor(asked["cursor"], of=of)
         rows = rows.filter(**{f"{field}__{'lt' if by.startswith('-') else 'gt'}": after})
     found = list(rows[: limit + 1])
     is_last = len(found) <= limit
-    return found[:limit], None if is_last else _close(found[limit - 1], field, of)
+    return found[:limit], None if is_last else make_cursor(getattr(found[limit - 1], field), of=of)
 
 
-def _close(row: Model, field: str, of: str) -> str:
-    return signing.dumps(str(getattr(row, field)), salt=f"api.cursor.{of}")
+def make_cursor(after: object, *, of: str) -> str:
+    """Return the cursor of the page that begins after this value."""
+    return signing.dumps(str(after), salt=f"api.cursor.{of}")
 
 
-def _open(cursor: str, of: str) -> str:
+def open_cursor(cursor: str, *, of: str) -> str:
+    """Return the value a page of this list begins after. Raises: Problem invalid_cursor."""
     try:
         return str(signing.loads(cursor, salt=f"api.cursor.{of}"))
     except (signing.BadSignature, ValueError):
