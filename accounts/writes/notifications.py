@@ -50,7 +50,7 @@ def send_again(notification: Notification, *, actor: Actor) -> None:
         subject_id=notification.id,
         kind=notification.kind,
     )
-    _send_after_commit()
+    send_after_commit()
 
 
 def _enqueue(
@@ -64,10 +64,10 @@ def _enqueue(
     row = Notification(person=person, email=email, kind=kind, once=once, facts=facts)
     # What is told once and stands already is left as it is, also when two ask at the same moment.
     Notification.objects.bulk_create([row], ignore_conflicts=once is not None)
-    _send_after_commit()
+    send_after_commit()
 
 
-def _send_after_commit() -> None:
+def send_after_commit() -> None:
     """Wake the task that sends. Where the broker is away, beat's next run sends, and what was committed stands."""
     waiting = transaction.get_connection().run_on_commit
     # However many are told in a transaction, it is woken once. A hook goes with the savepoint it was added in, and so

@@ -11,7 +11,7 @@ from accounts.audit import Actor, acting, record_audit
 from accounts.models import User
 from accounts.models.audit import AuditTag
 from accounts.models.notifications import NotificationKind
-from accounts.writes.notifications import notify, notify_address
+from accounts.writes.notifications import notify, notify_address, send_after_commit
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
 
@@ -65,7 +65,8 @@ def ask_for_reset(email: str) -> None:
                 raise _NobodyThere
             notify(person, NotificationKind.PASSWORD_RESET)
     except _NobodyThere:
-        pass
+        # The waking of whoever sends went with what was taken back.
+        send_after_commit()
 
 
 @transaction.atomic
