@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup(set_prefix=False)
 
 from portal.checks import refuse_to_boot  # noqa: E402 - Django has to be set up first.
+from portal.page_door import PageDoor  # noqa: E402
 from portal.server_process import bound_unread_data, call_on_stop_signal  # noqa: E402
 from proxy.asgi_request import AsgiRequest  # noqa: E402
 from proxy.fast_door import FastDoor, is_inference  # noqa: E402
@@ -33,7 +34,12 @@ class Application:
 
     def __init__(self) -> None:
         refuse_to_boot()
-        self._django = ASGIHandler()
+        self._pages = PageDoor(
+            ASGIHandler(),
+            max_body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+            body_timeout_s=settings.LATCHKEY_BODY_TIMEOUT_S,
+            trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
+        )
         self._gateway: Gateway | None = None
         self._door: FastDoor | None = None
 
@@ -46,7 +52,7 @@ class Application:
             if self._door is not None and is_inference(scope["path"]):
                 await self._door.answer(AsgiRequest(scope, receive, send))
             else:
-                await self._django(scope, receive, send)
+                await self._pages(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
@@ -81,6 +87,7 @@ class Application:
             allowed_hosts=settings.ALLOWED_HOSTS,
             trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
             max_body_bytes=settings.LATCHKEY_MAX_BODY_BYTES,
+            room_bytes=settings.LATCHKEY_BODY_ROOM_BYTES,
         )
         await send({"type": "lifespan.startup.complete"})
 

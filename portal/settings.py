@@ -115,6 +115,11 @@ if LATCHKEY_EMAIL_URL is Kept.CAUGHT and not LATCHKEY_DEMONSTRATION:
 LATCHKEY_MAX_BODY_BYTES = env.size_bytes(
     "LATCHKEY_MAX_BODY_BYTES", accepts="the largest request body, such as 8MiB", default="8MiB"
 )
+LATCHKEY_BODY_ROOM_BYTES = env.size_bytes(
+    "LATCHKEY_BODY_ROOM_BYTES",
+    accepts="what bodies that are still arriving may take up in one process, such as 512MiB",
+    default="512MiB",
+)
 LATCHKEY_BODY_TIMEOUT_S = env.number(
     "LATCHKEY_BODY_TIMEOUT_S",
     accepts="seconds for a request's whole body to arrive",

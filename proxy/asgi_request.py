@@ -31,8 +31,8 @@ class AsgiRequest:
         self._send = send
         self._watch: asyncio.Task[None] | None = None
 
-    async def read_body(self, *, max_bytes: int) -> bytes | None:
-        """Return the body, or None as soon as it is larger. Raises: Refusal client_gone."""
+    async def read_body(self, *, max_bytes: int, take: Callable[[int], None]) -> bytes | None:
+        """Return the body, or None as soon as it is larger. Raises: Refusal client_gone, and whatever `take` raises."""
         chunks, total, is_more = [], 0, True
         while is_more:
             message = await self._receive()
@@ -43,6 +43,8 @@ class AsgiRequest:
             if total > max_bytes:
                 return None
             is_more = message.get("more_body", False)
+            if is_more:
+                take(len(chunks[-1]))
         return b"".join(chunks)
 
     def on_hang_up(self, tell: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@
     421  unknown_host              429  limit_reached · too_many_unknown_credentials
     499  client_gone (journal only)
     502  upstream_unreachable · upstream_refused · upstream_error · upstream_nonsense · upstream_cut_off · upstream_too_large
-    503  identity_unavailable · limits_unavailable · journal_full · upstream_busy · stopping
+    503  identity_unavailable · limits_unavailable · bodies_busy · journal_full · upstream_busy · stopping
     504  upstream_timeout          500  internal_error
 
 Clients of OpenAI's libraries raise their own classes for these statuses. docs/errors.md explains each code.
@@ -144,6 +144,11 @@ class Code(Enum):
     )
     IDENTITY_UNAVAILABLE = (503, "service_unavailable", "API keys cannot be checked at the moment.")
     LIMITS_UNAVAILABLE = (503, "service_unavailable", "Limits cannot be checked at the moment.")
+    BODIES_BUSY = (
+        503,
+        "service_unavailable",
+        "Too many large bodies are arriving at the moment.",
+    )
     JOURNAL_FULL = (
         503,
         "service_unavailable",

@@ -130,8 +130,11 @@ class Request(Sink, Protocol):
     @property
     def is_started(self) -> bool: ...
 
-    async def read_body(self, *, max_bytes: int) -> bytes | None:
-        """Return the body, or None as soon as it is larger. Raises: Refusal client_gone."""
+    async def read_body(self, *, max_bytes: int, take: Callable[[int], None]) -> bytes | None:
+        """Return the body, or None as soon as it is larger. Raises: Refusal client_gone.
+
+        take: hears of each piece but the last, and refuses what it has no room for.
+        """
 
 
 Answer = Callable[[Request], Awaitable[None]]

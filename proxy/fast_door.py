@@ -7,16 +7,20 @@ a page. A body is bounded before it is read, and while it is read.
 import contextlib
 import logging
 import time
+from functools import partial
 
 from django.http.request import split_domain_port, validate_host
 
+from portal.lib.body_room import BodyRoom, Entrance, RoomTaken
 from portal.lib.ids import new_call_id
 from proxy.call import POSTED, CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import Headers, Request, Sink
 from proxy.gateway import Gateway
+from proxy.limit import Limiter
 from proxy.model_list import answer_models
 from proxy.parse import Fields, parse_head, read_fields
+from proxy.principal import Principal
 
 PREFIX = "/v1/"
 _MODELS = "/v1/models"
@@ -24,7 +28,28 @@ _MODELS = "/v1/models"
 # process that is stopping has to find another.
 _LAST_OF_THEIR_CONNECTION = frozenset({Code.MALFORMED_REQUEST, Code.STOPPING})
 _KNOWN_HOSTS_MAX = 100
+# A key may hold this part of the room for bodies that are still arriving, and one whole body in any case.
+KEYS_SHARE = 8
 _log = logging.getLogger("latchkey.calls")
+
+
+class ArrivingBody:
+    """A body that comes in pieces: whoever has no calls left is not listened to for so long, nor who has no room left."""
+
+    __slots__ = ("_entrance", "_limiter", "_principal")
+
+    def __init__(self, entrance: Entrance, limiter: Limiter, principal: Principal) -> None:
+        self._entrance = entrance
+        self._limiter = limiter
+        self._principal = principal
+
+    def take(self, size: int) -> None:
+        """Let a piece in that is not the last. Raises: Refusal limit_reached, bodies_busy."""
+        self._limiter.refuse_spent(self._principal.windows)
+        try:
+            self._entrance.take(size)
+        except RoomTaken:
+            raise Refusal(Code.BODIES_BUSY, retry_after_s=1) from None
 
 
 class FastDoor:
@@ -37,11 +62,14 @@ class FastDoor:
         allowed_hosts: list[str],
         trusted_hops: int,
         max_body_bytes: int,
+        room_bytes: int,
     ) -> None:
         self._gateway = gateway
         self._allowed_hosts = allowed_hosts
         self._trusted_hops = trusted_hops
         self._max_body_bytes = max_body_bytes
+        share_bytes = max(max_body_bytes, room_bytes // KEYS_SHARE)
+        self._room = BodyRoom(total_bytes=room_bytes, share_bytes=share_bytes)
         self._known_hosts: set[bytes] = set()
 
     async def answer(self, request: Request) -> None:
@@ -81,10 +109,13 @@ class FastDoor:
         if kind is CallKind.MODELS:
             await answer_models(head, self._gateway.pipeline, request)
             return
-        await self._gateway.pipeline.answer(head, lambda: self._read_body(fields, request), request)
+        await self._gateway.pipeline.answer(
+            head, partial(self._read_body, fields, request), request
+        )
 
     def _check_host(self, hosts: list[bytes]) -> None:
-        if len(hosts) != 1:
+        # Some servers hand on a missing one as an empty one.
+        if len(hosts) != 1 or not hosts[0]:
             raise Refusal(Code.MALFORMED_REQUEST, seen="It needs exactly one Host header.")
         if hosts[0] in self._known_hosts:
             return
@@ -94,10 +125,12 @@ class FastDoor:
         if len(self._known_hosts) < _KNOWN_HOSTS_MAX:
             self._known_hosts.add(hosts[0])
 
-    async def _read_body(self, fields: Fields, request: Request) -> bytes:
+    async def _read_body(self, fields: Fields, request: Request, principal: Principal) -> bytes:
         body = None
         if int(fields.single.get(b"content-length", b"0")) <= self._max_body_bytes:
-            body = await request.read_body(max_bytes=self._max_body_bytes)
+            with self._room.entrance(principal.key_id) as entrance:
+                arriving = ArrivingBody(entrance, self._gateway.pipeline.limiter, principal)
+                body = await request.read_body(max_bytes=self._max_body_bytes, take=arriving.take)
         if body is None:
             raise Refusal(Code.BODY_TOO_LARGE, seen=f"The limit is {self._max_body_bytes} bytes.")
         return body

@@ -62,6 +62,13 @@ class Limiter:
         held = self._book.try_reserve(calls) or await self._borrow(calls, tokens=0)
         self._book.settle(held, [1] * len(calls))
 
+    def refuse_spent(self, windows: tuple[Window, ...]) -> None:
+        """Refuse whoever is known to have no call left, before more is done for them. Raises: Refusal limit_reached."""
+        try:
+            self._book.check([(window, 1) for window in windows if _is_of_calls(window)])
+        except LimitReached as reached:
+            raise _refused(reached, wanted=0) from None
+
     def settle(self, allowance: Allowance, usage: Usage) -> None:
         """The call counts whole; of the tokens only what was used."""
         self._book.settle(allowance.held, _amounts(allowance.held, 1, usage.total))

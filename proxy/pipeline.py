@@ -27,6 +27,7 @@ from proxy.json_outline import SLICE_BYTES
 from proxy.limit import Limiter
 from proxy.open_calls import OpenCalls
 from proxy.parse import parse_body, parse_slices
+from proxy.principal import Principal
 from proxy.record import Recorder
 from proxy.relay import EventRelay, take_whole
 from proxy.route import Route
@@ -58,7 +59,7 @@ class Pipeline:
     max_answer_bytes: int
 
     async def answer(
-        self, head: Head, read_body: Callable[[], Awaitable[bytes]], sink: Sink
+        self, head: Head, read_body: Callable[[Principal], Awaitable[bytes]], sink: Sink
     ) -> None:
         """Answer one call into the sink. The body is read only after the caller is known.
 
@@ -85,14 +86,14 @@ class Pipeline:
     async def _run(
         self,
         running: RunningCall,
-        read_body: Callable[[], Awaitable[bytes]],
+        read_body: Callable[[Principal], Awaitable[bytes]],
         sink: Sink,
         now: datetime.datetime,
         *,
         heard: int,
     ) -> None:
         head = running.head
-        body = await read_body()
+        body = await read_body(running.principal)
         if len(body) <= SLICE_BYTES:
             call = parse_body(head.kind, body)
         else:

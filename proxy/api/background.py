@@ -36,6 +36,7 @@ class BackgroundDoor:
             allowed_hosts=settings.ALLOWED_HOSTS,
             trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
             max_body_bytes=settings.LATCHKEY_MAX_BODY_BYTES,
+            room_bytes=settings.LATCHKEY_BODY_ROOM_BYTES,
         )
 
     def stop(self) -> None:

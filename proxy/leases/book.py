@@ -80,7 +80,7 @@ class LeaseBook:
         held = self._shares.take_all(wants)
         if held is not None:
             return held
-        self._check(wants)
+        self.check(wants)
         if not self._is_open or self._store.is_away:
             raise StoreAway
         return await self._borrow(list(wants))
@@ -109,8 +109,8 @@ class LeaseBook:
         """How many windows this process remembers."""
         return len(self._shares)
 
-    def _check(self, wants: Wants) -> None:
-        """Refuse at once what is malformed, what can never fit, and what was just refused."""
+    def check(self, wants: Wants) -> None:
+        """Refuse at once what is malformed, what can never fit, and what was just refused. Raises: LimitReached."""
         names = {(window.key, window.length_s) for window, _ in wants}
         if len(names) != len(wants):
             raise ValueError("each window is wanted once in a call")

@@ -77,7 +77,7 @@ def pipeline(rows: Rows, tmp_path: Path) -> Iterator[Pipeline]:
 async def answer(pipeline: Pipeline, *, meanwhile: Callable[[], None] = lambda: None) -> Code:
     """Make a call during whose body something happens; return how it was refused."""
 
-    async def read_body() -> bytes:
+    async def read_body(principal: Principal) -> bytes:
         meanwhile()
         return chat_body("chat")
 
