@@ -48,7 +48,14 @@ _GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups of what the person may see; the theme leaves out a group without any."""
     home = {"title": "Home", "icon": "home", "link": reverse_lazy("admin:index")}
-    groups: list[dict[str, Any]] = [{"title": None, "items": [home]}]
+    # The theme takes every address for one below the portal's home, and would mark it as where one is.
+    portal = {
+        "title": "To the portal",
+        "icon": "arrow_back",
+        "link": reverse_lazy("home"),
+        "active": False,
+    }
+    groups: list[dict[str, Any]] = [{"title": None, "items": [home, portal]}]
     for title, items in _GROUPS:
         seen = [_item(*item) for item in items if _may_see(request, item[2])]
         if seen:

@@ -353,7 +353,7 @@ SILENCED_SYSTEM_CHECKS = [
 UNFOLD = {
     "SITE_TITLE": "Latchkey admin",
     "SITE_HEADER": "Latchkey",
-    "SITE_SYMBOL": "key",
+    "SITE_ICON": f"{STATIC_URL}latchkey.svg",
     "SITE_URL": "/",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}latchkey.svg"}

@@ -196,8 +196,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
                 messages.success(request, act.done)
                 return HttpResponseRedirect(self._after(made, found))
         context = self.act_context(request, act, form, found)
-        status = 422 if form.is_bound else 200
-        return TemplateResponse(request, self.act_template, context, status=status)
+        return TemplateResponse(request, self.act_template, context)
 
     def _write(self, act: Act, form: ActForm, found: Any) -> tuple[Any, bool]:
         """Call the write. Returns what it made and whether it was done; what it refused stands in the form."""

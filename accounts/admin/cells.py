@@ -83,11 +83,13 @@ def code(value: object) -> SafeString | str:
 
 
 def micro_usd(amount: int | None) -> str:
-    """An amount of 1e-6 USD as dollars, with as many places as a small one needs."""
+    """An amount of 1e-6 USD as dollars, with at least two places and as many as a small one needs."""
     if amount is None:
         return NOTHING
-    places = 2 if abs(amount) >= 1_000_000 or amount == 0 else 6
-    return f"${amount / 1_000_000:,.{places}f}"
+    if abs(amount) >= 1_000_000:
+        return f"${amount / 1_000_000:,.2f}"
+    whole_part, _, places = f"{amount / 1_000_000:.6f}".partition(".")
+    return f"${whole_part}.{places.rstrip('0'):0<2}"
 
 
 def whole(number: int | None) -> str:

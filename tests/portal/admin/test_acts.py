@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db.models import Model
 from django.test import Client
 
@@ -126,6 +127,8 @@ def test_act_is_done_once_with_an_entry_of_who_did_it(model: type[Model], act: s
     assert set(new.values_list("actor_id", flat=True)) == {administrator.pk}
     assert list(new.filter(tag=tag).values_list("tag", flat=True)) == [tag]
     assert client.get(reply["Location"]).status_code == 200
+    # Django's own log would be a second trail, without the database's protection.
+    assert not LogEntry.objects.exists()
 
 
 @pytest.mark.parametrize("act", ["disable", "revoke", "end"])
@@ -135,7 +138,7 @@ def test_act_that_wants_a_reason_is_not_done_without(administrator: Client, act:
     before = AuditEntry.objects.count()
     for reason in ("", "  ", "x" * 501):
         page = address(model, "act", world[model].pk, act)
-        assert administrator.post(page, {"reason": reason}).status_code == 422
+        assert administrator.post(page, {"reason": reason}).status_code == 200
     assert AuditEntry.objects.count() == before
 
 
@@ -175,14 +178,14 @@ def test_what_is_added_leads_to_its_page_and_has_an_entry(model: type[Model]) ->
 def test_what_a_write_refuses_stands_in_the_form(administrator: Client) -> None:
     taken = new_team()
     reply = administrator.post(address(Team, "add"), {"name": taken.name})
-    assert reply.status_code == 422
+    assert reply.status_code == 200
     assert "already exists" in reply.content.decode()
     both = LATER | {"model": new_offer().pk, "scopes": ["chat"]}
-    assert administrator.post(address(Grant, "add"), both).status_code == 422
+    assert administrator.post(address(Grant, "add"), both).status_code == 200
     ended = both | {"team": taken.pk, "ends_at": "2020-01-01T00:00"}
     assert "lies in the past" in administrator.post(address(Grant, "add"), ended).content.decode()
     unknown = {"team": taken.pk, "email": "nobody@latchkey.test", "role": "member"}
-    assert administrator.post(address(Membership, "add"), unknown).status_code == 422
+    assert administrator.post(address(Membership, "add"), unknown).status_code == 200
 
 
 def test_act_without_a_token_against_forgery_is_refused() -> None:

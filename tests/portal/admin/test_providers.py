@@ -44,7 +44,7 @@ def test_provider_that_answers_is_saved(administrator: Client) -> None:
 def test_provider_that_fails_is_not_saved_until_somebody_insists(administrator: Client) -> None:
     sent = values("http://127.0.0.1:9/v1")
     reply = administrator.post(ADD, sent)
-    assert reply.status_code == 422
+    assert reply.status_code == 200
     text = reply.content.decode()
     assert "The test failed: it could not be reached" in text
     assert CREDENTIAL not in text
@@ -66,7 +66,7 @@ def test_provider_that_fails_is_not_saved_until_somebody_insists(administrator: 
 )
 def test_address_outside_the_networks_is_not_asked(administrator: Client, url: str) -> None:
     reply = administrator.post(ADD, values(url))
-    assert reply.status_code == 422
+    assert reply.status_code == 200
     assert "LATCHKEY_PROVIDER_NETWORKS" in reply.content.decode()
 
 
@@ -76,7 +76,7 @@ def test_address_here_is_asked_only_where_the_networks_say_so(
     settings.LATCHKEY_PROVIDER_NETWORKS = NetworkPolicy.parse("public")
     with serve(MODELS) as server:
         sent = values(f"http://127.0.0.1:{server.port}/v1")
-        assert administrator.post(ADD, sent).status_code == 422
+        assert administrator.post(ADD, sent).status_code == 200
     assert not server.heads
 
 
@@ -87,7 +87,7 @@ def test_address_that_is_none_is_refused_without_being_asked(
     administrator: Client, url: str
 ) -> None:
     reply = administrator.post(ADD, values(url, save_anyway="on"))
-    assert reply.status_code == 422
+    assert reply.status_code == 200
 
 
 def test_credential_stands_on_no_page_of_its_provider(administrator: Client) -> None:
@@ -104,7 +104,7 @@ def test_credential_stands_on_no_page_of_its_provider(administrator: Client) -> 
         assert CREDENTIAL.encode() not in content
         assert sealed.hex().encode() not in content
     refused = administrator.post(act(provider, "test"))
-    assert refused.status_code == 422
+    assert refused.status_code == 200
     assert CREDENTIAL.encode() not in refused.content
 
 
@@ -114,7 +114,7 @@ def test_kept_credential_goes_to_its_own_server_alone(administrator: Client) -> 
         elsewhere = {"base_url": f"http://127.0.0.1:{server.port}/v1"}
         for insists in ({}, {"save_anyway": "on"}):
             reply = administrator.post(act(provider, "change"), elsewhere | insists)
-            assert reply.status_code == 422
+            assert reply.status_code == 200
             assert "another server" in reply.content.decode()
         assert not server.heads
         new = elsewhere | {"credential": "sk-another-0123456789"}
@@ -129,7 +129,7 @@ def test_kept_credential_goes_to_its_own_server_alone(administrator: Client) -> 
 def test_provider_goes_without_a_credential_when_that_is_said(administrator: Client) -> None:
     provider = new_provider()
     both = {"base_url": provider.base_url, "credential": "sk-x", "without_credential": "on"}
-    assert administrator.post(act(provider, "change"), both).status_code == 422
+    assert administrator.post(act(provider, "change"), both).status_code == 200
     bare = {"base_url": provider.base_url, "without_credential": "on", "save_anyway": "on"}
     assert administrator.post(act(provider, "change"), bare).status_code == 302
     provider.refresh_from_db()
