@@ -179,6 +179,45 @@ class UsageHour(models.Model):
         return f"{self.calls} calls in the hour of {self.hour:%Y-%m-%d %H:%M}"
 
 
+class UsageDay(models.Model):
+    """The same for one day in UTC: the sum of its hours, made with them. A page over months reads a row where it would 24.
+
+    The figures are those of UsageHour.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    day = models.DateField()
+    team_id = models.UUIDField()
+    key_id = models.UUIDField()
+    service_account_id = models.UUIDField(null=True)
+    person_id = models.UUIDField(null=True)
+    model_id = models.UUIDField(null=True)
+    status = models.TextField()
+    calls = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    cost_micro_usd = models.BigIntegerField()
+    duration_us = models.BigIntegerField()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(
+                fields=["day", "key_id", "team_id", "model_id", "status"],
+                nulls_distinct=False,
+                name="usage_day_once",
+            ),
+        )
+        indexes = (
+            models.Index(fields=["team_id", "day"], name="usage_day_by_team"),
+            models.Index(fields=["person_id", "day"], name="usage_day_by_person"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls on {self.day}"
+
+
 class StaleHour(models.Model):
     """An hour that rows came for since its usage was last counted; written with those rows, in their transaction."""
 

@@ -156,7 +156,7 @@ def _charts(summary: Summary, measure: Measure) -> dict[str, Chart]:
 
 def _tables(summary: Summary, sight: Sight) -> list[Table]:
     models = model_names(summary.by_model)
-    keys = keys_by_id(_dearest(summary.by_key)[:ROWS_MAX])
+    keys = keys_by_id(summary.by_key)
     holders = _dearest(summary.by_holder)
     holder_of = holder_names(holders[:ROWS_MAX])
     teams = {team.pk: team.name for team in sight.teams}
@@ -173,6 +173,7 @@ def _tables(summary: Summary, sight: Sight) -> list[Table]:
             "key",
             summary.by_key,
             lambda one: (keys[one].name, str(keys[one]), one) if one in keys else ("", "", one),
+            count=summary.key_count,
         ),
         _table(
             _("By person and service account"),
@@ -196,13 +197,16 @@ def _table(
     parameter: str,
     figures: dict[K, Figures],
     describe: Callable[[K], tuple[str, str, uuid.UUID | None]],
+    *,
+    count: int | None = None,
 ) -> Table:
+    """Return the table. count: how many there are, where `figures` has the dearest of them alone."""
     ordered = _dearest(figures)
     rows = []
     for one in ordered[:ROWS_MAX]:
         name, note, id_ = describe(one)
         rows.append(Row(figures[one], name, note, id_))
-    return Table(title, parameter, rows, max(len(ordered) - ROWS_MAX, 0))
+    return Table(title, parameter, rows, (len(ordered) if count is None else count) - len(rows))
 
 
 def _dearest(figures: dict[K, Figures]) -> list[K]:

@@ -1,9 +1,9 @@
 """Counts the usage of an hour anew from the ledger, whole, so that late, repeated and corrected rows cannot spoil it.
 
-The ledger's writer notes in its own transaction which hours got rows. Whoever counts holds the hour's lock, takes those
-notes away and only then looks at the ledger: a note that is taken is of rows that are seen, and one that comes later
-stands for the next count. An hour is given by its number, the whole hours since 1970 UTC, and holds the calls whose ids
-were made in it.
+The ledger's writer notes in its own transaction which hours got rows. Whoever counts holds the lock of the hour's day,
+takes those notes away and only then looks at the ledger: a note that is taken is of rows that are seen, and one that
+comes later stands for the next count. The day is summed up from its hours in the same transaction. An hour is given by
+its number, the whole hours since 1970 UTC, and holds the calls whose ids were made in it.
 """
 
 import uuid
@@ -11,11 +11,11 @@ import uuid
 from django.db import connection, transaction
 
 MS_PER_HOUR = 3_600_000
-# The first of the two numbers of an advisory lock; the second is the hour's.
+# The first of the two numbers of an advisory lock; the second is the day's, since 1970.
 _LOCK = 0x6C6B_7568
 
 _TRY_LOCK = "SELECT pg_try_advisory_xact_lock(%s, %s)"
-_LOCK_HOUR = "SELECT pg_advisory_xact_lock(%s, %s)"
+_WAIT_FOR_LOCK = "SELECT pg_advisory_xact_lock(%s, %s)"
 _STALE = """
 SELECT DISTINCT extract(epoch FROM hour)::bigint / 3600 AS number
 FROM proxy_stalehour ORDER BY number DESC LIMIT %s
@@ -61,13 +61,28 @@ SELECT to_timestamp(%(epoch)s), team_id, key_id, max(service_account_id::text)::
     least(sum(duration_us), %(most)s)
 FROM counted GROUP BY team_id, key_id, model_id, status
 """
+# A day's bounds are given as epochs, because days far ahead are no dates to Python.
+_FORGET_DAY = "DELETE FROM proxy_usageday WHERE day = (to_timestamp(%s) AT TIME ZONE 'UTC')::date"
+_SUM_UP_DAY = """
+INSERT INTO proxy_usageday (
+    day, team_id, key_id, service_account_id, person_id, model_id, status, calls, input_tokens, cached_tokens,
+    output_tokens, reasoning_tokens, cost_micro_usd, duration_us
+)
+SELECT (to_timestamp(%(start)s) AT TIME ZONE 'UTC')::date, team_id, key_id, max(service_account_id::text)::uuid,
+    max(person_id::text)::uuid, model_id, status, sum(calls), least(sum(input_tokens), %(most)s),
+    least(sum(cached_tokens), %(most)s), least(sum(output_tokens), %(most)s), least(sum(reasoning_tokens), %(most)s),
+    least(sum(cost_micro_usd), %(most)s), least(sum(duration_us), %(most)s)
+FROM proxy_usagehour WHERE hour >= to_timestamp(%(start)s) AND hour < to_timestamp(%(end)s)
+GROUP BY team_id, key_id, model_id, status
+"""
 _COUNT_MAX = 2**63 - 1
+_DAY_S = 86_400
 
 
 def count_stale_hours(limit: int) -> int:
     """Count again up to `limit` of the hours that rows came for, the newest first; return how many were counted.
 
-    An hour that another process is counting is left to it and to the next time. An hour whose calls were dropped
+    An hour of a day that another process is counting is left to the next time. An hour whose calls were dropped
     keeps its figures: rows that come for it so late stand in the ledger alone.
     """
     with connection.cursor() as cursor:
@@ -78,14 +93,14 @@ def count_stale_hours(limit: int) -> int:
 
 def recount_hour(hour: int) -> bool:
     """Count one hour again, whether rows came for it or not; return False if its calls have been dropped."""
-    return _count(hour, _LOCK_HOUR)
+    return _count(hour, _WAIT_FOR_LOCK)
 
 
 def _count(hour: int, lock: str) -> bool:
     first, last = _ids_of(hour)
     epoch = hour * 3600
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(lock, [_LOCK, hour])
+        cursor.execute(lock, [_LOCK, hour // 24])
         if cursor.fetchone() == (False,):
             return False
         cursor.execute(_TAKE_NOTES, [epoch])
@@ -95,6 +110,9 @@ def _count(hour: int, lock: str) -> bool:
             return False
         cursor.execute(_FORGET, [epoch])
         cursor.execute(_COUNT, {"first": first, "last": last, "epoch": epoch, "most": _COUNT_MAX})
+        start = epoch // _DAY_S * _DAY_S
+        cursor.execute(_FORGET_DAY, [start])
+        cursor.execute(_SUM_UP_DAY, {"start": start, "end": start + _DAY_S, "most": _COUNT_MAX})
     return True
 
 

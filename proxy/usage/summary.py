@@ -1,8 +1,8 @@
-"""Sums of usage over a span, by day, model, key, holder and team, from the roll-up alone and in one look at it."""
+"""Sums of usage over a span, by day, model, key, holder and team, from the roll-up by day alone."""
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass
 from datetime import date
 from typing import Any
 
@@ -27,19 +27,22 @@ coalesce(sum(calls) FILTER (WHERE status = %(refused)s), 0), sum(input_tokens), 
 sum(output_tokens), sum(reasoning_tokens), sum(cost_micro_usd)
 """
 _SEEN = """
-FROM proxy_usagehour
-WHERE hour >= %(start)s AND hour < %(end)s
+FROM proxy_usageday
+WHERE day >= %(first)s AND day <= %(last)s
 AND (team_id = ANY(%(whole)s) OR (team_id = ANY(%(own)s) AND person_id = %(person)s))
 """
-# Constants alone are put together here; every value is a parameter.
-_SUMMARY = f"""
-SELECT grouping(day, model_id, key_id, person_id, team_id), day, model_id, key_id, service_account_id, person_id,
-    team_id, {_SUMS}
-FROM (
-    SELECT (hour AT TIME ZONE 'UTC')::date AS day, usage.* FROM (SELECT * {_SEEN}) AS usage
-) AS seen
-GROUP BY GROUPING SETS ((day), (model_id), (key_id), (service_account_id, person_id), (team_id), ())
-"""  # noqa: S608
+# Constants alone are put together here; every value is a parameter. The sum of everything is that of the days: asked for
+# among these sets, it would have PostgreSQL sort all rows.
+_SIDES = f"""
+SELECT grouping(day, model_id, person_id, team_id), day, model_id, service_account_id, person_id, team_id, {_SUMS}
+{_SEEN}
+GROUP BY GROUPING SETS ((day), (model_id), (service_account_id, person_id), (team_id))
+"""
+_DEAREST_KEYS = f"""
+SELECT key_id, count(*) OVER (), {_SUMS}
+{_SEEN}
+GROUP BY key_id ORDER BY sum(cost_micro_usd) DESC, sum(calls) DESC, key_id LIMIT %(keys_max)s
+"""
 _LINES = f"""
 SELECT team_id, model_id, key_id, service_account_id, person_id, {_SUMS}
 {_SEEN}
@@ -47,7 +50,8 @@ GROUP BY team_id, model_id, key_id, service_account_id, person_id
 ORDER BY team_id, key_id, model_id LIMIT %(limit)s
 """
 # What grouping() answers: a bit for each column that a row sums over.
-_BY_DAY, _BY_MODEL, _BY_KEY, _BY_HOLDER, _BY_TEAM = (0b11111 ^ 1 << bit for bit in (4, 3, 2, 1, 0))
+_BY_DAY, _BY_MODEL, _BY_HOLDER, _BY_TEAM = (0b1111 ^ 1 << bit for bit in (3, 2, 1, 0))
+KEYS_MAX = 50
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,18 @@ class Holder:
 
 @dataclass(frozen=True)
 class Summary:
-    """The same usage, seen from each side. `by_model` has None for calls that named no model they were let at."""
+    """The same usage, seen from each side. `by_model` has None for calls that named no model they were let at.
 
-    total: Figures = Figures()
-    by_day: dict[date, Figures] = field(default_factory=dict)
-    by_model: dict[uuid.UUID | None, Figures] = field(default_factory=dict)
-    by_key: dict[uuid.UUID, Figures] = field(default_factory=dict)
-    by_holder: dict[Holder, Figures] = field(default_factory=dict)
-    by_team: dict[uuid.UUID, Figures] = field(default_factory=dict)
+    by_key: the dearest KEYS_MAX of `key_count`.
+    """
+
+    total: Figures
+    by_day: dict[date, Figures]
+    by_model: dict[uuid.UUID | None, Figures]
+    by_holder: dict[Holder, Figures]
+    by_team: dict[uuid.UUID, Figures]
+    by_key: dict[uuid.UUID, Figures]
+    key_count: int
 
 
 @dataclass(frozen=True)
@@ -102,27 +110,28 @@ class Line:
 def summarise(sight: Sight, span: Span) -> Summary:
     """Return what is seen of the span's usage. Every day of the span is in it, the empty ones too."""
     with connection.cursor() as cursor:
-        cursor.execute(_SUMMARY, _parameters(sight, span))
+        cursor.execute(_SIDES, _parameters(sight, span))
         rows = cursor.fetchall()
-    by_day = dict.fromkeys(span.days, Figures())
-    summary = Summary(by_day=by_day)
-    total = Figures()
-    for grouped, day, model_id, key_id, account_id, person_id, team_id, *sums in rows:
-        figures = _figures(sums)
-        if grouped == _BY_DAY:
-            by_day[day] = figures
-        elif grouped == _BY_MODEL:
-            summary.by_model[model_id] = figures
-        elif grouped == _BY_KEY:
-            summary.by_key[key_id] = figures
-        elif grouped == _BY_HOLDER:
-            summary.by_holder[Holder(account_id, person_id)] = figures
-        elif grouped == _BY_TEAM:
-            summary.by_team[team_id] = figures
-        else:
-            total = figures
+        cursor.execute(_DEAREST_KEYS, _parameters(sight, span) | {"keys_max": KEYS_MAX})
+        keys = cursor.fetchall()
+    sides: dict[int, dict[Any, Figures]] = {_BY_DAY: dict.fromkeys(span.days, Figures())}
+    for grouped, day, model_id, account_id, person_id, team_id, *sums in rows:
+        side = {
+            _BY_DAY: day,
+            _BY_MODEL: model_id,
+            _BY_HOLDER: Holder(account_id, person_id),
+            _BY_TEAM: team_id,
+        }
+        sides.setdefault(grouped, {})[side[grouped]] = _figures(sums)
+    days = sides[_BY_DAY]
     return Summary(
-        total, by_day, summary.by_model, summary.by_key, summary.by_holder, summary.by_team
+        total=_figures(map(sum, zip(*map(astuple, days.values()), strict=True))),
+        by_day=days,
+        by_model=sides.get(_BY_MODEL, {}),
+        by_holder=sides.get(_BY_HOLDER, {}),
+        by_team=sides.get(_BY_TEAM, {}),
+        by_key={key: _figures(sums) for key, _, *sums in keys},
+        key_count=keys[0][1] if keys else 0,
     )
 
 
@@ -140,8 +149,8 @@ def _parameters(sight: Sight, span: Span) -> dict[str, Any]:
     return {
         "failures": [status.value for status in FAILURES],
         "refused": CallStatus.REFUSED.value,
-        "start": span.start,
-        "end": span.end,
+        "first": span.first,
+        "last": span.last,
         "whole": list(sight.whole_teams),
         "own": list(sight.own_teams),
         "person": sight.person_id,

@@ -8,7 +8,7 @@ from accounts.models import ApiKey, Team, User
 from models_registry.models import AiModel
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
-from proxy.models import Adjustment, Call, UsageHour
+from proxy.models import Adjustment, Call, UsageDay, UsageHour
 
 SUMMED = (
     "input_tokens",
@@ -21,21 +21,27 @@ SUMMED = (
 
 
 def new_call(team: Team, person: User | None = None, **changes: Any) -> Call:
-    """A call in the ledger, counted in its hour's usage."""
+    """A call in the ledger, counted in the usage of its hour and day."""
     facts = _blank(Call) | {"id": new_id(), "key_id": new_id(), "team_id": team.pk}
     facts |= {"admitted_at": utc_now(), "status": "answered", "kind": "chat", "http_status": 200}
     facts |= {"person_id": person and person.pk, "duration_us": 5000}
     call = Call.objects.create(**(facts | changes))
+    hour = call.admitted_at.replace(minute=0, second=0, microsecond=0)
+    _count(UsageHour, call, hour=hour)
+    _count(UsageDay, call, day=hour.date())
+    return call
+
+
+def _count(usage: type[UsageHour | UsageDay], call: Call, **when: Any) -> None:
     named = ("team_id", "key_id", "model_id", "status")
-    row, _ = UsageHour.objects.get_or_create(
-        hour=call.admitted_at.replace(minute=0, second=0, microsecond=0),
+    row, _ = usage.objects.get_or_create(
+        **when,
         **{name: getattr(call, name) for name in named},
         defaults=dict.fromkeys(("calls", *SUMMED), 0)
         | {"person_id": call.person_id, "service_account_id": call.service_account_id},
     )
     sums = {name: F(name) + getattr(call, name) for name in SUMMED}
-    UsageHour.objects.filter(pk=row.pk).update(calls=F("calls") + 1, **sums)
-    return call
+    usage.objects.filter(pk=row.pk).update(calls=F("calls") + 1, **sums)
 
 
 def call_with(key: ApiKey, model: AiModel | None = None, **changes: Any) -> Call:

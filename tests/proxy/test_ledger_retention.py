@@ -8,7 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from proxy.journal.ledger import ADJUST
-from proxy.models import UsageHour, first_id_at
+from proxy.models import UsageDay, UsageHour, first_id_at
 from proxy.tasks import count_usage, drop_partitions
 from proxy.usage.rollup import MS_PER_HOUR, recount_hour
 from tests.accounts.conftest import committed
@@ -176,13 +176,13 @@ def test_usage_of_a_dropped_month_stays_whatever_comes_later(
 ) -> None:
     call_id = call_in(dropped_month)
     rows = UsageHour.objects.filter(team_id=call_id)
-    assert rows.count() == 1
+    assert rows.count() == UsageDay.objects.filter(team_id=call_id).count() == 1
     insert_call(owner, uuid.UUID(int=call_id.int + 1))
     owner.execute("INSERT INTO proxy_stalehour (hour) VALUES (%s)", [_hour_of(call_id)])
     owner.commit()
     count_usage()
     assert not recount_hour((call_id.int >> 80) // MS_PER_HOUR)
-    assert rows.count() == 1
+    assert rows.count() == UsageDay.objects.filter(team_id=call_id).count() == 1
 
 
 @pytest.mark.django_db

@@ -16,7 +16,7 @@ from proxy.call import CallStatus
 from proxy.models import Call
 from proxy.usage.call_log import Asked, newest_calls_query
 from proxy.usage.span import days_until, month_of
-from proxy.usage.summary import _SUMMARY, _parameters
+from proxy.usage.summary import _BY_DAY, _DEAREST_KEYS, _SIDES, _parameters
 from tests.proxy.test_ledger_schema import Connection
 
 PERSON, OTHER, RARE = (uuid.UUID(int=number) for number in (1, 2, 3))
@@ -34,11 +34,11 @@ VARIED = {
     "admitted_at": "now()",
 }
 USAGE = """
-INSERT INTO proxy_usagehour (hour, team_id, key_id, person_id, model_id, status, calls, input_tokens, cached_tokens,
+INSERT INTO proxy_usageday (day, team_id, key_id, person_id, model_id, status, calls, input_tokens, cached_tokens,
     output_tokens, reasoning_tokens, cost_micro_usd, duration_us)
-SELECT %(start)s + hour * interval '1 hour', (%(teams)s)[1 + (key - 1) %% 20], (%(keys)s)[key], %(person)s, %(model)s, 'answered',
-    10, 1000, 0, 500, 0, 900, 10000
-FROM generate_series(0, 30 * 24 - 1) AS hour, generate_series(1, 200) AS key
+SELECT %(first)s + day, (%(teams)s)[1 + (key - 1) %% 20], (%(keys)s)[key], %(person)s, %(model)s, 'answered',
+    10, 1000, 0, 500, 0, key, 10000
+FROM generate_series(0, 399) AS day, generate_series(1, 200) AS key
 """
 
 
@@ -136,15 +136,19 @@ def walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from walk(below)
 
 
-def test_usage_of_a_busy_month_is_summed_up_within_a_second(owner: Connection) -> None:
-    span = days_until(TODAY, 30)
-    values = {"start": span.start, "teams": TEAMS, "keys": KEYS, "person": PERSON}
+def test_usage_of_four_hundred_days_is_summed_up_within_a_second(owner: Connection) -> None:
+    span = days_until(TODAY, 400)
+    values = {"first": span.first, "teams": TEAMS, "keys": KEYS, "person": PERSON}
     owner.execute(USAGE, values | {"model": uuid.UUID(int=7)})
-    owner.execute("ANALYZE proxy_usagehour")
+    owner.execute("ANALYZE proxy_usageday")
     for sight, keys in ((WHOLE, 10), (SEVERAL, 60)):
         started = time.monotonic()
-        rows = owner.execute(_SUMMARY, _parameters(sight, span)).fetchall()
-        taken_s = time.monotonic() - started
-        total = [row for row in rows if row[0] == 0b11111]
-        assert [row[7] for row in total] == [keys * 30 * 24 * 10]
-        assert taken_s < 1.0
+        parameters = _parameters(sight, span) | {"keys_max": 50}
+        sides = owner.execute(_SIDES.encode(), parameters).fetchall()
+        dearest = owner.execute(_DEAREST_KEYS.encode(), parameters).fetchall()
+        assert time.monotonic() - started < 1.0
+        days = [row[6] for row in sides if row[0] == _BY_DAY]
+        assert days == [keys * 10] * 400
+        assert [row[1] for row in dearest] == [keys] * min(keys, 50)
+        costs = [cast("int", row[9]) for row in dearest]
+        assert costs == sorted(costs, reverse=True)

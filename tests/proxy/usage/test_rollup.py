@@ -5,7 +5,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from io import StringIO
 from threading import Thread
 
@@ -20,7 +20,7 @@ from proxy.call import CallStatus
 from proxy.journal.ledger import Ledger
 from proxy.journal.reader import Batch
 from proxy.journal.records import Admission, End, interrupted_end
-from proxy.models import StaleHour, UsageHour
+from proxy.models import StaleHour, UsageDay, UsageHour
 from proxy.tasks import count_usage
 from proxy.usage.rollup import MS_PER_HOUR, count_stale_hours, recount_hour
 from tests.proxy.journal.calls import admission, end_of
@@ -51,15 +51,33 @@ def hour_of(call: Admission) -> int:
     return int.from_bytes(call.call_id[:6]) // MS_PER_HOUR
 
 
-def counted(*teams: bytes) -> Sums:
-    """What the roll-up says of these teams."""
-    rows = UsageHour.objects.filter(team_id__in=[uuid.UUID(bytes=team) for team in teams])
-    return {
-        (int(row.hour.timestamp()) // 3600, row.team_id, row.key_id, row.model_id, row.status): (
-            Counter({"calls": row.calls, **{name: getattr(row, name) for name in FIGURES}})
-        )
-        for row in rows
-    }
+def counted(team: bytes) -> Sums:
+    """What the roll-up says of the team's hours."""
+    rows = UsageHour.objects.filter(team_id=uuid.UUID(bytes=team))
+    return {(int(row.hour.timestamp()) // 3600, *about(row)): figures(row) for row in rows}
+
+
+def counted_days(team: bytes) -> Sums:
+    """What the roll-up says of the team's days, by their numbers."""
+    rows = UsageDay.objects.filter(team_id=uuid.UUID(bytes=team))
+    return {((row.day - date(1970, 1, 1)).days, *about(row)): figures(row) for row in rows}
+
+
+def about(row: UsageHour | UsageDay) -> tuple[object, ...]:
+    return row.team_id, row.key_id, row.model_id, row.status
+
+
+def figures(row: UsageHour | UsageDay) -> Counter[str]:
+    return Counter({"calls": row.calls, **{name: getattr(row, name) for name in FIGURES}})
+
+
+def days_of(hours: Sums) -> Sums:
+    """The same summed up by day."""
+    days: Sums = {}
+    for (hour, *rest), sums in hours.items():
+        assert isinstance(hour, int)
+        days.setdefault((hour // 24, *rest), Counter()).update(sums)
+    return days
 
 
 @dataclass
@@ -147,6 +165,7 @@ def test_usage_is_the_ledger_to_the_last_micro_usd(
                 truth.hear_late(end)
     count_stale_hours(100)
     assert counted(team) == truth.sums()
+    assert counted_days(team) == days_of(truth.sums())
 
 
 def test_a_call_repeated_in_one_batch_counts_once(ledger: Ledger) -> None:
@@ -190,8 +209,8 @@ def test_no_figure_keeps_an_hour_from_being_counted(ledger: Ledger) -> None:
         call = call_at(NOW_MS, key_id=key, team_id=team, model_id=model, person_id=os.urandom(16))
         ledger.write(Batch(calls=[(call, end_of(call, **most))]))
     count_stale_hours(100)
-    [row] = counted(team).values()
-    assert row == Counter(most | {"calls": 2})
+    for row in (*counted(team).values(), *counted_days(team).values()):
+        assert row == Counter(most | {"calls": 2})
 
 
 def test_a_row_that_commits_while_its_hour_is_counted_is_counted_next_time(
@@ -213,13 +232,13 @@ def test_a_row_that_commits_while_its_hour_is_counted_is_counted_next_time(
     assert row["calls"] == 2
 
 
-def test_an_hour_that_another_counts_is_left_with_its_note(
+def test_an_hour_of_a_day_that_another_counts_is_left_with_its_note(
     ledger: Ledger, database_url: str
 ) -> None:
     call = call_at(MS_PER_HOUR * 400_100)
     ledger.write(Batch(calls=[(call, end_of(call))]))
     with psycopg.connect(database_url) as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0x6C6B7568, hour_of(call)])
+        other.execute("SELECT pg_advisory_xact_lock(%s, %s)", [0x6C6B7568, hour_of(call) // 24])
         count_stale_hours(100)
         assert counted(call.team_id) == {}
         other.rollback()
@@ -265,6 +284,7 @@ def test_counting_from_many_sides_while_rows_come_loses_and_doubles_none(
     assert faults == []
     count_stale_hours(100)
     assert counted(team) == truth.sums()
+    assert counted_days(team) == days_of(truth.sums())
 
 
 def test_the_command_counts_whole_days_again(ledger: Ledger) -> None:
