@@ -67,14 +67,13 @@ def _granted(request: AccessRequest, *, is_linked: bool) -> Table:
     found = live.select_related("model", "service_account").order_by("model__name")[:SHOWN_MAX]
     return Table(
         "What the team has already",
-        ["Model", "Class of data", "For", "Calls a minute", "Tokens a minute", "Ends"],
+        ["Model", "Class of data", "For", "At most, a minute", "Ends"],
         [
             [
                 link_for(grant.model, is_linked=is_linked),
                 grant.model.get_data_class_display(),
-                str(grant.service_account or "the whole team"),
-                whole(grant.requests_per_minute),
-                whole(grant.tokens_per_minute),
+                str(grant.service_account or "whole team"),
+                _limits(grant),
                 moment(grant.ends_at),
             ]
             for grant in found
@@ -82,6 +81,11 @@ def _granted(request: AccessRequest, *, is_linked: bool) -> Table:
         empty="The team has no live grant.",
         more=list_of(Grant, f"?team__id__exact={request.team_id}") if is_linked else "",
     )
+
+
+def _limits(grant: Grant) -> Cell:
+    limits = [(grant.requests_per_minute, "calls"), (grant.tokens_per_minute, "tokens")]
+    return ", ".join(f"{whole(limit)} {unit}" for limit, unit in limits if limit is not None)
 
 
 def _used(request: AccessRequest, *, is_linked: bool) -> Table:
