@@ -75,7 +75,7 @@ class Usage(ManagementView):
         sight = sight_of(self.person)
         if "team" in self.asked:
             sight = sight.narrowed_to(access_team(self.person, self.asked["team"]).pk)
-        summary = summarise(sight, span)
+        summary = summarise(sight, span, keys_max=ROWS_MAX)
         by = self.asked["by"]
         side = _side(summary, by)
         shown = side[:ROWS_MAX]
@@ -88,7 +88,7 @@ class Usage(ManagementView):
             "rows": [
                 vars(figures) | {"of": _id(of), "name": names.get(of)} for of, figures in shown
             ],
-            "more": len(side) - len(shown),
+            "more": (summary.key_count if by == "key" else len(side)) - len(shown),
         }
         return Response(UsageGiven(answer).data)
 

@@ -84,7 +84,7 @@ class Holder:
 class Summary:
     """The same usage, seen from each side. `by_model` has None for calls that named no model they were let at.
 
-    by_key: the dearest KEYS_MAX of `key_count`.
+    by_key: the dearest of `key_count` keys, as many as were asked for.
     """
 
     total: Figures
@@ -107,12 +107,12 @@ class Line:
     figures: Figures
 
 
-def summarise(sight: Sight, span: Span) -> Summary:
+def summarise(sight: Sight, span: Span, *, keys_max: int = KEYS_MAX) -> Summary:
     """Return what is seen of the span's usage. Every day of the span is in it, the empty ones too."""
     with connection.cursor() as cursor:
         cursor.execute(_SIDES, _parameters(sight, span))
         rows = cursor.fetchall()
-        cursor.execute(_DEAREST_KEYS, _parameters(sight, span) | {"keys_max": KEYS_MAX})
+        cursor.execute(_DEAREST_KEYS, _parameters(sight, span) | {"keys_max": keys_max})
         keys = cursor.fetchall()
     sides: dict[int, dict[Any, Figures]] = {_BY_DAY: dict.fromkeys(span.days, Figures())}
     for grouped, day, model_id, account_id, person_id, team_id, *sums in rows:

@@ -70,6 +70,14 @@ def test_role_decides_whose_calls_and_usage_are_seen(scene: Scene, role: Role) -
     assert listed(asker, f"?team={scene.team.slug}") == seen
 
 
+def test_usage_by_key_names_more_keys_than_a_page_shows(scene: Scene) -> None:
+    for _ in range(60):
+        new_call(scene.team)
+    usage = data_of(member_of(scene.team, Role.OWNER).get("usage?by=key"))
+    assert len(usage["rows"]) == usage["total"]["calls"] == 62
+    assert usage["more"] == 0
+
+
 def test_key_sees_its_team_alone(scene: Scene) -> None:
     add_member(
         Team.objects.get(pk=scene.elsewhere.team_id),

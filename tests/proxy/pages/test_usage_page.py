@@ -66,6 +66,14 @@ def test_what_is_gone_is_shown_by_its_id() -> None:
     assert f"Gone {tail(gone)}" in words(read(sign_in(new_member(team, Role.OWNER)), "/usage/"))
 
 
+def test_the_dearest_fifty_keys_are_shown_and_the_rest_counted() -> None:
+    team = new_team()
+    keys = [new_call(team, cost_micro_usd=cost).key_id for cost in range(1, 53)]
+    page = read(sign_in(new_member(team, Role.OWNER)), "/usage/")
+    assert "2 more are in the CSV." in words(page)
+    assert [tail(key) in page for key in keys] == [False] * 2 + [True] * 50
+
+
 def test_a_team_is_chosen_and_others_are_no_choice() -> None:
     team, second, foreign = new_team(), new_team(), new_team()
     owner = new_member(team, Role.OWNER)
