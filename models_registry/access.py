@@ -25,6 +25,11 @@ def grants_of(person: User) -> QuerySet[Grant]:
     )
 
 
+def live_grants_of(person: User) -> QuerySet[Grant]:
+    """Those of the person's grants by which a model can be called now."""
+    return grants_of(person).filter(starts_at__lte=utc_now())
+
+
 def models_seen_by(person: User) -> QuerySet[AiModel]:
     """The catalogue as the person sees it: what is offered to everyone, and what a team of theirs was granted or owns."""
     seen = (
