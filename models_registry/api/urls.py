@@ -9,6 +9,7 @@ from models_registry.api import (
     models,
     providers,
     requests,
+    rights,
 )
 
 urlpatterns = [
@@ -63,10 +64,13 @@ urlpatterns = [
         administration.Deployments.as_view(),
         name="deployments",
     ),
-    path("admin/grants", administration.AllGrants.as_view(), name="all-grants"),
-    path("admin/grants/<uuid:grant>/end", administration.EndGrant.as_view(), name="end-grant"),
-    path("admin/keys", administration.AllKeys.as_view(), name="all-keys"),
     path(
-        "admin/keys/<uuid:key>/revoke", administration.RevokeAnyKey.as_view(), name="revoke-any-key"
+        "admin/deployments/<uuid:deployment>",
+        administration.DeploymentView.as_view(),
+        name="deployment",
     ),
+    path("admin/grants", rights.AllGrants.as_view(), name="all-grants"),
+    path("admin/grants/<uuid:grant>/end", rights.EndGrant.as_view(), name="end-grant"),
+    path("admin/keys", rights.AllKeys.as_view(), name="all-keys"),
+    path("admin/keys/<uuid:key>/revoke", rights.RevokeAnyKey.as_view(), name="revoke-any-key"),
 ]

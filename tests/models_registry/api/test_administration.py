@@ -22,7 +22,13 @@ from tests.accounts.rows import (
     tomorrow,
 )
 from tests.asking_api import Asker, administrator, code_of, data_of, fields_of, member_of
-from tests.models_registry.rows import CREDENTIAL, new_model, new_offer, new_provider
+from tests.models_registry.rows import (
+    CREDENTIAL,
+    new_deployment,
+    new_model,
+    new_offer,
+    new_provider,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -71,7 +77,9 @@ def operations() -> list[tuple[str, str, Any]]:
             {"name": name, "kind": "chat", "context_tokens": 10, "max_output_tokens": 5},
         ),
         ("get", f"admin/models/{model.pk}", None),
+        ("patch", f"admin/models/{model.pk}", {"description": "x"}),
         ("put", f"admin/models/{model.pk}/status", {"status": "published"}),
+        ("patch", f"admin/deployments/{new_deployment().pk}", {"position": 3}),
         (
             "post",
             f"admin/models/{model.pk}/deployments",
@@ -195,6 +203,12 @@ def test_model_lives_from_draft_to_retired() -> None:
     deployed = data_of(chief.post(f"{path}/deployments", body), 201)
     assert chief.post(f"{path}/deployments", body).status_code == 400
     assert data_of(chief.get(path))["deployments"] == [deployed]
+    changed = data_of(chief.patch(f"admin/deployments/{deployed['id']}", {"enabled": False}))
+    assert changed == deployed | {"enabled": False}
+    assert data_of(chief.patch(path, {"price_output": 7}))["price_output"] == 7
+    assert data_of(chief.get(path))["context_tokens"] == model.context_tokens
+    for member in ("name", "kind", "status", "id", "created_at"):
+        assert fields_of(chief.patch(path, {member: "x"})) == {member}
     for status in ("published", "deprecated", "retired"):
         assert data_of(chief.put(f"{path}/status", {"status": status}))["status"] == status
     assert fields_of(chief.put(f"{path}/status", {"status": "published"})) == {"status"}
