@@ -4,10 +4,10 @@ import signal
 import sys
 from types import FrameType
 
-from bench import bodies, call, ledger, revocation, speed, streams
+from bench import bodies, call, ledger, revocation, schema, speed, streams
 from bench.proof import NotProven, Proof
 
-PROOFS: tuple[Proof, ...] = (call, speed, bodies, streams, revocation, ledger)
+PROOFS: tuple[Proof, ...] = (call, speed, bodies, streams, revocation, ledger, schema)
 
 
 def list_proofs() -> int:

@@ -1,17 +1,22 @@
 """What an administrator does for a proof, through the application's own writes where there is one."""
 
 import datetime as dt
+import secrets
 from collections.abc import Callable
 
 from django.db import connection
 
 from accounts.audit import SYSTEM
 from accounts.change_feed import APPLICATION_NAME
-from accounts.models import ApiKey
+from accounts.models import ApiKey, User
 from accounts.models.keys import Scope
+from accounts.models.teams import Role
 from accounts.writes.keys import issue_key as issue
 from accounts.writes.keys import revoke_key as revoke
-from models_registry.models import Provider
+from accounts.writes.people import create_person
+from accounts.writes.teams import add_member, create_service_account, create_team
+from models_registry.models import AiModel, ModelStatus, Provider
+from models_registry.writes.grants import grant_model
 from portal.lib.clock import utc_now
 
 MOST_PER_MINUTE = 2_000_000_000
@@ -51,6 +56,40 @@ def issue_key(*, like: str) -> dict[str, str]:
     return {"key_id": str(issued.key.id), "text": issued.text}
 
 
+def act_as(*, role: str) -> str:
+    """Return the key of a new person: in the role in a team of their own with others in it, or an administrator."""
+    name = f"{role}-{secrets.token_hex(4)}"
+    is_administrator = role == "administrator"
+    team = create_team(name, actor=SYSTEM)
+    for number, one in enumerate((Role.OWNER, Role.OWNER, Role.MEMBER)):
+        add_member(team, person=_new_person(f"{name}-{number}"), role=one, actor=SYSTEM)
+    create_service_account(team, name="app", actor=SYSTEM)
+    person = _new_person(name, is_administrator=is_administrator)
+    own_role = Role.OWNER if is_administrator else Role(role)
+    add_member(team, person=person, role=own_role, actor=SYSTEM)
+    for model in AiModel.objects.filter(status=ModelStatus.PUBLISHED):
+        grant_model(model, to=team, scopes=[Scope(model.kind)], ends_at=_tomorrow(), actor=SYSTEM)
+    scopes = [Scope.CHAT, Scope.EMBEDDINGS, Scope.MANAGE]
+    scopes += [Scope.ADMINISTER] if is_administrator else []
+    issued = issue(
+        team, holder=person, name=name, scopes=scopes, expires_at=_tomorrow(), actor=SYSTEM
+    )
+    return issued.text
+
+
+def _new_person(name: str, *, is_administrator: bool = False) -> User:
+    return create_person(
+        f"{name}@bench.test",
+        password=secrets.token_urlsafe(24),
+        actor=SYSTEM,
+        is_administrator=is_administrator,
+    )
+
+
+def _tomorrow() -> dt.datetime:
+    return utc_now() + dt.timedelta(days=1)
+
+
 def revoke_key(*, key_id: str) -> bool:
     """Revoke a key; it is committed when this returns."""
     revoke(ApiKey.objects.get(pk=key_id), actor=SYSTEM, reason="revocation proof")
@@ -75,5 +114,13 @@ def count_ledger() -> dict[str, int]:
 
 DUTIES: dict[str, Callable[..., object]] = {
     duty.__name__: duty
-    for duty in (open_limits, point_providers, issue_key, revoke_key, list_listeners, count_ledger)
+    for duty in (
+        open_limits,
+        point_providers,
+        issue_key,
+        act_as,
+        revoke_key,
+        list_listeners,
+        count_ledger,
+    )
 }

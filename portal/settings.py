@@ -186,6 +186,14 @@ LATCHKEY_DEFAULT_TOKENS_PER_MINUTE = env.whole(
     minimum=1,
 )
 
+# --- Management API -------------------------------------------------------------------------------------------------
+LATCHKEY_API_REQUESTS_PER_MINUTE = env.whole(
+    "LATCHKEY_API_REQUESTS_PER_MINUTE",
+    accepts="requests a minute that one key or person may send to the management API",
+    default=600,
+    minimum=1,
+)
+
 # --- Journal --------------------------------------------------------------------------------------------------------
 LATCHKEY_JOURNAL_DIR = Path(
     env.text("LATCHKEY_JOURNAL_DIR", accepts="a local directory that outlives the process")

@@ -52,10 +52,10 @@ class ProblemCode(Enum):
     BODY_TOO_LARGE = (413, "The body is larger than this API accepts.")
     WRONG_CONTENT_TYPE = (415, "Send the body as application/json, uncompressed.")
     IDEMPOTENCY_KEY_REUSED = (422, "Another request was made under this Idempotency-Key.")
+    PROVIDER_SILENT = (422, "The provider did not answer as a provider does.")
     TOO_MANY_REQUESTS = (429, "Too many requests. Wait before the next one.")
     TOO_MANY_UNKNOWN_CREDENTIALS = (429, "Too many unknown API keys came from this address.")
     INTERNAL_ERROR = (500, "The portal failed on this request.")
-    UPSTREAM_SILENT = (502, "The provider did not answer as a provider does.")
     STORE_UNAVAILABLE = (503, "Tries cannot be counted at the moment, so none is let in.")
     DATABASE_UNAVAILABLE = (503, "The database cannot be reached at the moment.")
 

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django_ratelimit.core import is_ratelimited
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -6,7 +7,6 @@ from rest_framework.views import APIView
 from accounts.api.problems import Problem, ProblemCode
 from accounts.models import ApiKey
 
-REQUESTS_PER_CALLER = "600/m"
 RETRY_AFTER_S = 60
 
 
@@ -18,7 +18,7 @@ class CallerThrottle(BaseThrottle):
             request,
             group="api-requests",
             key=lambda *_: caller_name(request),
-            rate=REQUESTS_PER_CALLER,
+            rate=f"{settings.LATCHKEY_API_REQUESTS_PER_MINUTE}/m",
             increment=True,
         )
         if too_many:

@@ -20,7 +20,7 @@ from models_registry.writes.providers import add_provider, change_provider, open
 from portal.lib.crypto import SealBroken
 
 _MISSING = [ProblemCode.NOT_FOUND]
-_TESTED = [ProblemCode.NOT_FOUND, ProblemCode.UPSTREAM_SILENT]
+_TESTED = [ProblemCode.NOT_FOUND, ProblemCode.PROVIDER_SILENT]
 _ANYWAY = "Save it although it does not answer."
 
 
@@ -95,7 +95,7 @@ class Providers(AdministratorView):
         takes=NewProvider,
         gives=ProviderGiven,
         status=201,
-        refuses=[ProblemCode.UPSTREAM_SILENT],
+        refuses=[ProblemCode.PROVIDER_SILENT],
         example={"name": "vllm", "base_url": "https://vllm.corp/v1", "credential": "sk-…"},
     )
     def post(self, request: Request) -> Response:
@@ -158,10 +158,10 @@ def _credential(provider: Provider) -> str:
 
 
 def _list(base_url: str, credential: str) -> list[str]:
-    """Return the provider's models. Raises: Problem upstream_silent."""
+    """Return the provider's models. Raises: Problem provider_silent."""
     try:
         return list_upstream_models(
             base_url, credential=credential, networks=settings.LATCHKEY_PROVIDER_NETWORKS
         )
     except ProviderSilent as silent:
-        raise Problem(ProblemCode.UPSTREAM_SILENT, f"The test failed: {silent}.") from None
+        raise Problem(ProblemCode.PROVIDER_SILENT, f"The test failed: {silent}.") from None

@@ -211,8 +211,8 @@ def test_unknown_keys_are_throttled_by_the_true_peer_and_junk_is_not() -> None:
     assert neighbour.get("me").status_code == 200
 
 
-def test_caller_is_throttled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accounts.api.throttling.REQUESTS_PER_CALLER", "3/h")
+def test_caller_is_throttled(settings: Settings) -> None:
+    settings.LATCHKEY_API_REQUESTS_PER_MINUTE = 3
     team = new_team()
     one, other = member_of(team), member_of(team)
     assert [one.get("me").status_code for _ in range(4)] == [200, 200, 200, 429]
