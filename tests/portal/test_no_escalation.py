@@ -1,0 +1,338 @@
+"""T7: no call by a role raises an effective limit or right of that role, whatever is written into whichever field.
+
+Every operation outside the administrators' part is walked: each field that it takes, and many that it does not, with what
+somebody would write who wants more. What the person, their team, its grants and its keys may do is compared before and
+after.
+"""
+
+import datetime
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.management import call_command
+from django.db import transaction
+from pytest_django.fixtures import Settings
+
+from accounts.audit import COMMAND
+from accounts.models import ApiKey, AuditEntry, Team, User
+from accounts.models.keys import CALL_SCOPES, Scope
+from accounts.models.teams import Role
+from accounts.roles import RIGHTS, Right
+from accounts.writes.invitations import invite
+from models_registry.models import AiModel, Grant
+from models_registry.writes.grants import grant_model, narrow_key
+from portal.lib.clock import utc_now
+from tests.accounts.rows import new_account, new_member, new_name, new_team, tomorrow
+from tests.asking_api import Asker, administrator, personal_key
+from tests.models_registry.rows import ask, new_offer
+
+pytestmark = [pytest.mark.django_db, pytest.mark.time_limit_s(300)]
+FAR = "2999-01-01T00:00:00Z"
+MUCH = 2_147_483_647
+GREEDY: list[Any] = [
+    None,
+    0,
+    MUCH,
+    FAR,
+    "owner",
+    "administrator",
+    "approved",
+    [],
+    ["chat", "embeddings", "manage", "administer"],
+    ["0.0.0.0/0", "::/0"],
+]
+UNDECLARED: dict[str, Any] = {
+    "role": "owner",
+    "status": "approved",
+    "is_staff": True,
+    "is_superuser": True,
+    "is_administrator": True,
+    "is_narrowed": False,
+    "scopes": ["administer"],
+    "networks": [],
+    "requests_per_minute": MUCH,
+    "tokens_per_minute": MUCH,
+    "expires_at": FAR,
+    "ends_at": FAR,
+    "revoked_at": None,
+    "disabled_at": None,
+    "holder": "x",
+    "person_id": "x",
+    "team_id": "x",
+    "grant": "x",
+    "created_by": "x",
+    "acts_in_team_id": None,
+}
+
+
+@dataclass
+class House:
+    """A team in which somebody wants more than they have."""
+
+    team: Team
+    person: User
+    key: ApiKey
+    text: str
+    values: dict[str, Any]
+
+
+def build(role: Role) -> House:
+    """A team with a bounded grant, a narrowed key of the person and one of everything."""
+    team, model, other = new_team(), new_offer(), new_offer()
+    owner = new_member(team, Role.OWNER)
+    person = new_member(team, role)
+    grant_model(
+        model,
+        to=team,
+        scopes=[Scope.CHAT],
+        ends_at=tomorrow(),
+        actor=COMMAND,
+        requests_per_minute=5,
+        tokens_per_minute=50,
+    )
+    issued = personal_key(
+        person, team, Scope.CHAT, Scope.MANAGE, networks=["10.0.0.0/8"], requests_per_minute=5
+    )
+    narrow_key(issued.key, models=[model], actor=COMMAND)
+    account = new_account(team)
+    values = {
+        "team": team.slug,
+        "member": person.memberships.get().pk,
+        "account": account.pk,
+        "invitation": invite(
+            team, email=f"{new_name('x')}@latchkey.test", role=Role.MEMBER, by=owner
+        ).pk,
+        "key": issued.key.pk,
+        "access": ask(new_member(team), team, other).pk,
+        "model": model.name,
+        "other": other.name,
+        "account_id": str(account.pk),
+        "until": tomorrow().isoformat(),
+    }
+    return House(team, person, issued.key, issued.text, values)
+
+
+# operationId: a body that is accepted from whoever may.
+BODIES: dict[str, dict[str, Any]] = {
+    "change_team": {"name": "{team}", "cost_centre": "1"},
+    "invite_member": {"email": "new@latchkey.test", "role": "member"},
+    "withdraw_invitation": {},
+    "change_member_role": {"role": "auditor"},
+    "remove_member": {},
+    "create_service_account": {"name": "new", "description": ""},
+    "disable_service_account": {"reason": "x"},
+    "enable_service_account": {},
+    "issue_key": {
+        "team": "{team}",
+        "service_account_id": "{account_id}",
+        "name": "new",
+        "purpose": "",
+        "tags": [],
+        "cost_centre": "",
+        "scopes": ["chat"],
+        "networks": ["10.1.0.0/16"],
+        "models": ["{model}"],
+        "requests_per_minute": 1,
+        "tokens_per_minute": 1,
+        "expires_at": "{until}",
+    },
+    "revoke_key": {"reason": "x"},
+    "narrow_key": {"models": ["{other}"]},
+    "ask_for_access": {
+        "team": "{team}",
+        "service_account_id": "{account_id}",
+        "models": ["{model}"],
+        "scopes": ["chat"],
+        "justification": "x",
+        "wanted_until": "{until}",
+        "requests_per_minute": 1,
+        "tokens_per_minute": 1,
+    },
+    "comment_on_request": {"text": "x"},
+    "withdraw_request": {},
+}
+
+
+@dataclass(frozen=True)
+class Operation:
+    name: str
+    method: str
+    path: str
+    fields: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def operations() -> list[Operation]:
+    """Every operation that changes something and is no administrator's."""
+    out = io.StringIO()
+    call_command("spectacular", "--format=openapi-json", stdout=out)
+    document = json.loads(out.getvalue())
+    schemas = document["components"]["schemas"]
+    found = []
+    for path, item in document["paths"].items():
+        for method, told in item.items():
+            if method == "get" or not path.startswith("/api/v1/") or "/admin/" in path:
+                continue
+            content = told.get("requestBody", {}).get("content", {})
+            ref = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+            fields = schemas[ref.rpartition("/")[2]]["properties"] if ref else {}
+            found.append(Operation(told["operationId"], method, path, frozenset(fields)))
+    return found
+
+
+def test_every_operation_and_field_is_walked(operations: list[Operation]) -> None:
+    assert {operation.name for operation in operations} == set(BODIES)
+    for operation in operations:
+        assert operation.fields == set(BODIES[operation.name]), operation.name
+
+
+def filled(value: Any, values: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [filled(one, values) for one in value]
+    if isinstance(value, str) and value.startswith("{"):
+        return values[value[1:-1]]
+    return value
+
+
+def greedy_bodies(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The body, and every body in which one member is what somebody would write who wants more."""
+    yield body
+    for name in body:
+        yield {other: value for other, value in body.items() if other != name}
+        for value in GREEDY:
+            yield body | {name: value}
+    for name, value in UNDECLARED.items():
+        if name not in body:
+            yield body | {name: value}
+
+
+@dataclass
+class Rights:
+    """What a person and their team may do."""
+
+    person: tuple[bool, bool, int]
+    roles: dict[Any, str]
+    grants: dict[Any, tuple[Any, ...]]
+    keys: dict[Any, ApiKey]
+    models: dict[Any, set[Any] | None]
+
+
+def rights_of(house: House) -> Rights:
+    person = User.objects.get(pk=house.person.pk)
+    keys = ApiKey.objects.filter(team=house.team).prefetch_related("models")
+    return Rights(
+        (person.is_staff, person.is_superuser, person.user_permissions.count()),
+        dict(person.memberships.values_list("team_id", "role")),
+        {
+            grant.pk: (
+                grant.scopes,
+                grant.starts_at,
+                grant.ends_at,
+                grant.requests_per_minute,
+                grant.tokens_per_minute,
+                grant.model_id,
+                grant.team_id,
+                grant.service_account_id,
+            )
+            for grant in Grant.objects.all()
+        },
+        {key.pk: key for key in keys},
+        {
+            key.pk: {one.model_id for one in key.models.all()} if key.is_narrowed else None
+            for key in keys
+        },
+    )
+
+
+def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: Role) -> None:
+    """Hold what is after against what was before."""
+    assert after.person == before.person
+    assert set(after.roles) <= set(before.roles)
+    for team, now in after.roles.items():
+        assert RIGHTS[Role(now)] <= RIGHTS[Role(before.roles[team])]
+    assert after.grants == before.grants
+    for pk, key in after.keys.items():
+        old = before.keys.get(pk)
+        if old is None:
+            check_new_key(house, key, after.models[pk], by_key=by_key, role=role)
+            continue
+        for name in ("scopes", "networks", "requests_per_minute", "tokens_per_minute"):
+            assert getattr(key, name) == getattr(old, name)
+        assert (key.expires_at, key.person_id) == (old.expires_at, old.person_id)
+        assert key.service_account_id == old.service_account_id
+        assert old.revoked_at is None or key.revoked_at is not None
+        if by_key:
+            assert wider(after.models[pk], before.models[pk]) is False
+
+
+def wider(now: set[Any] | None, old: set[Any] | None) -> bool:
+    return old is not None and (now is None or not now <= old)
+
+
+def check_new_key(
+    house: House, key: ApiKey, models: set[Any] | None, *, by_key: bool, role: Role
+) -> None:
+    """A key that somebody issued is no wider than the person, and by a key no wider than that key."""
+    may_for_applications = Right.MANAGE_KEYS in RIGHTS[role]
+    assert key.person_id == house.person.pk or (key.person_id is None and may_for_applications)
+    assert (key.requests_per_minute or 0) <= django_settings.LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE
+    assert (key.tokens_per_minute or 0) <= django_settings.LATCHKEY_DEFAULT_TOKENS_PER_MINUTE
+    assert key.expires_at < utc_now() + datetime.timedelta(days=367)
+    assert Scope.ADMINISTER not in key.scopes
+    if by_key:
+        assert set(key.scopes) <= set(CALL_SCOPES)
+        assert key.networks
+        assert all(text.startswith("10.") for text in key.networks)
+        own = {AiModel.objects.get(name=house.values["model"]).pk}
+        assert models is not None
+        assert models <= own
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+@pytest.mark.parametrize("role", list(Role))
+def test_no_call_raises_a_right_or_limit_of_the_role(
+    role: Role, *, by_key: bool, operations: list[Operation], settings: Settings
+) -> None:
+    settings.LATCHKEY_API_REQUESTS_PER_MINUTE = 1_000_000
+    house = build(role)
+    asker = Asker(text=house.text) if by_key else Asker(person=house.person)
+    before, done, trail = rights_of(house), 0, AuditEntry.objects.count()
+    for operation in operations:
+        path = operation.path.format(**house.values)
+        body = {name: filled(value, house.values) for name, value in BODIES[operation.name].items()}
+        for sent in greedy_bodies(body):
+            with transaction.atomic():
+                reply = asker.ask(operation.method, path, sent or None)
+                assert reply.status_code < 500, (operation.name, sent, reply.content)
+                if reply.status_code < 300:
+                    done += 1
+                    check(house, before, rights_of(house), by_key=by_key, role=role)
+                else:
+                    # Nothing is written without its entry.
+                    assert AuditEntry.objects.count() == trail
+                transaction.set_rollback(True)
+    # A walk in which nothing was let in would have shown nothing.
+    assert done > (0 if role is Role.AUDITOR else 10)
+
+
+def test_walk_would_see_what_was_raised() -> None:
+    house = build(Role.OWNER)
+    before = rights_of(house)
+    model = AiModel.objects.get(name=house.values["model"])
+    with pytest.raises(AssertionError), transaction.atomic():
+        body = {
+            "model": model.name,
+            "team_id": str(house.team.pk),
+            "scopes": ["chat"],
+            "ends_at": tomorrow().isoformat(),
+        }
+        assert administrator().post("admin/grants", body).status_code == 201
+        check(house, before, rights_of(house), by_key=True, role=Role.OWNER)
+    with pytest.raises(AssertionError), transaction.atomic():
+        personal_key(house.person, house.team, Scope.MANAGE)
+        check(house, before, rights_of(house), by_key=True, role=Role.OWNER)
