@@ -174,6 +174,7 @@ class Refusal(Exception):
     """A call is refused, or failed, for this reason.
 
     seen: what was seen, for the caller; it must hold nothing secret and nothing of another caller.
+    allow: the method that the path takes, where another was used (RFC 9110 wants it told).
     detail: for the log alone.
     """
 
@@ -184,6 +185,7 @@ class Refusal(Exception):
         seen: str = "",
         param: str | None = None,
         retry_after_s: float | None = None,
+        allow: str = "",
         detail: str = "",
     ) -> None:
         super().__init__(code.code)
@@ -191,6 +193,7 @@ class Refusal(Exception):
         self.seen = seen
         self.param = param
         self.retry_after_s = retry_after_s
+        self.allow = allow
         self.detail = detail
         # Whether the journal has the call, so that its line in the log is not all that remains of it.
         self.is_recorded = False
@@ -213,6 +216,8 @@ class Refusal(Exception):
         )
 
     def headers(self) -> list[tuple[bytes, bytes]]:
+        if self.allow:
+            return [(b"allow", self.allow.encode())]
         if self.retry_after_s is None:
             return []
         return [(b"retry-after", b"%d" % max(1, -(-self.retry_after_s // 1)))]

@@ -141,11 +141,11 @@ def _kind_of(method: str, path: str) -> tuple[CallKind, str]:
     kind = POSTED.get(path)
     if kind is not None:
         if method != "POST":
-            raise Refusal(Code.METHOD_NOT_ALLOWED, seen="It takes POST.")
+            raise Refusal(Code.METHOD_NOT_ALLOWED, seen="It takes POST.", allow="POST")
         return kind, ""
     if path == _MODELS or path.startswith(_MODELS + "/"):
         if method != "GET":
-            raise Refusal(Code.METHOD_NOT_ALLOWED, seen="It takes GET.")
+            raise Refusal(Code.METHOD_NOT_ALLOWED, seen="It takes GET.", allow="GET")
         return CallKind.MODELS, path[len(_MODELS) + 1 :]
     raise Refusal(Code.UNKNOWN_PATH)
 

@@ -110,7 +110,11 @@ _MISSING = [ProblemCode.NOT_FOUND]
 
 class Keys(ManagementView):
     @operation(
-        "list_keys", "List API keys.", gives=page_of(KeyGiven, "KeyPageGiven"), query=KeyQuery
+        "list_keys",
+        "List API keys.",
+        gives=page_of(KeyGiven, "KeyPageGiven"),
+        query=KeyQuery,
+        refuses=_MISSING,
     )
     def get(self, request: Request) -> Response:
         """Answer your own keys and those of teams whose keys you manage or audit, the newest first."""

@@ -29,6 +29,11 @@ class InferenceView(APIView):
     content_negotiation_class = OnlyJson
     schema: Any
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """None of DRF's own: the door says which method a path takes."""
+        return {}
+
     def through(self, request: Request) -> HttpResponseBase:
         """Answer as the fast door answers."""
         call = CarriedCall(background_door(), request._request)  # noqa: SLF001 - the bytes as they came.

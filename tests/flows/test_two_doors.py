@@ -51,6 +51,7 @@ COMPARED = (
     "content-type",
     "cache-control",
     "x-accel-buffering",
+    "allow",
     "retry-after",
     "deprecation",
     "sunset",
