@@ -25,6 +25,11 @@ def refuse_wider_key(
     own = networks_of(presented)
     if own and not _all_within(facts.get("networks", ()), own):
         raise invalid({"networks": ["Name networks within those of the key you came with."]})
+    for limit in ("requests_per_minute", "tokens_per_minute"):
+        most = getattr(presented, limit)
+        asked = facts.get(limit)
+        if most is not None and (asked is None or asked > most):
+            raise invalid({limit: [f"At most {most:,}, as the key you came with."]})
     refuse_wider_models(presented, models, of=presented)
 
 

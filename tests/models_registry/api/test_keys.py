@@ -177,6 +177,17 @@ def test_key_begets_none_that_works_from_more_networks(networks: list[str] | Non
     assert asker.post("keys", asked(team, networks=["10.1.2.0/24"])).status_code == 201
 
 
+@pytest.mark.parametrize("limit", ["requests_per_minute", "tokens_per_minute"])
+def test_key_begets_none_with_a_higher_limit_than_its_own(limit: str) -> None:
+    team = new_team()
+    asker = Asker(text=personal_key(new_member(team), team, **{limit: 5}).text)
+    for higher in ({}, {limit: None}, {limit: 6}):
+        assert fields_of(asker.post("keys", asked(team, **higher))) == {limit}
+    assert asker.post("keys", asked(team, **{limit: 5})).status_code == 201
+    unlimited = Asker(text=personal_key(new_member(team), team).text)
+    assert unlimited.post("keys", asked(team, **{limit: 6})).status_code == 201
+
+
 def test_narrowed_key_widens_neither_itself_nor_a_new_one() -> None:
     team = new_team()
     person = new_member(team)
