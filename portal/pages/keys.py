@@ -122,13 +122,15 @@ def _show(request: HttpRequest, key: ApiKey, form: RevokeForm) -> HttpResponse:
     state = state_of(key, now=now)
     people = User.objects.in_bulk([one for one in (key.created_by, key.revoked_by) if one])
     is_own = key.person_id == person.pk
+    is_live = state in {KeyState.ACTIVE, KeyState.EXPIRING}
     return render(
         request,
         "portal/keys/key.html",
         {
             **_row(key, state),
             "form": form,
-            "is_live": state in {KeyState.ACTIVE, KeyState.EXPIRING},
+            "is_live": is_live,
+            "can_call": is_live and _holder_stands(key),
             "is_narrowed": key.is_narrowed or KeyModel.objects.filter(key=key).exists(),
             "models": models_of_key(key, now=now)[:MODELS_SHOWN],
             "issued_by": people.get(key.created_by),
@@ -143,6 +145,12 @@ def _show(request: HttpRequest, key: ApiKey, form: RevokeForm) -> HttpResponse:
             ),
         },
     )
+
+
+def _holder_stands(key: ApiKey) -> bool:
+    if key.service_account is not None:
+        return key.service_account.disabled_at is None
+    return key.person is not None and key.person.is_active
 
 
 def _is_first(form_name: str) -> bool:

@@ -418,6 +418,22 @@ def test_key_page_shows_facts_last_use_and_models() -> None:
     assert embeddings.name not in words
 
 
+@pytest.mark.parametrize("end", ["revoked", "expired", "disabled"])
+def test_key_that_is_refused_is_said_to_call_nothing(end: str) -> None:
+    account, chat = new_account(), new_offer()
+    grant_model(chat, to=account, scopes=[Scope.CHAT], ends_at=tomorrow(), actor=COMMAND)
+    key = new_key(account).key
+    browser = Browser(new_member(account.team, Role.OWNER))
+    assert chat.name in browser.page(url_of(key))
+    if end == "revoked":
+        revoke_key(key, actor=COMMAND, reason=REASON)
+    elif end == "expired":
+        ApiKey.objects.filter(pk=key.pk).update(expires_at=utc_now())
+    else:
+        disable_service_account(account, actor=COMMAND, reason=REASON)
+    assert chat.name not in browser.page(url_of(key))
+
+
 @pytest.mark.parametrize("role", Role)
 def test_each_role_revokes_as_its_rights_say(role: Role) -> None:
     account = new_account()
