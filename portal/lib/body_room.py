@@ -13,9 +13,13 @@ class RoomTaken(Exception):
 
 
 class BodyRoom:
-    """Counts bytes by sender; `share_bytes` is what one may hold of `total_bytes`."""
+    """Counts bytes by sender; `share_bytes` is what one may hold of `total_bytes`.
 
-    def __init__(self, *, total_bytes: int, share_bytes: int) -> None:
+    free_bytes: the beginning of each body that does not count, so that whoever fills the room keeps out no small body.
+    """
+
+    def __init__(self, *, total_bytes: int, share_bytes: int, free_bytes: int = 64 * 1024) -> None:
+        self.free_bytes = free_bytes
         self._total_bytes = total_bytes
         self._share_bytes = share_bytes
         self._held = 0
@@ -44,12 +48,13 @@ class BodyRoom:
 class Entrance:
     """A context within which one body takes room, piece by piece. Most bodies come whole and take none."""
 
-    __slots__ = ("_room", "_sender", "_taken")
+    __slots__ = ("_free", "_room", "_sender", "_taken")
 
     def __init__(self, room: BodyRoom, sender: Hashable) -> None:
         self._room = room
         self._sender = sender
         self._taken = 0
+        self._free = room.free_bytes
 
     def __enter__(self) -> Self:
         return self
@@ -61,5 +66,8 @@ class Entrance:
 
     def take(self, size: int) -> None:
         """Let a piece in. Raises: RoomTaken."""
-        self._room.take(self._sender, size)
-        self._taken += size
+        free = min(self._free, size)
+        self._free -= free
+        if size > free:
+            self._room.take(self._sender, size - free)
+            self._taken += size - free

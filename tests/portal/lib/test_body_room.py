@@ -5,7 +5,7 @@ from portal.lib.body_room import BodyRoom, RoomTaken
 
 @pytest.fixture
 def room() -> BodyRoom:
-    return BodyRoom(total_bytes=100, share_bytes=40)
+    return BodyRoom(total_bytes=100, share_bytes=40, free_bytes=0)
 
 
 def test_one_sender_holds_a_share_and_all_together_the_room(room: BodyRoom) -> None:
@@ -51,3 +51,14 @@ def test_nobody_who_has_left_is_remembered(room: BodyRoom) -> None:
         with room.entrance(sender) as entrance:
             entrance.take(1)
     assert not room._held_by
+
+
+def test_small_bodies_have_room_beside_whoever_fills_it() -> None:
+    room = BodyRoom(total_bytes=100, share_bytes=40, free_bytes=5)
+    with room.entrance("a") as large, room.entrance("a") as small:
+        large.take(3)
+        large.take(42)
+        small.take(2)
+        small.take(3)
+        with pytest.raises(RoomTaken):
+            small.take(1)
