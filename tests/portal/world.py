@@ -1,0 +1,245 @@
+"""One of everything that a route can speak of, in one team, and a person in each role towards it."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.audit import COMMAND
+from accounts.links import invitation_link, reset_link
+from accounts.models import (
+    ApiKey,
+    AuditEntry,
+    CaughtMail,
+    Invitation,
+    Membership,
+    Notification,
+    Team,
+    User,
+)
+from accounts.models.keys import Scope
+from accounts.models.notifications import NotificationKind
+from accounts.models.teams import Role
+from models_registry.models import AccessRequest, AiModel, Grant, Provider
+from models_registry.writes.catalogue import deploy_model
+from models_registry.writes.grants import grant_model
+from proxy.models import Call
+from tests.accounts.rows import new_account, new_key, new_member, new_person, new_team, tomorrow
+from tests.models_registry.rows import ask, new_offer, new_provider
+from tests.proxy.ledger_rows import call_with
+
+STRANGER, OUTSIDER, AUDITOR, MEMBER, MANAGER, OWNER, ADMINISTRATOR = ROLES = (
+    "stranger",
+    "outsider",
+    "auditor",
+    "member",
+    "manager",
+    "owner",
+    "administrator",
+)
+
+NOWHERE = "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071"
+
+
+class Route(NamedTuple):
+    """A route of the URLconf: its name with its namespaces, and its address with places in it."""
+
+    name: str
+    pattern: str
+
+
+def every_route(
+    patterns: list[URLPattern | URLResolver] | None = None, prefix: str = "/", space: str = ""
+) -> Iterator[Route]:
+    """Every route, however deep."""
+    for pattern in get_resolver().url_patterns if patterns is None else patterns:
+        address = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            inner = f"{space}{pattern.namespace}:" if pattern.namespace else space
+            yield from every_route(pattern.url_patterns, address, inner)
+        else:
+            yield Route(space + (pattern.name or ""), address)
+
+
+@dataclass
+class World:
+    """The team, what it has, and who asks.
+
+    people: by role; the stranger is nobody.
+    places: by converter and name, or by a route's name and a place's; what an address is filled with.
+    objects: by the name of a model in the admin; ids.
+    bodies: by route; what whoever may do it succeeds with. Other routes are posted nothing.
+    """
+
+    team: Team
+    people: dict[str, User | None]
+    key: ApiKey
+    model: AiModel
+    provider: Provider
+    grant: Grant
+    request: AccessRequest
+    call: Call
+    invitation: Invitation
+    notification: Notification
+    places: dict[str, str] = field(default_factory=dict)
+    objects: dict[str, str] = field(default_factory=dict)
+    bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def address_of(self, route: Route) -> str:
+        """The route's address, led to what this world has. Raises: KeyError naming the place to add."""
+        own = re.sub(
+            r"<(?:(\w+):)?(\w+)>",
+            lambda found: self._fill(route.name, found[1] or "str", found[2]),
+            # A place written as an expression lists what it may be.
+            re.sub(r"\(\?P<\w+>([^)|]+)[^)]*\)", r"\1", route.pattern),
+        )
+        return own.replace("\\.", ".").replace("^", "").replace("\\Z", "").replace("$", "")
+
+    def nowhere(self, route: Route) -> str:
+        """The route's address, led to what nobody has."""
+        return replace(
+            self, places={place: elsewhere(value) for place, value in self.places.items()}
+        ).address_of(route)
+
+    def _fill(self, name: str, converter: str, place: str) -> str:
+        if place == "object_id":
+            return self.objects.get(name.removeprefix("admin:").rpartition("_")[0], NOWHERE)
+        for known in (f"{name} {place}", f"{converter}:{place}"):
+            if known in self.places:
+                return self.places[known]
+        raise KeyError(f"add to tests/portal/world.py: '{converter}:{place}' (of {name})")
+
+
+def new_world() -> World:
+    """Make everything through the named writes."""
+    team = new_team()
+    members = {role: new_member(team, Role(role)) for role in (AUDITOR, MEMBER, MANAGER, OWNER)}
+    account = new_account(team)
+    key = new_key(account).key
+    model, provider = new_offer(), new_provider()
+    deployment = deploy_model(model, provider=provider, upstream_name="upstream", actor=COMMAND)
+    grant = grant_model(model, to=team, scopes=[Scope.CHAT], ends_at=tomorrow(), actor=COMMAND)
+    requester = new_member(team)
+    request = ask(requester, team)
+    invitation = Invitation.objects.create(
+        team=team,
+        email="invited@latchkey.test",
+        role=Role.MEMBER,
+        invited_by=members[OWNER],
+        ends_at=tomorrow(),
+    )
+    notification = Notification.objects.create(
+        kind=NotificationKind.KEY_ENDING, person=members[OWNER], email=members[OWNER].email
+    )
+    world = World(
+        team=team,
+        people={
+            STRANGER: None,
+            OUTSIDER: new_member(new_team(), Role.OWNER),
+            **members,
+            ADMINISTRATOR: new_person(is_administrator=True),
+        },
+        key=key,
+        model=model,
+        provider=provider,
+        grant=grant,
+        request=request,
+        call=call_with(key, model),
+        invitation=invitation,
+        notification=notification,
+    )
+    world.places = _places(world, membership=team.memberships.get(person=requester))
+    world.places |= {"uuid:account_id": str(account.pk), "uuid:account": str(account.pk)}
+    world.places |= {"uuid:deployment": str(deployment.pk), "uuid:provider": str(provider.pk)}
+    world.objects = _objects(world, account=account.pk, deployment=deployment.pk)
+    world.bodies = _bodies(team, model)
+    return world
+
+
+def _places(world: World, *, membership: Membership) -> dict[str, str]:
+    requester = membership.person
+    reset = reset_link(requester).split("/")
+    team, key, model = world.team, world.key, world.model
+    return {
+        "slug:slug": team.slug,
+        "slug:team": team.slug,
+        "uuid:team": str(team.pk),
+        "int:membership_id": str(membership.pk),
+        "row:member": str(membership.pk),
+        "uuid:invitation_id": str(world.invitation.pk),
+        "uuid:invitation": str(world.invitation.pk),
+        "invitation token": invitation_link(world.invitation).split("/")[-2],
+        "password-reset uidb64": reset[-3],
+        "password-reset token": reset[-2],
+        "uuid:key_id": str(key.pk),
+        "uuid:key": str(key.pk),
+        "path:name": model.name,
+        "model_name:name": model.name,
+        "uuid:model": str(model.pk),
+        "uuid:grant": str(world.grant.pk),
+        "uuid:request_id": str(world.request.pk),
+        "uuid:access": str(world.request.pk),
+        "uuid:call": str(world.call.pk),
+        "uuid:call_id": str(world.call.pk),
+        "uuid:person": str(requester.pk),
+        "str:url": "nowhere/",
+        "slug:act_name": "nothing",
+    }
+
+
+def _objects(world: World, *, account: uuid.UUID, deployment: uuid.UUID) -> dict[str, str]:
+    rows = {
+        "accounts_apikey": world.key.pk,
+        "accounts_team": world.team.pk,
+        "accounts_serviceaccount": account,
+        "accounts_user": world.request.requested_by_id,
+        "accounts_membership": world.team.memberships.order_by("pk")[0].pk,
+        "accounts_invitation": world.invitation.pk,
+        "accounts_notification": world.notification.pk,
+        "accounts_caughtmail": CaughtMail.objects.create(to="ada@latchkey.test").pk,
+        "accounts_auditentry": AuditEntry.objects.latest("pk").pk,
+        "models_registry_accessrequest": world.request.pk,
+        "models_registry_aimodel": world.model.pk,
+        "models_registry_provider": world.provider.pk,
+        "models_registry_deployment": deployment,
+        "models_registry_grant": world.grant.pk,
+        "proxy_call": world.call.pk,
+    }
+    return {name: str(pk) for name, pk in rows.items()}
+
+
+def _bodies(team: Team, model: AiModel) -> dict[str, dict[str, Any]]:
+    until, day = tomorrow().isoformat(), tomorrow().date().isoformat()
+    reason, address = {"reason": "It leaked."}, {"email": "new@latchkey.test", "role": "member"}
+    asked = {"justification": "Summaries.", "for_whom": f"team:{team.pk}", "wanted_until": day}
+    key = {"name": "New", "scopes": ["chat"]}
+    request = {"models": [model.name], "scopes": ["chat"], "justification": "Summaries."}
+    return {
+        "ask": asked,
+        "key-new": key | {"form_id": NOWHERE, "holder": f"team:{team.pk}", "expires_at": day},
+        "key-revoke": reason,
+        "member": {"role": "auditor"},
+        "request-comment": {"text": "A comment."},
+        "service-account": {"name": "New"},
+        "service-account-disable": reason,
+        "team": address,
+        "team-service-accounts": {"name": "New"},
+        "team-settings": {"name": "New name"},
+        "api:disable-service-account": reason,
+        "api:invitations": address,
+        "api:keys": key | {"team": team.slug, "expires_at": until},
+        "api:request-comments": {"text": "A comment."},
+        "api:requests": request | {"team": team.slug, "wanted_until": until},
+        "api:revoke-key": reason,
+        "api:service-accounts": {"name": "New"},
+    }
+
+
+def elsewhere(value: str) -> str:
+    """Another object's id of the same form, which nothing has."""
+    if len(value) == 36:
+        return str(uuid.uuid4())
+    return "2147483647" if value.isdecimal() else f"{value}-elsewhere"
