@@ -25,7 +25,7 @@ run:
 
 test:
 	@$(BOOTSTRAP) base embedded test
-	$(VENV)/python -m pytest -n auto $(ARGS)
+	$(VENV)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 prove:
 	@$(BOOTSTRAP) base embedded test

@@ -51,25 +51,25 @@ def run() -> Verdict:
         folder = Path(name)
         # As root, the servers run under another account, which has to get through to its files.
         folder.chmod(0o755)
-        home = _make_home(folder)
-        clients = _install_clients(folder, home)
+        home = make_home(folder)
+        clients = install_clients(folder, home)
         started = time.monotonic()
         clone = folder / "clone"
-        _run(["git", "clone", "--quiet", str(TREE), str(clone)], home)
+        run_command(["git", "clone", "--quiet", str(TREE), str(clone)], home)
         environment = home | {"PORT": str(find_free_port())}
         log = folder / "make-run.log"
         with start(["make", "run"], log=log, environment=environment, folder=clone) as portal:
             facts = wait_for_facts(clone, portal, timeout_s=GIVE_UP_S)
             seconds = None
             for label, command in clients.items():
-                answer = _run(command, home | _describe(facts))
+                answer = run_command(command, home | _describe(facts))
                 seconds = seconds or time.monotonic() - started
                 print(f"{label}, streaming and not: {answer.strip()}")
     assert seconds is not None
     return Verdict(f"{seconds:.1f} s to the first answered calls", "< 120 s", seconds < MOST_S)
 
 
-def _make_home(folder: Path) -> dict[str, str]:
+def make_home(folder: Path) -> dict[str, str]:
     """An environment with an empty home, and the package caches of the real one."""
     home = folder / "home"
     home.mkdir()
@@ -80,23 +80,23 @@ def _make_home(folder: Path) -> dict[str, str]:
     return kept | {"HOME": str(home)} | {name: str(path) for name, path in caches.items()}
 
 
-def _install_clients(folder: Path, home: Mapping[str, str]) -> dict[str, list[str]]:
+def install_clients(folder: Path, home: Mapping[str, str]) -> dict[str, list[str]]:
     """The newest clients, installed before the clock starts: they are the caller's, not ours."""
     python = folder / "python"
-    _run([sys.executable, "-m", "venv", str(python)], home)
-    _run([str(python / "bin" / "pip"), "install", "--quiet", "openai"], home)
+    run_command([sys.executable, "-m", "venv", str(python)], home)
+    run_command([str(python / "bin" / "pip"), "install", "--quiet", "openai"], home)
     clients = {"openai for Python": [str(python / "bin" / "python"), "-c", PYTHON_CLIENT]}
     node = folder / "node"
     node.mkdir()
     (node / "call.mjs").write_text(NODE_CLIENT)
     if shutil.which("npm") is None:
         raise NotProven("npm is not installed; on Debian: apt-get install npm")
-    _run(["npm", "install", "--silent", "--prefix", str(node), "openai"], os.environ)
+    run_command(["npm", "install", "--silent", "--prefix", str(node), "openai"], os.environ)
     clients["openai for Node"] = [require_program("node", "nodejs"), str(node / "call.mjs")]
     return clients
 
 
-def _run(command: list[str], environment: Mapping[str, str]) -> str:
+def run_command(command: list[str], environment: Mapping[str, str]) -> str:
     finished = subprocess.run(
         command,
         env=environment,
