@@ -15,6 +15,7 @@ from accounts.writes.keys import issue_key as issue
 from accounts.writes.keys import revoke_key as revoke
 from accounts.writes.people import create_person
 from accounts.writes.teams import add_member, create_service_account, create_team
+from bench.page_rows import count_queries, make_pages
 from models_registry.models import AiModel, ModelStatus, Provider
 from models_registry.writes.grants import grant_model
 from portal.lib.clock import utc_now
@@ -122,5 +123,7 @@ DUTIES: dict[str, Callable[..., object]] = {
         revoke_key,
         list_listeners,
         count_ledger,
+        make_pages,
+        count_queries,
     )
 }

@@ -28,6 +28,8 @@ ADMIN = "admin@latchkey.example"
 MEMBER = "member@latchkey.example"
 APPLICATION, KEY = "demonstration-app", "Demonstration"
 CHAT, EMBEDDINGS = "demo-chat", "demo-embed"
+# Offered and not granted, so that there is something to ask for.
+TO_ASK_FOR = "demo-chat-large"
 DEMONSTRATION_DAYS = 365
 
 Facts = dict[str, Any]
@@ -60,7 +62,10 @@ def seed(url: str, credential: str) -> Facts:
     ends_at = utc_now() + datetime.timedelta(days=DEMONSTRATION_DAYS)
     for name, kind in ((CHAT, ModelKind.CHAT), (EMBEDDINGS, ModelKind.EMBEDDINGS)):
         if not AiModel.objects.filter(name=name).exists():
-            _offer(name, kind, provider, team, ends_at)
+            model = _offer(name, kind, provider, team)
+            grant_model(model, to=team, scopes=[Scope(kind.value)], ends_at=ends_at, actor=SYSTEM)
+    if not AiModel.objects.filter(name=TO_ASK_FOR).exists():
+        _offer(TO_ASK_FOR, ModelKind.CHAT, provider, team)
     account = team.service_accounts.filter(name=APPLICATION).first()
     if account is None:
         account = create_service_account(team, name=APPLICATION, actor=SYSTEM)
@@ -83,9 +88,7 @@ def seed(url: str, credential: str) -> Facts:
     }
 
 
-def _offer(
-    name: str, kind: ModelKind, provider: Provider, team: Team, ends_at: datetime.datetime
-) -> None:
+def _offer(name: str, kind: ModelKind, provider: Provider, team: Team) -> AiModel:
     """A published model with made-up prices, so that usage shows a cost."""
     model = add_model(
         name,
@@ -101,7 +104,7 @@ def _offer(
     )
     deploy_model(model, provider=provider, upstream_name=name, actor=SYSTEM)
     set_model_status(model, status=ModelStatus.PUBLISHED, actor=SYSTEM)
-    grant_model(model, to=team, scopes=[Scope(kind.value)], ends_at=ends_at, actor=SYSTEM)
+    return model
 
 
 def _person(email: str, *, is_administrator: bool) -> tuple[User, str]:
