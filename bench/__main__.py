@@ -4,10 +4,20 @@ import signal
 import sys
 from types import FrameType
 
-from bench import bodies, call, ledger, revocation, schema, speed, streams
+from bench import bodies, call, ledger, pages, revocation, schema, speed, story, streams
 from bench.proof import NotProven, Proof
 
-PROOFS: tuple[Proof, ...] = (call, speed, bodies, streams, revocation, ledger, schema)
+PROOFS: tuple[Proof, ...] = (
+    story,
+    pages,
+    call,
+    speed,
+    bodies,
+    streams,
+    revocation,
+    ledger,
+    schema,
+)
 
 
 def list_proofs() -> int:
