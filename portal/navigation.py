@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -49,26 +49,18 @@ def navigation_for(request: HttpRequest) -> Navigation:
     places = [_place(request, *row) for row in _PLACES]
     if person.is_staff:
         places.append(_place(request, _("Administration"), "admin:index", "admin", "/admin/"))
-    return Navigation([place for place in places if place is not None], _teams(request, person))
+    return Navigation(places, _teams(request, person))
 
 
-def _place(
-    request: HttpRequest, label: str | Promise, route: str, icon: str, below: str
-) -> Place | None:
-    try:
-        url = reverse(route)
-    except NoReverseMatch:
-        return None
+def _place(request: HttpRequest, label: str | Promise, route: str, icon: str, below: str) -> Place:
+    url = reverse(route)
     is_current = request.path == url or bool(below and request.path.startswith(below))
     return Place(label, url, icon, is_current)
 
 
 def _teams(request: HttpRequest, person: User) -> list[Place]:
     """The first teams by name, and the way to all of them where there are more."""
-    try:
-        everything = reverse("teams")
-    except NoReverseMatch:
-        return []
+    everything = reverse("teams")
     found = list(teams_of(person)[: TEAMS_SHOWN + 1])
     places = []
     for team in found[:TEAMS_SHOWN]:

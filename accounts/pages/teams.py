@@ -85,11 +85,14 @@ def _explain(entries: list[AuditEntry]) -> None:
     for entry in entries:
         entry.actor = people.get(entry.actor_id)  # type: ignore[attr-defined]
         entry.subject = people.get(entry.subject_id)  # type: ignore[attr-defined]
-        said = [(name, _as_text(value)) for name, value in entry.facts.items()]
+        said = [(name, _as_text(name, value)) for name, value in entry.facts.items()]
         entry.said = [(name, text) for name, text in said if text]  # type: ignore[attr-defined]
 
 
-def _as_text(value: Fact) -> str:
+def _as_text(name: str, value: Fact) -> str:
+    if name.endswith("_at") and isinstance(value, str):
+        # To the minute, as the entry's own time.
+        return value[:16].replace("T", ", ")
     if isinstance(value, list):
         return ", ".join(value)
     return str(value)

@@ -84,6 +84,7 @@ def test_open_requests_of_ones_own_teams_are_shown_and_closed_ones_are_not() -> 
     ask(stranger, other, theirs)
     page = home_of(person)
     assert model.name in page
+    assert f"/requests/{request.pk}/" in page
     assert theirs.name not in page
     withdraw_request(request, actor=request.requested_by or person)
     assert model.name not in home_of(person)
