@@ -392,6 +392,24 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # Without null a service on the internet would be asked whether the document is valid.
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None, "displayOperationId": True},
+    "TAGS": [
+        {"name": name}
+        for name in (
+            "inference",
+            "me",
+            "teams",
+            "members",
+            "invitations",
+            "service-accounts",
+            "models",
+            "requests",
+            "grants",
+            "keys",
+            "usage",
+            "calls",
+            "admin",
+        )
+    ],
     "SCHEMA_PATH_PREFIX": "/(?:api/)?v1",
     "COMPONENT_SPLIT_PATCH": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,

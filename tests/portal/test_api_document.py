@@ -57,6 +57,11 @@ def test_every_operation_is_named_told_of_and_refuses_in_one_form(document: dict
                 assert set(content) == {"application/problem+json"}, where
 
 
+def test_every_group_has_its_place(document: dict[str, Any]) -> None:
+    used = {tag for _, _, found in operations(document) for tag in found["tags"]}
+    assert used == {tag["name"] for tag in document["tags"]}
+
+
 def test_every_body_is_closed_to_what_is_not_declared(document: dict[str, Any]) -> None:
     schemas = document["components"]["schemas"]
     for path, method, found in operations(document):
@@ -99,7 +104,7 @@ def test_page_is_for_people_who_signed_in_and_needs_no_leave_for_inline_code(
     sources = re.findall(r'(?:src|href)="([^"]+)"', page)
     script = next(one for one in sources if "script=" in one)
     for source in sources:
-        assert source == script or finders.find(source.removeprefix("/static/"))
+        assert source in {script, "/"} or finders.find(source.removeprefix("/static/"))
     reply = client.get(script.replace("&amp;", "&"))
     assert reply["Content-Type"].startswith("application/javascript")
     assert "/api/v1/openapi.json" in reply.content.decode().replace("\\u002D", "-")
