@@ -102,7 +102,8 @@ def _offer(name: str, kind: ModelKind, provider: Provider, team: Team) -> AiMode
         price_cached_input=75_000,
         price_output=600_000 if kind is ModelKind.CHAT else 0,
     )
-    deploy_model(model, provider=provider, upstream_name=name, actor=SYSTEM)
+    served = CHAT if kind is ModelKind.CHAT else EMBEDDINGS
+    deploy_model(model, provider=provider, upstream_name=served, actor=SYSTEM)
     set_model_status(model, status=ModelStatus.PUBLISHED, actor=SYSTEM)
     return model
 
