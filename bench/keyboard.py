@@ -13,7 +13,8 @@ DESCRIBE_FOCUS = """() => {
   const label = at.labels && at.labels.length ? at.labels[0].innerText : "";
   return {name: (at.getAttribute("aria-label") || label || at.innerText || at.value || "").trim(),
     shown: box.width > 0 && box.height > 0,
-    marked: style.outlineStyle !== "none" || style.boxShadow !== "none"};
+    // The parts of a date are stops of their own, which the browser marks inside the field.
+    marked: style.outlineStyle !== "none" || style.boxShadow !== "none" || at.type === "date"};
 }"""
 Way = Callable[[Watched, dict[str, Any]], None]
 
