@@ -349,7 +349,7 @@ def refused_ask(values: dict[str, Any], member: User, team: Team, model: AiModel
 
 REFUSED: list[dict[str, Any]] = [
     {"for_whom": ""},
-    {"for_whom": f"team:{uuid.uuid4()}"},
+    {"for_whom": f"team:{uuid.UUID(int=1)}"},
     {"for_whom": "team:x"},
     {"justification": ""},
     {"justification": "x" * 2001},

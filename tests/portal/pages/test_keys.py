@@ -306,7 +306,7 @@ def test_everything_that_the_form_asks_for_is_kept() -> None:
 MOST = settings.LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE
 REFUSED: list[dict[str, Any]] = [
     {"holder": ""},
-    {"holder": f"team:{uuid.uuid4()}"},
+    {"holder": f"team:{uuid.UUID(int=1)}"},
     {"holder": "me"},
     {"name": ""},
     {"name": "x" * 101},
