@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Error
 
 from bench.administrator import Administrator, start_administrator
 from bench.browser import (
+    NOT_OUR_OWN,
     THEMES,
     NoBrowser,
     NoPackages,
@@ -98,7 +99,7 @@ def _faults(tab: Watched, page: Page, axe: str) -> list[str]:
     faults = tab.faults()
     if status != 200:
         return [*faults, f"answers {status}"]
-    if not page.path.startswith("/admin/"):
+    if page.name not in NOT_OUR_OWN and not page.path.startswith("/admin/"):
         faults += [found for theme in THEMES for found in tab.violations(axe, theme)]
         tab.page.set_viewport_size({"width": PHONE_PX, "height": 740})
         if overflow := tab.overflow_px():

@@ -4,7 +4,7 @@ import datetime
 from typing import Any
 
 from accounts.models import Notification, User
-from accounts.models.notifications import NotificationKind
+from accounts.models.notifications import NotificationKind, NotificationState
 from accounts.writes.notifications import notify
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
@@ -36,3 +36,10 @@ def let_pass_since_handed_over(notification: Notification, minutes: float) -> No
     assert found.handed_over_at is not None
     found.handed_over_at -= datetime.timedelta(minutes=minutes)
     found.save()
+
+
+def clear_outbox() -> None:
+    """Earlier tests' mail is not this one's."""
+    Notification.objects.filter(state=NotificationState.WAITING).update(
+        state=NotificationState.SENT
+    )

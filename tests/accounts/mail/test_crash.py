@@ -4,16 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from accounts.audit import COMMAND
 from accounts.mail.send import send_due
-from accounts.models import Notification
 from accounts.models.notifications import NotificationState
 from accounts.writes.notifications import send_again
-from tests.accounts.mail.outbox import let_pass_since_handed_over, waiting
+from tests.accounts.mail.outbox import clear_outbox, let_pass_since_handed_over, waiting
 from tests.services import ROOT
 from tests.smtp_server import Fault, SmtpServer
 
@@ -49,20 +47,6 @@ def go(worker: "subprocess.Popen[str]") -> None:
     assert worker.stdin is not None
     worker.stdin.write("\n")
     worker.stdin.flush()
-
-
-def clear_outbox() -> None:
-    """Earlier tests' mail is not this one's."""
-    Notification.objects.filter(state=NotificationState.WAITING).update(
-        state=NotificationState.SENT
-    )
-
-
-def wait_for(is_true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_mail_of_a_killed_process_is_never_sent_by_itself_again(

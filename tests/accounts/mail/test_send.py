@@ -17,12 +17,17 @@ from accounts.models.notifications import NotificationKind, NotificationState
 from accounts.writes.notifications import notify, send_again
 from portal.lib.clock import utc_now
 from portal.lib.mail_url import Kept
-from tests.accounts.mail.outbox import let_pass_since_handed_over, make_due, waiting
+from tests.accounts.mail.outbox import clear_outbox, let_pass_since_handed_over, make_due, waiting
 from tests.accounts.rows import new_person
 from tests.smtp_server import Fault, SmtpServer
 
 pytestmark = pytest.mark.django_db
 State = NotificationState
+
+
+@pytest.fixture(autouse=True)
+def empty_outbox(db: None) -> None:
+    clear_outbox()
 
 
 def test_waiting_mail_is_sent_once_as_text_and_html(mail_server: SmtpServer) -> None:

@@ -219,13 +219,13 @@ def test_model_page_shows_the_grants_of_ones_own_teams_alone() -> None:
     account, other, model = new_account(), new_team(), new_offer()
     grant(model, account.team, requests_per_minute=12_345)
     grant_model(model, to=account, scopes=[Scope.CHAT], ends_at=days_ahead(9), actor=COMMAND)
-    grant(model, other, tokens_per_minute=777)
+    grant(model, other, tokens_per_minute=7_654_321)
     words = words_of(Browser(new_member(account.team, Role.AUDITOR)).page(model_url(model)))
     assert "12,345 a minute" in words
     assert f"{account.name} · {account.team.name}" in words
     assert f"{days_ahead(9):%-d %b %Y}" in words
     assert other.name not in words
-    assert "777" not in words
+    assert "7,654,321" not in words
     none = words_of(Browser(new_member(new_team())).page(model_url(model)))
     assert "None of your teams may call it yet" in none
 
