@@ -95,13 +95,13 @@ def wait_for_facts(tree: Path, starter: Measured, *, timeout_s: float) -> dict[s
 def _read_server_environment(supervisor: Measured) -> dict[str, str]:
     for pid in list_tree(supervisor.pid):
         try:
-            if APPLICATION.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"portal.server" not in Path(f"/proc/{pid}/cmdline").read_bytes():
                 continue
             pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
         except OSError:
             continue
         return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-    raise NotProven(f"no process of the quickstart runs {APPLICATION}.")
+    raise NotProven("no process of the quickstart runs portal.server.")
 
 
 @contextmanager
@@ -114,9 +114,8 @@ def start_gateway(
     # A journal of its own keeps a gateway's segments apart from those of the quickstart's server.
     environment = stack.environment | {"LATCHKEY_JOURNAL_DIR": str(journals)}
     journals.mkdir(mode=0o700, exist_ok=True)
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", "1"]
-    command += ["--loop", "uvloop", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backlog", "4096", "--workers-kill-timeout", "5", "--no-ws", application]
+    command = [sys.executable, "-m", "portal.server", "--port", str(port)]
+    command += ["--stop-timeout", "5", application]
     log = stack.folder.parent / f"gateway-{name}.log"
     with start(
         command, log=log, core=core, environment=environment, folder=stack.folder

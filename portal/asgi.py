@@ -1,6 +1,6 @@
 """The ASGI application: inference paths go straight to the pipeline, everything else to Django.
 
-Run one process per core: `granian --interface asgi portal.asgi:application`.
+`python -m portal.server` runs it, and any other ASGI server can.
 """
 
 import gc
@@ -17,6 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup(set_prefix=False)
 
 from portal.checks import refuse_to_boot  # noqa: E402 - Django has to be set up first.
+from portal.http_connection import DOOR  # noqa: E402
 from portal.page_door import PageDoor  # noqa: E402
 from portal.server_process import bound_unread_data, call_on_stop_signal  # noqa: E402
 from proxy.asgi_request import AsgiRequest  # noqa: E402
@@ -54,22 +55,22 @@ class Application:
             else:
                 await self._pages(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await self._live(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
-    async def _live(self, receive: Receive, send: Send) -> None:
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                await self._start(send)
+                await self._start(scope, send)
             else:
                 if self._gateway is not None:
                     await self._gateway.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    async def _start(self, send: Send) -> None:
+    async def _start(self, scope: Scope, send: Send) -> None:
         try:
             gateway = self.build()
             await gateway.start()
@@ -89,6 +90,8 @@ class Application:
             max_body_bytes=settings.LATCHKEY_MAX_BODY_BYTES,
             room_bytes=settings.LATCHKEY_BODY_ROOM_BYTES,
         )
+        # Servers without a state make no direct connections.
+        scope.get("state", {})[DOOR] = self._door.answer
         await send({"type": "lifespan.startup.complete"})
 
 

@@ -82,6 +82,6 @@ def logging_config(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            name: {"level": level} for name in ("latchkey", "django.request", "celery", "granian")
+            name: {"level": level} for name in ("latchkey", "django.request", "celery", "uvicorn")
         },
     }

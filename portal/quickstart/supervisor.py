@@ -150,16 +150,11 @@ class Supervisor:
 
     def _start_server(self) -> None:
         print("Starting the server and the worker", flush=True)
-        # Without a kill time-out the server waits for a caller who does not read. It is longer than what the gateway
-        # takes to drain, to cut and to ship what is journalled.
-        options = "--interface asgi --workers 1 --loop uvloop --http 1 --no-ws --backlog 4096"
-        times = "--workers-kill-timeout 30 --http1-header-read-timeout 10000"
-        address = f"--host {ports.HOST} --port {self._port}"
-        command = ["-m", "granian", *f"{options} {times} {address}".split()]
+        # Longer than what the gateway takes to drain, to cut and to ship what is journalled.
+        options = f"--host {ports.HOST} --port {self._port} --stop-timeout 30"
         self._parts.start(
             "server",
-            *command,
-            "portal.asgi:application",
+            *("-m", "portal.server", *options.split()),
             extra={"LATCHKEY_DRAIN_S": "5"},
             stop_timeout_s=35.0,
         )

@@ -72,9 +72,7 @@ class RunningUpstream:
 def run_gateway(folder: Path, **settings: str) -> Iterator[RunningGateway]:
     """Start a server with this worker's environment and these settings; end it afterwards."""
     port = _free_port()
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", "1", "--no-ws"]
-    command += ["--http", "1", "--backpressure", "16384", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "portal.asgi:application"]
+    command = [sys.executable, "-m", "portal.server", "--port", str(port)]
     environment = os.environ | {"LATCHKEY_JOURNAL_DIR": str(folder / "journal")} | settings
     log_file = folder / "gateway.log"
     with (

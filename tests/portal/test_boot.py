@@ -163,12 +163,13 @@ def test_database_that_is_away_does_not_stop_the_start() -> None:
     assert "PostgreSQL cannot be asked" in ended.stderr
 
 
-def test_granian_ends_when_the_settings_are_at_fault() -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_server_ends_when_the_settings_are_at_fault(workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "granian", "--interface", "asgi", "--port", str(port)]
+    command = [sys.executable, "-m", "portal.server", "--port", str(port), "--workers", workers]
     with subprocess.Popen(
-        [*command, "portal.asgi:application"],
+        command,
         cwd=ROOT,
         env=os.environ | WEAK["short"],
         stdout=subprocess.PIPE,
