@@ -12,7 +12,7 @@ import psycopg
 from proxy.call import AdjustmentKind, CallStatus
 from proxy.journal.copy_line import STAGING_COLUMNS, copy_line, plain_text
 from proxy.journal.reader import PAUSE_S, Batch
-from proxy.journal.records import COUNT_MAX, MOMENT_US_MAX, Admission, End
+from proxy.journal.records import COUNT_MAX, LAST_HOUR, MOMENT_US_MAX, Admission, End
 
 Connection = psycopg.Connection[tuple[object, ...]]
 NoteKeyUse = Callable[[Connection, Mapping[UUID, tuple[datetime, str]]], None]
@@ -34,7 +34,10 @@ CONNECTION_OPTIONS: dict[str, Any] = {
 _COLUMNS = ", ".join(name for name in STAGING_COLUMNS if name not in ("batch_id", "admitted_at_us"))
 COPY = f"COPY proxy_call_staging ({', '.join(STAGING_COLUMNS)}) FROM STDIN"
 # A call belongs to the hour in which its id was made, so that an hour of the ledger is a range of ids.
-_HOUR = "to_timestamp(('x' || left(replace({id}::text, '-', ''), 12))::bit(48)::bigint / 3600000 * 3600)"
+_HOUR = (
+    "to_timestamp(least(('x' || left(replace({id}::text, '-', ''), 12))::bit(48)::bigint / 3600000, "
+    f"{LAST_HOUR}) * 3600)"
+)
 # The columns are the constants above. The hours that get rows are counted again by proxy/usage/rollup.py.
 MOVE = f"""
 WITH moved AS (

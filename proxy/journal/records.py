@@ -17,6 +17,8 @@ TEXT_CHARACTERS_MAX = 128
 COUNT_MAX = 2**63 - 1
 # The year 2255: beyond it PostgreSQL's reckoning in doubles would round, and further on Python knows no dates.
 MOMENT_US_MAX = 2**53 - 1
+# The last hour that usage is counted by, in whole hours since 1970: ids can name later ones, and those count to it.
+LAST_HOUR = MOMENT_US_MAX // 3_600_000_000
 
 
 # Checked when a record is read: an id of another length would stop the ledger at every attempt.

@@ -10,6 +10,8 @@ import uuid
 
 from django.db import connection, transaction
 
+from proxy.journal.records import LAST_HOUR
+
 MS_PER_HOUR = 3_600_000
 # The first of the two numbers of an advisory lock; the second is the day's, since 1970.
 _LOCK = 0x6C6B_7568
@@ -117,6 +119,6 @@ def _count(hour: int, lock: str) -> bool:
 
 
 def _ids_of(hour: int) -> tuple[uuid.UUID, uuid.UUID]:
-    """Return the lowest and the highest id of the hour; ids name no moment beyond the last one's."""
-    end = min((hour + 1) * MS_PER_HOUR << 80, 1 << 128)
+    """Return the lowest and the highest id of the hour; the last one's are all that come after, too."""
+    end = (hour + 1) * MS_PER_HOUR << 80 if hour < LAST_HOUR else 1 << 128
     return uuid.UUID(int=hour * MS_PER_HOUR << 80), uuid.UUID(int=end - 1)

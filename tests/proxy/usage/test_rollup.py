@@ -199,7 +199,7 @@ def test_the_first_and_the_last_moment_of_an_id_can_be_counted(
     ledger.write(Batch(calls=[(call, end_of(call))]))
     count_stale_hours(100)
     found = UsageHour.objects.filter(key_id=uuid.UUID(bytes=call.key_id))
-    assert list(found.values_list("calls", flat=True)) == [1]
+    assert [(row.calls, row.hour.year < 2256) for row in found] == [(1, True)]
 
 
 def test_no_figure_keeps_an_hour_from_being_counted(ledger: Ledger) -> None:
