@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+KILL_TIMEOUT_S = 5.0
+
 
 @dataclass(frozen=True)
 class ProcessIdentity:
@@ -47,7 +49,7 @@ def exists(pid: int) -> bool:
 
 def end(identity: ProcessIdentity, *, stop_signal: int, timeout_s: float) -> None:
     """End this very process and its group, politely first; no other process is ever signalled."""
-    for number, wait_s in ((stop_signal, timeout_s), (signal.SIGKILL, 5.0)):
+    for number, wait_s in ((stop_signal, timeout_s), (signal.SIGKILL, KILL_TIMEOUT_S)):
         if not is_running(identity):
             return
         with suppress(ProcessLookupError):
@@ -58,16 +60,23 @@ def end(identity: ProcessIdentity, *, stop_signal: int, timeout_s: float) -> Non
 
 
 def end_group_remains(group: int, *, marker: bytes) -> None:
-    """Kill members of a group whose leader is gone, if their environment holds the marker (Linux).
+    """Kill members of a group whose leader is gone, if their environment holds the marker, and see them end (Linux).
 
     A group's number may be in use again, so the number alone proves nothing.
     """
+    killed = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError, IndexError, ValueError):
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
             environ = stat.with_name("environ").read_bytes()
             if int(fields[2]) == group and marker in environ.split(b"\0"):
+                member = identify(int(stat.parent.name))
                 os.kill(int(stat.parent.name), signal.SIGKILL)
+                killed.append(member)
+    # What they held, a port or a lock, is free only when they have ended.
+    deadline = time.monotonic() + KILL_TIMEOUT_S
+    while time.monotonic() < deadline and any(one and is_running(one) for one in killed):
+        time.sleep(0.02)
 
 
 def _signal_process_or_group(pid: int, number: int) -> None:
