@@ -10,11 +10,11 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from accounts.models import ApiKey
+from accounts.signed_in import person_of
 from models_registry.models import AiModel
 from portal.lib.clock import utc_now
 from proxy.access import Sight, access_call, sight_of
 from proxy.pages.forms import CallsForm
-from proxy.pages.person import person_of
 from proxy.usage.call_log import Asked, TooSlow, keys_seen, newest_calls
 from proxy.usage.labels import Label, label_of, text_of
 from proxy.usage.names import keys_by_id, model_names

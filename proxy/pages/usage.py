@@ -15,10 +15,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
+from accounts.signed_in import person_of
 from portal.lib.clock import utc_now
 from proxy.access import Sight, sight_of
 from proxy.pages.forms import PRESETS, SpanForm
-from proxy.pages.person import person_of
 from proxy.templatetags.figures import short, usd, usd_short, whole
 from proxy.usage.chart import DAYS_MAX, Chart, columns_of, draw
 from proxy.usage.csv_export import csv_parts
