@@ -113,12 +113,13 @@ def test_transaction_around_a_request_stays_open(client: Client) -> None:
 
 
 @contextmanager
-def run_worker(url: str, log_file: Path) -> Iterator[None]:
+def run_worker(url: str, queue: str, log_file: Path) -> Iterator[None]:
+    """A forking worker that reads one queue: what other tests have put into theirs stays there."""
     command = [sys.executable, "-m", "celery", "-A", "portal.celery", "worker", "--pool", "prefork"]
     with (
         log_file.open("wb") as log,
         subprocess.Popen(
-            [*command, "--concurrency", "2", "--loglevel", "INFO"],
+            [*command, "--queues", queue, "--concurrency", "2", "--loglevel", "INFO"],
             cwd=ROOT,
             env=environment_with({"LATCHKEY_DATABASE_URL": url}),
             stdout=log,
@@ -136,9 +137,9 @@ def test_forked_workers_share_no_connection(
     services: Services, database_url: str, django_db_setup: None, tmp_path: Path
 ) -> None:
     name, log_file = new_name("worker"), tmp_path / "worker.log"
-    with run_worker(named(database_url, name), log_file):
+    with run_worker(named(database_url, name), name, log_file):
         for _ in range(20):
-            app.send_task("accounts.tasks.forget_changes")
+            app.send_task("accounts.tasks.forget_changes", queue=name)
         deadline = time.monotonic() + 30
         while log_file.read_text().count("succeeded in") < 20 and time.monotonic() < deadline:
             time.sleep(0.1)
