@@ -16,6 +16,7 @@ class Right(StrEnum):
     SEE_AUDIT = "see_audit"
     MANAGE_KEYS = "manage_keys"
     MANAGE_SERVICE_ACCOUNTS = "manage_service_accounts"
+    MANAGE_LIMITS = "manage_limits"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_OWNERS = "manage_owners"
 

@@ -43,6 +43,9 @@ class AuditTag(models.TextChoices):
     GRANT_MADE = "grant.made"
     GRANT_ENDED = "grant.ended"
     KEY_MODELS_NARROWED = "key.models_narrowed"
+    LIMIT_SET = "limit.set"
+    LIMIT_CHANGED = "limit.changed"
+    LIMIT_REMOVED = "limit.removed"
     SIGNED_IN = "person.signed_in"
     MAIL_SENT_AGAIN = "mail.sent_again"
 

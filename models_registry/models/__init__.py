@@ -10,6 +10,7 @@ from models_registry.models.catalogue import (
     Visibility,
 )
 from models_registry.models.grants import Grant, KeyModel
+from models_registry.models.limits import Limit, LimitMeasure, LimitPeriod, SubjectKind
 from models_registry.models.requests import (
     AccessRequest,
     RequestComment,
@@ -25,6 +26,9 @@ __all__ = [
     "Grant",
     "HangUp",
     "KeyModel",
+    "Limit",
+    "LimitMeasure",
+    "LimitPeriod",
     "ModelKind",
     "ModelStatus",
     "OutputCapMember",
@@ -32,5 +36,6 @@ __all__ = [
     "RequestComment",
     "RequestStatus",
     "RequestedModel",
+    "SubjectKind",
     "Visibility",
 ]

@@ -16,7 +16,7 @@ from accounts.models import ApiKey, AuditEntry, KeyUse, Membership, ServiceAccou
 from accounts.models.keys import Scope
 from accounts.tasks import KEEP_CHANGES_MINUTES, forget_changes
 from accounts.writes.keys import revoke_key
-from models_registry.models import AiModel, Deployment, Grant, KeyModel, Provider
+from models_registry.models import AiModel, Deployment, Grant, KeyModel, Limit, Provider
 from models_registry.writes.grants import end_grant, grant_model, narrow_key
 from portal.lib.clock import utc_now
 from tests.accounts.rows import (
@@ -28,7 +28,7 @@ from tests.accounts.rows import (
     new_team,
     tomorrow,
 )
-from tests.models_registry.rows import new_deployment, new_model, new_provider
+from tests.models_registry.rows import new_deployment, new_limit, new_model, new_provider
 
 pytestmark = pytest.mark.django_db
 
@@ -69,6 +69,7 @@ Row = (
     | Provider
     | AiModel
     | Deployment
+    | Limit
 )
 
 
@@ -110,6 +111,23 @@ TABLES: dict[str, tuple[Callable[[], Row], str, str, str, object]] = {
     "key's model": (new_key_model, "key", "key_id", "key_id", None),
     "provider": (new_provider, "registry", "pk", "base_url", "http://127.0.0.2:1/v1"),
     "model": (new_model, "registry", "pk", "description", "x"),
+    "key's limit": (lambda: new_limit(key=new_api_key()), "key", "key_id", "amount", 2),
+    "account's limit": (
+        lambda: new_limit(service_account=new_account()),
+        "service_account",
+        "service_account_id",
+        "amount",
+        2,
+    ),
+    "person's limit": (
+        lambda: new_limit(person=new_member(new_team())),
+        "person",
+        "person_id",
+        "amount",
+        2,
+    ),
+    "team's limit": (lambda: new_limit(team=new_team()), "team", "team_id", "amount", 2),
+    "model's limit": (lambda: new_limit(model=new_model()), "registry", "model_id", "amount", 2),
     "deployment": (new_deployment, "registry", "pk", "enabled", False),
 }
 each_table = pytest.mark.parametrize("case", TABLES.values(), ids=TABLES)

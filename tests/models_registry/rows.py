@@ -11,11 +11,15 @@ from models_registry.models import (
     AccessRequest,
     AiModel,
     Deployment,
+    Limit,
+    LimitMeasure,
+    LimitPeriod,
     ModelKind,
     ModelStatus,
     Provider,
 )
 from models_registry.writes.catalogue import add_model, deploy_model, set_model_status
+from models_registry.writes.limits import Subject, set_limit
 from models_registry.writes.providers import add_provider
 from models_registry.writes.requests import ask_for_access
 from tests.accounts.rows import new_name, new_person, tomorrow
@@ -71,3 +75,24 @@ def ask(person: User, team: Team, *models: AiModel, **changes: Any) -> AccessReq
         "wanted_until": tomorrow(),
     }
     return ask_for_access(person, team=team, **(facts | changes))
+
+
+def new_limit(
+    measure: LimitMeasure = LimitMeasure.MICRO_USD,
+    period: LimitPeriod = LimitPeriod.CALENDAR_MONTH,
+    amount: int = 1_000_000,
+    *,
+    by_administrator: bool = True,
+    is_soft: bool = False,
+    **subject: Any,
+) -> Limit:
+    """A limit of the subject, an administrator's unless told otherwise."""
+    return set_limit(
+        Subject(**subject),
+        measure=measure,
+        period=period,
+        amount=amount,
+        is_soft=is_soft,
+        by_administrator=by_administrator,
+        actor=COMMAND,
+    )
