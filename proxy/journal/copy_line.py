@@ -1,6 +1,7 @@
 """One call as a line of PostgreSQL's COPY text format, in the order of STAGING_COLUMNS."""
 
 import re
+from functools import lru_cache
 
 from proxy.journal.records import COUNT_MAX, MOMENT_US_MAX, Admission, End
 
@@ -67,25 +68,31 @@ def copy_line(batch_id: str, admission: Admission, end: End) -> str:
         end.attempts,
         end.answer_bytes,
     )
+    texts: tuple[str, ...] = (admission.peer, admission.request_id, admission.purpose, end.code)
+    if _UNSAFE.search("".join(texts)):
+        texts = tuple(text.translate(_ESCAPES) for text in texts)
+    peer, request_id, purpose, code = texts
     return "\t".join(
         (
             batch_id,
             admission.call_id.hex(),
             str(min(max(admission.admitted_at_us, 0), MOMENT_US_MAX)),
-            admission.team_id.hex(),
-            admission.key_id.hex(),
-            _uuid(admission.service_account_id),
-            _uuid(admission.person_id),
-            _uuid(admission.model_id),
-            _uuid(admission.deployment_id),
-            _uuid(admission.provider_id),
-            admission.kind.value,
+            _whose(
+                admission.team_id,
+                admission.key_id,
+                admission.service_account_id,
+                admission.person_id,
+                admission.model_id,
+                admission.deployment_id,
+                admission.provider_id,
+            ),
+            admission.kind,
             "t" if admission.stream else "f",
-            _text(admission.peer),
-            _text(admission.request_id),
-            _text(admission.purpose),
-            end.status.value,
-            _text(end.code),
+            peer,
+            request_id,
+            purpose,
+            end.status,
+            code,
             "t" if end.usage_estimated else "f",
             *map(str, counts if _all_fit(counts) else map(_bounded, counts)),
         )
@@ -97,12 +104,10 @@ def plain_text(text: str) -> str:
     return text.replace("\0", "")
 
 
-def _uuid(value: bytes | None) -> str:
-    return _NULL if value is None else value.hex()
-
-
-def _text(text: str) -> str:
-    return text.translate(_ESCAPES) if _UNSAFE.search(text) else text
+@lru_cache(maxsize=10_000)
+def _whose(*ids: bytes | None) -> str:
+    """The ids as columns. The same ones come again and again."""
+    return "\t".join([_NULL if one is None else one.hex() for one in ids])
 
 
 def _all_fit(counts: tuple[int, ...]) -> bool:

@@ -17,9 +17,10 @@ from proxy.journal.records import (
     END_BYTES_MAX,
     Admission,
     End,
+    Record,
     decode_record,
-    encode_admission,
-    encode_end,
+    fit_admission,
+    fit_end,
 )
 from proxy.journal.segment import Segment
 
@@ -28,6 +29,8 @@ log = logging.getLogger(__name__)
 END_ROOM_BYTES = HEADER_BYTES + END_BYTES_MAX
 ROTATION_RETRY_S = 0.1
 SYNC_INTERVAL_S = 1.0
+# More than the shipper takes at once: beyond it the ledger is slow or away, and the disk remembers for it.
+FRESH_RECORDS_MAX = 10_000
 UNWRITABLE = "The journal's disk refuses to be written. Look at its log."
 
 
@@ -52,6 +55,17 @@ class Position(NamedTuple):
 
     number: int
     offset: int
+
+
+class Fresh(NamedTuple):
+    """What was written between two places in a journal, as it was before it became bytes.
+
+    records: None where only the disk has all of them.
+    """
+
+    records: list[Record] | None
+    start: Position
+    end: Position
 
 
 class Journal:
@@ -85,6 +99,8 @@ class Journal:
         self._next_number = 1
         self._open: dict[bytes, bytes] = {}
         self._unwritten: list[tuple[bytes, bytes]] = []
+        self._fresh: list[Record] | None = []
+        self._taken_until = Position(0, 0)
         self._retry_rotation_at = 0.0
         self._synced = Position(0, 0)
         self._sync_due_at = 0.0
@@ -115,14 +131,17 @@ class Journal:
 
         Raises: JournalFull where it could not be written, or its end might not be.
         """
-        data = frame(encode_admission(admission))
+        admission, payload = fit_admission(admission)
+        data = frame(payload)
         with self._lock:
             self._write_with_room(data, ends=len(self._open) + 1)
             self._open[admission.call_id] = data
+            self._remember(admission)
 
     def end(self, end: End) -> None:
         """Write down how a call ended. Never fails: what cannot be written now is kept and tried again."""
-        data = frame(encode_end(end))
+        end, payload = fit_end(end)
+        data = frame(payload)
         with self._lock:
             if end.call_id not in self._open or self._segment is None:
                 log.error("journal: an end without an open call, id %s", end.call_id.hex())
@@ -131,22 +150,33 @@ class Journal:
                 self._unwritten.append((end.call_id, data))
                 return
             del self._open[end.call_id]
+            self._remember(end)
 
     def refuse(self, admission: Admission, end: End) -> None:
         """Write down a call that was refused at once: both records in one write.
 
         Raises: JournalFull where it could not be written.
         """
-        data = frame(encode_admission(admission)) + frame(encode_end(end))
+        admission, first = fit_admission(admission)
+        end, second = fit_end(end)
+        data = frame(first) + frame(second)
         with self._lock:
             self._write_with_room(data, ends=len(self._open))
+            self._remember(admission)
+            self._remember(end)
 
     def position(self) -> Position:
         """Return where the next record goes; everything before it may be read."""
         with self._lock:
-            if self._segment is None:
-                return Position(self._next_number, 0)
-            return Position(self._segment.number, self._segment.written_bytes)
+            return self._position()
+
+    def take_fresh(self) -> Fresh:
+        """Return what was written since the last time, for the one who ships it: most need not be read again."""
+        with self._lock:
+            fresh = Fresh(self._fresh, self._taken_until, self._position())
+            self._fresh, self._taken_until = [], fresh.end
+            # Between two segments there is no place that could be read on from.
+            return fresh if self._segment is not None else fresh._replace(records=None)
 
     def tend(self) -> None:
         """Try again to write what could not be written, and sync where it is due. Called every second or so."""
@@ -173,6 +203,17 @@ class Journal:
             self._retry_rotation_at = float("inf")
             payloads = [data[HEADER_BYTES:] for _, data in self._unwritten]
             return [end for end in map(decode_record, payloads) if isinstance(end, End)]
+
+    def _position(self) -> Position:
+        if self._segment is None:
+            return Position(self._next_number, 0)
+        return Position(self._segment.number, self._segment.written_bytes)
+
+    def _remember(self, record: Record) -> None:
+        if self._fresh is not None:
+            self._fresh.append(record)
+            if len(self._fresh) > FRESH_RECORDS_MAX:
+                self._fresh = None
 
     def _write_with_room(self, data: bytes, *, ends: int) -> None:
         """Write the data where room for this many ends remains behind it, in a new segment if need be."""
@@ -205,6 +246,7 @@ class Journal:
                 return False
             del self._unwritten[0]
             self._open.pop(call_id, None)
+            self._remember(decode_record(data[HEADER_BYTES:]))
         return True
 
     def _rotate(self, size_bytes: int) -> None:

@@ -10,8 +10,8 @@ import msgspec
 
 from proxy.journal.directory import JournalDirectory
 from proxy.journal.frame import FRAME_BYTES_MAX, HEADER_BYTES, find_frame, payload_at
-from proxy.journal.journal import Position
-from proxy.journal.records import Admission, End, decode_record, interrupted_end
+from proxy.journal.journal import Fresh, Position
+from proxy.journal.records import Admission, End, Record, decode_record, interrupted_end
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,21 @@ class JournalReader:
         while len(batch.calls) + len(batch.late_ends) < calls_max:
             if not self._read_chunk(batch, until=until, calls_max=calls_max):
                 break
+        return batch
+
+    def read_fresh(self, fresh: Fresh, *, calls_max: int) -> Batch:
+        """Return the next calls that ended, from memory where that goes on from where this reader stands, or from the disk.
+
+        Open calls that a new segment begins with are known here from the one before.
+        """
+        if fresh.records is None or fresh.start != (self.number, self._offset):
+            return self.read(until=fresh.end, calls_max=calls_max)
+        batch = Batch()
+        for start in range(0, len(fresh.records), RECORDS_BETWEEN_PAUSES):
+            for record in fresh.records[start : start + RECORDS_BETWEEN_PAUSES]:
+                self._take(record, batch)
+            time.sleep(PAUSE_S)
+        self.number, self._offset = fresh.end
         return batch
 
     def interrupted(self, ends: Iterable[End] = ()) -> Batch:
@@ -120,7 +135,7 @@ class JournalReader:
         view = memoryview(data)
         offset = records = 0
         while (payload := payload_at(view, offset)) is not None:
-            self._take(payload, batch)
+            self._decode(payload, batch)
             offset += HEADER_BYTES + len(payload)
             records += 1
             if records % RECORDS_BETWEEN_PAUSES == 0:
@@ -129,7 +144,7 @@ class JournalReader:
                 break
         return offset
 
-    def _take(self, payload: memoryview, batch: Batch) -> None:
+    def _decode(self, payload: memoryview, batch: Batch) -> None:
         try:
             record = decode_record(payload)
         except msgspec.MsgspecError as error:
@@ -137,7 +152,10 @@ class JournalReader:
                 "journal: a record of %s is not understood: %s", self._directory.path, error
             )
             self._damaged.add(self.number)
-            return
+        else:
+            self._take(record, batch)
+
+    def _take(self, record: Record, batch: Batch) -> None:
         if isinstance(record, Admission):
             self._open[record.call_id] = record
             _note_use(batch.key_uses, record)

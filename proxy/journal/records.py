@@ -83,24 +83,22 @@ _decode = msgspec.msgpack.Decoder(Record).decode
 
 def encode_admission(admission: Admission) -> bytes:
     """Return the admission as bytes, its texts shortened where it would exceed ADMISSION_BYTES_MAX."""
-    try:
-        payload = _encode(admission)
-    except (OverflowError, UnicodeEncodeError):
-        return _encode(_clip(admission, characters_max=TEXT_CHARACTERS_MAX))
-    if len(payload) > ADMISSION_BYTES_MAX:
-        return _encode(_clip(admission, characters_max=TEXT_CHARACTERS_MAX))
-    return payload
+    return fit_admission(admission)[1]
+
+
+def fit_admission(admission: Admission) -> tuple[Admission, bytes]:
+    """Return the admission as a reader of its bytes gets it, and these bytes."""
+    return _fit(admission, bytes_max=ADMISSION_BYTES_MAX, characters_max=TEXT_CHARACTERS_MAX)
 
 
 def encode_end(end: End) -> bytes:
     """Return the end as bytes, never more than END_BYTES_MAX: the room for it was set aside at admission."""
-    try:
-        payload = _encode(end)
-    except (OverflowError, UnicodeEncodeError):
-        return _encode(_clip(end, characters_max=CODE_CHARACTERS_MAX))
-    if len(payload) > END_BYTES_MAX:
-        return _encode(_clip(end, characters_max=CODE_CHARACTERS_MAX))
-    return payload
+    return fit_end(end)[1]
+
+
+def fit_end(end: End) -> tuple[End, bytes]:
+    """Return the end as a reader of its bytes gets it, and these bytes."""
+    return _fit(end, bytes_max=END_BYTES_MAX, characters_max=CODE_CHARACTERS_MAX)
 
 
 def decode_record(payload: bytes | memoryview) -> Record:
@@ -120,6 +118,17 @@ def interrupted_end(admission: Admission) -> End:
         code="interrupted",
         usage_estimated=True,
     )
+
+
+def _fit(record: Entry, *, bytes_max: int, characters_max: int) -> tuple[Entry, bytes]:
+    try:
+        payload = _encode(record)
+    except (OverflowError, UnicodeEncodeError):
+        payload = b""
+    if not payload or len(payload) > bytes_max:
+        record = _clip(record, characters_max=characters_max)
+        payload = _encode(record)
+    return record, payload
 
 
 def _clip(record: Entry, *, characters_max: int) -> Entry:

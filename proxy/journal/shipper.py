@@ -109,22 +109,23 @@ class Shipper:
             log.error("journal: the ledger cannot be written (%s); calls are kept on disk", what)
 
     def _ship(self) -> None:
+        """Ship what there is; while calls come in, there is always a little more, which waits for the next time."""
         self._journal.tend()
-        while self._ship_batch() and not self._stopping.is_set():
+        while self._ship_batch() >= BATCH_CALLS_MAX and not self._stopping.is_set():
             pass
 
-    def _ship_batch(self) -> bool:
-        """Ship one batch; False once nothing is left to be read."""
+    def _ship_batch(self) -> int:
+        """Ship one batch; return how many calls it held, 0 once nothing is left to be read."""
         if self._waiting is None:
-            until = self._journal.position()
-            self._waiting = self._reader.read(until=until, calls_max=BATCH_CALLS_MAX)
+            fresh = self._journal.take_fresh()
+            self._waiting = self._reader.read_fresh(fresh, calls_max=BATCH_CALLS_MAX)
         batch = self._waiting
         self._ledger.write(batch)
         self._waiting = None
         self.shipped_calls += len(batch.calls)
         self._reader.forget_read()
         self._note_key_uses(batch)
-        return bool(batch.calls or batch.late_ends)
+        return len(batch.calls) + len(batch.late_ends)
 
     def _note_key_uses(self, batch: Batch) -> None:
         try:
