@@ -1,4 +1,3 @@
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -26,6 +25,7 @@ from models_registry.writes.catalogue import set_model_status
 from models_registry.writes.grants import grant_model
 from portal.lib.clock import days_ahead
 from tests.accounts.rows import new_account, new_member, new_name, new_person, new_team, tomorrow
+from tests.many_rows import multiply, quickest_s
 from tests.models_registry.rows import ask, new_offer
 from tests.pages import (
     HOSTILE,
@@ -168,15 +168,10 @@ def test_catalogue_has_pages_and_few_queries(django_assert_max_num_queries: MaxQ
 
 @pytest.mark.parametrize("q", ["%_%", "%" * 100, "_" * 100, "%a%b%c%d%e%f"])
 def test_hostile_search_of_many_rows_is_quick(q: str) -> None:
-    many_models(4000, description="abcdef " * 40)
+    [pattern] = many_models(1, description="abcdef " * 40)
+    multiply(pattern, 3999, name="'many-' || number")
     browser = Browser(new_person())
-    browser.page("/models/", q="warm")
-    times_s = []
-    for _ in range(3):
-        begun = time.perf_counter()
-        browser.page("/models/", q=q)
-        times_s.append(time.perf_counter() - begun)
-    assert min(times_s) < 0.1, times_s
+    assert quickest_s(lambda: browser.page("/models/", q=q), under_s=0.1) < 0.1
 
 
 def test_model_page_says_what_one_needs_to_know() -> None:
