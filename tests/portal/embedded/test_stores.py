@@ -12,12 +12,15 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from portal.embedded import processes
 from portal.embedded.errors import EmbeddedServerError
 from portal.embedded.roles import role_url
 from portal.embedded.stores import Stores
 
+pytestmark = pytest.mark.xdist_group("stores")
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -77,7 +80,9 @@ def test_postgres_refuses_every_role_without_its_password(
 @pytest.mark.parametrize("password", [None, "wrong"])
 def test_valkey_refuses_without_its_password(stores: Stores, password: str | None) -> None:
     socket = stores.socket_dir / "valkey.sock"
-    client = redis.Redis(unix_socket_path=str(socket), password=password)
+    # Its own retries would ask ten times more, for seconds.
+    once = Retry(NoBackoff(), 0)
+    client = redis.Redis(unix_socket_path=str(socket), password=password, retry=once)
     with client, pytest.raises(redis.AuthenticationError):
         client.ping()
 

@@ -20,7 +20,7 @@ import pytest
 from portal.embedded import processes
 from portal.quickstart.ports import is_free
 
-pytestmark = pytest.mark.time_limit_s(140)
+pytestmark = [pytest.mark.xdist_group("whole-run"), pytest.mark.time_limit_s(140)]
 
 
 class Run:
@@ -65,7 +65,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
-    """One data folder for the module: a first start is dear, and every test leaves it usable."""
+    """One data folder for the module, on one worker: a first start is dear, and every test leaves it usable."""
     folder = Path(tempfile.mkdtemp(prefix="latchkey-run-"))
     folder.chmod(0o711)
     yield folder / ".latchkey"
