@@ -14,12 +14,23 @@ from types import FrameType
 
 import django
 import pytest
+from django.test import override_settings
 from hypothesis import settings as hypothesis_settings
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from tests.environment import fixed_environment
-from tests.services import FACTS, ROOT, Services, claim_part, provide_services
+from tests.services import (
+    FACTS,
+    ROOT,
+    VALKEY_DATABASES,
+    Services,
+    claim_part,
+    provide_services,
+)
 
 DEFAULT_TIME_LIMIT_S = 60
+# Each takes three of Valkey's databases, and one is nobody's.
+MOST_WORKERS = (VALKEY_DATABASES - 1) // 3
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 # Two busy cores must not fail a property by its pace.
 hypothesis_settings.register_profile("latchkey", deadline=None, max_examples=60)
@@ -48,11 +59,29 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("DJANGO_SETTINGS_MODULE", None)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run three workers on two cores: a third of what tests take is waiting for other processes."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(cores + (cores + 1) // 2, MOST_WORKERS)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what may take longest, so that nobody waits for it in the end; the rest stays in its random order."""
+    items.sort(key=time_limit_of, reverse=True)
+
+
+def time_limit_of(item: pytest.Item) -> int:
+    """The seconds that a test may take."""
+    marker = item.get_closest_marker("time_limit_s")
+    return int(marker.args[0]) if marker else DEFAULT_TIME_LIMIT_S
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Fail a test that takes longer than its limit, instead of hanging the run."""
-    marker = item.get_closest_marker("time_limit_s")
-    limit_s = int(marker.args[0]) if marker else DEFAULT_TIME_LIMIT_S
+    limit_s = time_limit_of(item)
 
     def give_up(number: int, frame: FrameType | None) -> None:
         pytest.fail(f"The test took longer than {limit_s} s.")
@@ -77,6 +106,30 @@ def django_db_setup() -> None:
     """Use this worker's clone of the migrated template; pytest-django is not to make its own."""
     if SERVICES.migration_error:
         pytest.fail(f"The template was not migrated:\n{SERVICES.migration_error}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> Iterator[None]:
+    """Spend no time on hashing passwords that tests do not try."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_found_once() -> Iterator[None]:
+    """Share what the first client of this process finds in the static folders; each would look for itself."""
+    found: dict[str, object] = {}
+    look = WhiteNoiseMiddleware.add_files_from_finders
+
+    def look_once(middleware: WhiteNoiseMiddleware) -> None:
+        if not found:
+            look(middleware)
+            found.update(middleware.files)
+        middleware.files = dict(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", look_once)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

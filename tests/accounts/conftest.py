@@ -4,13 +4,6 @@ import psycopg
 import pytest
 from django.db import connections
 from pytest_django import DjangoDbBlocker
-from pytest_django.fixtures import Settings
-
-
-@pytest.fixture(autouse=True)
-def cheap_passwords(settings: Settings) -> None:
-    """Spend no time on hashing passwords that tests do not try."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

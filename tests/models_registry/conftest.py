@@ -1,3 +1,3 @@
-from tests.accounts.conftest import cheap_passwords, committed
+from tests.accounts.conftest import committed
 
-__all__ = ["cheap_passwords", "committed"]
+__all__ = ["committed"]

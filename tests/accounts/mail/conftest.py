@@ -4,10 +4,10 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from portal.lib.mail_url import MailServer, Tls, parse_sender
-from tests.accounts.conftest import cheap_passwords, committed
+from tests.accounts.conftest import committed
 from tests.smtp_server import SmtpServer
 
-__all__ = ["cheap_passwords", "committed"]
+__all__ = ["committed"]
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from tests.accounts.conftest import cheap_passwords, committed
+from tests.accounts.conftest import committed
 from tests.accounts.rows import new_person
 
-__all__ = ["cheap_passwords", "committed"]
+__all__ = ["committed"]
 
 
 @pytest.fixture

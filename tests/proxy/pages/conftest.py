@@ -1,5 +1,5 @@
 """What the tests of these pages share."""
 
-from tests.accounts.conftest import cheap_passwords, committed
+from tests.accounts.conftest import committed
 
-__all__ = ["cheap_passwords", "committed"]
+__all__ = ["committed"]

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from proxy.journal.ledger import Ledger
-from tests.accounts.conftest import cheap_passwords, committed
+from tests.accounts.conftest import committed
 
-__all__ = ["cheap_passwords", "committed"]
+__all__ = ["committed"]
 
 
 @pytest.fixture

@@ -1,3 +1,0 @@
-from tests.accounts.conftest import cheap_passwords
-
-__all__ = ["cheap_passwords"]
