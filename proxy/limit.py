@@ -8,7 +8,7 @@ from proxy.exchange import Allowance, Headers, ParsedCall, Usage, WorstCase
 from proxy.leases.book import LeaseBook
 from proxy.leases.held import Held
 from proxy.leases.refusals import LimitReached, StoreAway
-from proxy.leases.window import Standing, Window
+from proxy.leases.window import Measure, Standing, Window
 from proxy.route import Route
 
 OVERHEAD_TOKENS = 32
@@ -106,7 +106,7 @@ class Limiter:
 
 
 def _is_of_calls(window: Window) -> bool:
-    return window.key.endswith(":requests")
+    return window.measure is Measure.REQUESTS
 
 
 def _remaining(standing: Standing) -> int:

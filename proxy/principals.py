@@ -10,7 +10,7 @@ from accounts.models import ApiKey
 from accounts.proving import networks_of, prove_key
 from models_registry.models import Grant, KeyModel
 from portal.lib.clock import utc_now
-from proxy.leases.window import Window
+from proxy.leases.window import Measure, Window
 from proxy.principal import GrantedModel, JournalIds, Principal
 
 MINUTE_S = 60
@@ -50,16 +50,21 @@ def _windows(key: ApiKey) -> tuple[Window, Window]:
     requests = key.requests_per_minute or settings.LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE
     tokens = key.tokens_per_minute or settings.LATCHKEY_DEFAULT_TOKENS_PER_MINUTE
     return (
-        Window(f"key:{key.id.hex}:requests", requests, MINUTE_S),
-        Window(f"key:{key.id.hex}:tokens", tokens, MINUTE_S),
+        Window(f"key:{key.id.hex}:requests", requests, MINUTE_S, Measure.REQUESTS),
+        Window(f"key:{key.id.hex}:tokens", tokens, MINUTE_S, Measure.TOKENS),
     )
 
 
 def _grant_windows(grant: Grant) -> tuple[Window, ...]:
     """The grant's limits, counted under its own id: whatever key of the team calls, it spends from these."""
-    limits = (("requests", grant.requests_per_minute), ("tokens", grant.tokens_per_minute))
+    limits = (
+        (Measure.REQUESTS, grant.requests_per_minute),
+        (Measure.TOKENS, grant.tokens_per_minute),
+    )
     return tuple(
-        Window(f"grant:{grant.id.hex}:{name}", limit, MINUTE_S) for name, limit in limits if limit
+        Window(f"grant:{grant.id.hex}:{measure}", limit, MINUTE_S, measure)
+        for measure, limit in limits
+        if limit
     )
 
 

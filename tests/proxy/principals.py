@@ -10,7 +10,7 @@ from portal.lib.ids import new_call_id
 from portal.lib.origin import Origin
 from proxy.call import CallKind
 from proxy.exchange import Head
-from proxy.leases.window import Window
+from proxy.leases.window import Measure, Window
 from proxy.principal import GrantedModel, JournalIds, Principal
 from proxy.route import Price, Route, RouteIds
 
@@ -42,8 +42,8 @@ def a_principal(**facts: Any) -> Principal:
         "networks": (),
         "expires_at": utc_now() + HOUR,
         "windows": (
-            Window(f"key:{key_id.hex}:requests", 600, 60),
-            Window(f"key:{key_id.hex}:tokens", 100_000, 60),
+            Window(f"key:{key_id.hex}:requests", 600, 60, Measure.REQUESTS),
+            Window(f"key:{key_id.hex}:tokens", 100_000, 60, Measure.TOKENS),
         ),
         "grants": {},
         "only_models": None,

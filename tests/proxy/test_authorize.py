@@ -8,7 +8,7 @@ from portal.lib.clock import utc_now
 from proxy.authorize import authorize, callable_routes
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
-from proxy.leases.window import Window
+from proxy.leases.window import Measure, Window
 from proxy.principal import Principal
 from proxy.route import Route
 from tests.proxy.principals import HOUR, a_grant, a_principal, a_route
@@ -70,7 +70,9 @@ def test_each_right_is_needed(
 
 
 def test_a_call_spends_from_the_grant_that_allows_its_kind_and_stands() -> None:
-    tight, wide = (Window(f"grant:{name}:requests", 5, 60) for name in ("tight", "wide"))
+    tight, wide = (
+        Window(f"grant:{name}:requests", 5, 60, Measure.REQUESTS) for name in ("tight", "wide")
+    )
     grants = (
         a_grant(ends_at=NOW - SECOND),
         a_grant("embeddings", windows=(wide,)),

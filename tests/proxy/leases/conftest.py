@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 import pytest
 
 from proxy.leases.book import LeaseBook
-from proxy.leases.window import Window
+from proxy.leases.window import Measure, Window
 from tests.proxy.leases.server import StoreServer
 from tests.proxy.leases.simulated_time import SimulatedTime
 
@@ -74,4 +74,6 @@ async def open_book() -> AsyncIterator[OpenBook]:
 @pytest.fixture
 def window() -> MakeWindow:
     """A window with this limit and length that nobody else counts on."""
-    return lambda limit, length_s: Window(f"test:{secrets.token_hex(8)}", limit, length_s)
+    return lambda limit, length_s: Window(
+        f"test:{secrets.token_hex(8)}", limit, length_s, Measure.TOKENS
+    )

@@ -9,7 +9,7 @@ import time
 
 from proxy.leases.book import LeaseBook
 from proxy.leases.refusals import LeaseRefused
-from proxy.leases.window import Window
+from proxy.leases.window import Measure, Window
 
 Admissions = list[tuple[float, int]]
 
@@ -49,6 +49,6 @@ async def hammer(url: str, window: Window, *, amount: int, seconds: float) -> Ad
 
 if __name__ == "__main__":
     _, url, key, limit, length_s, amount, seconds = sys.argv
-    window = Window(key, int(limit), int(length_s))
+    window = Window(key, int(limit), int(length_s), Measure.TOKENS)
     for at, spent in asyncio.run(hammer(url, window, amount=int(amount), seconds=float(seconds))):
         print(f"{at:.9f} {spent}")

@@ -179,7 +179,7 @@ async def test_a_lowered_limit_drops_what_was_lent_under_the_higher_one(
     shared_server: StoreServer, open_book: OpenBook, window: MakeWindow
 ) -> None:
     book, high = await open_book(shared_server), window(1000, 60)
-    low = Window(high.key, 60, 60)
+    low = Window(high.key, 60, 60, high.measure)
     assert await count_admitted(book, [(high, 1)], tries=50) == 50
     assert book.try_reserve([(high, 1)]) is not None
     assert book.try_reserve([(low, 1)]) is None
@@ -191,14 +191,14 @@ async def test_a_raised_limit_counts_from_the_next_borrow(
 ) -> None:
     book, low = await open_book(shared_server), window(10, 60)
     assert await count_admitted(book, [(low, 1)], tries=20) == 10
-    assert await count_admitted(book, [(Window(low.key, 25, 60), 1)], tries=40) == 15
+    assert await count_admitted(book, [(Window(low.key, 25, 60, low.measure), 1)], tries=40) == 15
 
 
 async def test_both_limits_of_a_changing_window_can_be_asked_for_at_once(
     shared_server: StoreServer, open_book: OpenBook, window: MakeWindow
 ) -> None:
     book, low = await open_book(shared_server), window(10, 60)
-    high = Window(low.key, 20, 60)
+    high = Window(low.key, 20, 60, low.measure)
     admitted = await asyncio.gather(
         *(count_admitted(book, [((low, high)[i % 2], 1)], tries=1) for i in range(60))
     )

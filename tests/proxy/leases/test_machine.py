@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from proxy.leases.book import LeaseBook
 from proxy.leases.held import Held
 from proxy.leases.refusals import LimitReached
-from proxy.leases.window import Window
+from proxy.leases.window import Measure, Window
 from tests.proxy.leases.conftest import PATIENT_S
 from tests.proxy.leases.server import StoreServer
 from tests.proxy.leases.simulated_time import SimulatedTime
@@ -69,7 +69,7 @@ class LeaseMachine(RuleBasedStateMachine):
         return book
 
     def window(self, count: int) -> Window:
-        return Window(self.keys[count], self.limits[count], LENGTHS_S[count])
+        return Window(self.keys[count], self.limits[count], LENGTHS_S[count], Measure.TOKENS)
 
     async def reserve(self, book: LeaseBook, wants: list[tuple[Window, int]]) -> None:
         try:
@@ -143,7 +143,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.time.restore()
         # Until a process has heard, it may spend what it holds; from then on all counts from zero.
         for book in self.books:
-            other = Window(f"machine:{secrets.token_hex(6)}", 1, 60)
+            other = Window(f"machine:{secrets.token_hex(6)}", 1, 60, Measure.TOKENS)
             self.runner.run(book.reserve([(other, 1)]))
         self.admitted.clear()
         self.highest = list(self.limits)
