@@ -128,9 +128,12 @@ def _count_usage(
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {
             "cached_tokens": directive.usage_cached or 0,
-            "audio_tokens": 0,
+            "audio_tokens": directive.usage_audio_in or 0,
         },
-        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": directive.usage_reasoning or 0,
+            "audio_tokens": directive.usage_audio_out or 0,
+        },
     }
 
 

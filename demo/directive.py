@@ -62,6 +62,9 @@ class Directive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usage_prompt: int | None = None
     usage_completion: int | None = None
     usage_cached: int | None = None
+    usage_reasoning: int | None = None
+    usage_audio_in: int | None = None
+    usage_audio_out: int | None = None
     marker: Annotated[str, Meta(max_length=200)] = ""
 
 

@@ -65,6 +65,11 @@ def _key_id() -> Subquery:
     return Subquery(ApiKey.objects.filter(pk=OuterRef("key_id")).values("public_id")[:1])
 
 
+def _parts(tokens: int, **parts: int) -> str:
+    told = ", ".join(f"{name} {whole(part)}" for name, part in parts.items())
+    return f"{whole(tokens)}, of them {told}"
+
+
 def _outcome(status: str) -> SafeString:
     if status == CallStatus.ANSWERED:
         return pill(status, "ok")
@@ -174,11 +179,17 @@ class CallAdmin(LedgerAdmin):
             ("Purpose", found.purpose),
             (
                 "Input tokens",
-                f"{whole(found.input_tokens)}, of them cached {whole(found.cached_tokens)}",
+                _parts(
+                    found.input_tokens, cached=found.cached_tokens, audio=found.input_audio_tokens
+                ),
             ),
             (
                 "Output tokens",
-                f"{whole(found.output_tokens)}, of them reasoning {whole(found.reasoning_tokens)}",
+                _parts(
+                    found.output_tokens,
+                    reasoning=found.reasoning_tokens,
+                    audio=found.output_audio_tokens,
+                ),
             ),
             ("Counted by", "an estimate" if found.usage_estimated else "the upstream"),
             ("Reserved", f"{whole(found.reserved_tokens)} tokens"),

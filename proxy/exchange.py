@@ -70,13 +70,18 @@ class Allowance(msgspec.Struct, frozen=True, gc=False):
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):
-    """Tokens used. Input includes cached, output includes reasoning, as upstreams count them."""
+    """Tokens used. Input includes cached and audio, output includes reasoning and audio, as upstreams count them.
+
+    No two parts overlap: together they are at most their whole.
+    """
 
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
 
     @property
     def total(self) -> int:

@@ -10,13 +10,21 @@ BYTES_PER_TOKEN = 4
 
 
 def cost_micro_usd(usage: Usage, price: Price) -> int:
-    """Micro-USD (1e-6 USD), rounded up once for the whole call. Cached input has its own price."""
-    fresh_input = usage.input_tokens - usage.cached_tokens
+    """Micro-USD (1e-6 USD), rounded up once for the whole call. Cached, reasoning and audio tokens have prices of their own.
+
+    `manage.py verify_ledger` holds the ledger's rows to the same sum (proxy/usage/verification.py).
+    """
     total = (
-        fresh_input * price.input
-        + usage.cached_tokens * price.cached_input
+        usage.input_tokens * price.input
+        + usage.cached_tokens * (price.cached_input - price.input)
         + usage.output_tokens * price.output
     )
+    if usage.reasoning_tokens and price.reasoning is not None:
+        total += usage.reasoning_tokens * (price.reasoning - price.output)
+    if usage.input_audio_tokens and price.audio_input is not None:
+        total += usage.input_audio_tokens * (price.audio_input - price.input)
+    if usage.output_audio_tokens and price.audio_output is not None:
+        total += usage.output_audio_tokens * (price.audio_output - price.output)
     return -(-total // _MILLION)
 
 

@@ -47,6 +47,11 @@ class Call(models.Model):
     first_byte_us: from sending it upstream to the answer's first byte.
     attempts: connections tried to the upstream.
     answer_bytes: bytes of the answer sent to the caller.
+    input_audio_tokens: prompt tokens that were sound.
+    output_audio_tokens: answer tokens that were sound.
+    price_reasoning_micro_usd_per_million: the price at admission; None was that of output.
+    price_audio_input_micro_usd_per_million: the price at admission; None was that of input.
+    price_audio_output_micro_usd_per_million: the price at admission; None was that of output.
     """
 
     id = models.UUIDField(primary_key=True)
@@ -81,6 +86,11 @@ class Call(models.Model):
     first_byte_us = models.BigIntegerField()
     attempts = models.BigIntegerField()
     answer_bytes = models.BigIntegerField()
+    input_audio_tokens = models.BigIntegerField(db_default=0)
+    output_audio_tokens = models.BigIntegerField(db_default=0)
+    price_reasoning_micro_usd_per_million = models.BigIntegerField(null=True)
+    price_audio_input_micro_usd_per_million = models.BigIntegerField(null=True)
+    price_audio_output_micro_usd_per_million = models.BigIntegerField(null=True)
 
     class Meta:
         indexes = (
@@ -109,6 +119,8 @@ class Adjustment(models.Model):
     cost_micro_usd: difference, 1e-6 USD.
     duration_us: difference.
     answer_bytes: difference.
+    input_audio_tokens: difference.
+    output_audio_tokens: difference.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -126,6 +138,8 @@ class Adjustment(models.Model):
     cost_micro_usd = models.BigIntegerField()
     duration_us = models.BigIntegerField()
     answer_bytes = models.BigIntegerField()
+    input_audio_tokens = models.BigIntegerField(db_default=0)
+    output_audio_tokens = models.BigIntegerField(db_default=0)
 
     class Meta:
         constraints = (

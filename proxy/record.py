@@ -156,6 +156,9 @@ def _admission(
         price_cached_micro_usd_per_million=price.cached_input,
         price_output_micro_usd_per_million=price.output,
         purpose=principal.purpose,
+        price_reasoning_micro_usd_per_million=price.reasoning,
+        price_audio_input_micro_usd_per_million=price.audio_input,
+        price_audio_output_micro_usd_per_million=price.audio_output,
     )
 
 
@@ -178,6 +181,8 @@ def _end(head: Head, outcome: Outcome, price: Price) -> End:
         first_byte_us=_us(sent, outcome.first_byte_ns),
         attempts=outcome.attempts,
         answer_bytes=outcome.answer_bytes,
+        input_audio_tokens=usage.input_audio_tokens,
+        output_audio_tokens=usage.output_audio_tokens,
     )
 
 

@@ -21,11 +21,24 @@ _CALLABLE = (ModelStatus.PUBLISHED, ModelStatus.DEPRECATED)
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
-    """Micro-USD (1e-6 USD) per million tokens."""
+    """Micro-USD (1e-6 USD) per million tokens. None: reasoning and audio output as output, audio input as input."""
 
     input: int
     cached_input: int
     output: int
+    reasoning: int | None = None
+    audio_input: int | None = None
+    audio_output: int | None = None
+
+    @property
+    def dearest_input(self) -> int:
+        """The most that a token of a prompt can cost."""
+        return max(self.input, self.cached_input, self.audio_input or 0)
+
+    @property
+    def dearest_output(self) -> int:
+        """The most that a token of an answer can cost."""
+        return max(self.output, self.reasoning or 0, self.audio_output or 0)
 
 
 class RouteIds(msgspec.Struct, frozen=True, gc=False):
@@ -128,7 +141,14 @@ def _route(deployment: Deployment) -> Route:
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
         tokens_per_byte=model.tokens_per_byte,
-        price=Price(model.price_input, model.price_cached_input, model.price_output),
+        price=Price(
+            model.price_input,
+            model.price_cached_input,
+            model.price_output,
+            model.price_reasoning,
+            model.price_audio_input,
+            model.price_audio_output,
+        ),
         extra_members=frozenset(model.extra_members),
         drains=model.hang_up == "drain",
         cap_member=model.output_cap_member,

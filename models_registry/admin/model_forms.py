@@ -17,6 +17,8 @@ from models_registry.models import (
 )
 
 PRICE = "In 1e-6 USD for a million tokens: 150000 is $0.15."
+AS_INPUT = f"{PRICE} Empty: as input."
+AS_OUTPUT = f"{PRICE} Empty: as output."
 _BIG = 2**63 - 1
 _INTEGER = 2**31 - 1
 
@@ -52,6 +54,15 @@ class ModelForm(ActForm):
     price_input = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
     price_cached_input = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
     price_output = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
+    price_reasoning = forms.IntegerField(
+        min_value=0, max_value=_BIG, required=False, help_text=AS_OUTPUT
+    )
+    price_audio_input = forms.IntegerField(
+        min_value=0, max_value=_BIG, required=False, help_text=AS_INPUT
+    )
+    price_audio_output = forms.IntegerField(
+        min_value=0, max_value=_BIG, required=False, help_text=AS_OUTPUT
+    )
     extra_members = SimpleArrayField(
         forms.CharField(max_length=60),
         required=False,

@@ -164,6 +164,9 @@ class AiModelAdmin(PortalAdmin):
             ("Price of input", f"{micro_usd(found.price_input)} a million tokens"),
             ("Price of cached input", f"{micro_usd(found.price_cached_input)} a million tokens"),
             ("Price of output", f"{micro_usd(found.price_output)} a million tokens"),
+            ("Price of reasoning", _price_apart(found.price_reasoning, "output")),
+            ("Price of audio input", _price_apart(found.price_audio_input, "input")),
+            ("Price of audio output", _price_apart(found.price_audio_output, "output")),
             ("Further members", ", ".join(found.extra_members)),
             ("Output cap", code(found.output_cap_member)),
             ("On hang-up", found.get_hang_up_display()),
@@ -172,6 +175,10 @@ class AiModelAdmin(PortalAdmin):
 
     def tables(self, found: AiModel) -> list[Table]:
         return [_deployments(found), _grants(found)]
+
+
+def _price_apart(price: int | None, else_as: str) -> str:
+    return f"as {else_as}" if price is None else f"{micro_usd(price)} a million tokens"
 
 
 def _deployments(model: AiModel) -> Table:

@@ -15,7 +15,7 @@ from accounts.api.pages import PageQuery, page_of
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView
 from accounts.models import Team
-from models_registry.api.models import PRICE, ModelGiven
+from models_registry.api.models import AS_INPUT, AS_OUTPUT, PRICE, ModelGiven
 from models_registry.models import (
     AiModel,
     DataClass,
@@ -59,6 +59,14 @@ class AnyModelGiven(ModelGiven):
     deployments = DeploymentGiven(many=True)
 
 
+class PriceApart(Whole):
+    """A price that may be left to another's."""
+
+    def __init__(self, **options: Any) -> None:
+        bounds = {"min_value": 0, "max_value": PRICE_MAX, "required": False, "allow_null": True}
+        super().__init__(**(bounds | options))
+
+
 class ModelFacts(Taken):
     description = Text(max_length=5000, required=False, allow_blank=True)
     owner_id = Id(required=False, allow_null=True, help_text="The team that answers for it.")
@@ -70,6 +78,9 @@ class ModelFacts(Taken):
     price_input = Whole(min_value=0, max_value=PRICE_MAX, required=False, help_text=PRICE)
     price_cached_input = Whole(min_value=0, max_value=PRICE_MAX, required=False, help_text=PRICE)
     price_output = Whole(min_value=0, max_value=PRICE_MAX, required=False, help_text=PRICE)
+    price_reasoning = PriceApart(help_text=AS_OUTPUT)
+    price_audio_input = PriceApart(help_text=AS_INPUT)
+    price_audio_output = PriceApart(help_text=AS_OUTPUT)
     extra_members = serializers.ListField(child=Text(max_length=60), max_length=50, required=False)
     output_cap_member = Choice(choices=OutputCapMember.choices, required=False)
     hang_up = Choice(choices=HangUp.choices, required=False)

@@ -11,6 +11,8 @@ from models_registry.access import access_model, grants_of, models_seen_by
 from models_registry.models import DataClass, ModelKind, ModelStatus
 
 PRICE = "Micro-USD (1e-6 USD) per million tokens."
+AS_INPUT = f"{PRICE} null: as input."
+AS_OUTPUT = f"{PRICE} null: as output."
 
 
 class ModelGiven(Given):
@@ -34,6 +36,9 @@ class ModelGiven(Given):
     price_input = serializers.IntegerField(help_text=PRICE)
     price_cached_input = serializers.IntegerField(help_text=PRICE)
     price_output = serializers.IntegerField(help_text=PRICE)
+    price_reasoning = serializers.IntegerField(allow_null=True, help_text=AS_OUTPUT)
+    price_audio_input = serializers.IntegerField(allow_null=True, help_text=AS_INPUT)
+    price_audio_output = serializers.IntegerField(allow_null=True, help_text=AS_OUTPUT)
 
 
 class ModelQuery(PageQuery):

@@ -83,7 +83,10 @@ class OutputCapMember(models.TextChoices):
 
 
 class AiModel(models.Model):
-    """A model under the name that callers use. Prices are micro-USD (1e-6 USD) per million tokens."""
+    """A model under the name that callers use. Prices are micro-USD (1e-6 USD) per million tokens.
+
+    price_reasoning, price_audio_output: None is the price of output. price_audio_input: None is the price of input.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=120, unique=True, validators=[MODEL_NAME])
@@ -112,6 +115,9 @@ class AiModel(models.Model):
     price_input = models.PositiveBigIntegerField(default=0)
     price_cached_input = models.PositiveBigIntegerField(default=0)
     price_output = models.PositiveBigIntegerField(default=0)
+    price_reasoning = models.PositiveBigIntegerField(null=True, blank=True)
+    price_audio_input = models.PositiveBigIntegerField(null=True, blank=True)
+    price_audio_output = models.PositiveBigIntegerField(null=True, blank=True)
     extra_members = ArrayField(models.CharField(max_length=60), default=list, blank=True, size=50)
     output_cap_member = models.CharField(
         max_length=21, choices=OutputCapMember.choices, default=OutputCapMember.MAX_TOKENS

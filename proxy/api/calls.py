@@ -49,6 +49,8 @@ class CallGiven(Given):
     cached_tokens = serializers.IntegerField()
     output_tokens = serializers.IntegerField()
     reasoning_tokens = serializers.IntegerField()
+    input_audio_tokens = serializers.IntegerField(help_text="Of the input.")
+    output_audio_tokens = serializers.IntegerField(help_text="Of the output.")
     usage_estimated = serializers.BooleanField()
     reserved_tokens = serializers.IntegerField(source="call.reserved_tokens")
     cost_micro_usd = serializers.IntegerField(help_text="1e-6 USD.")
@@ -60,6 +62,21 @@ class CallGiven(Given):
     )
     price_output = serializers.IntegerField(
         source="call.price_output_micro_usd_per_million", help_text=PRICE
+    )
+    price_reasoning = serializers.IntegerField(
+        source="call.price_reasoning_micro_usd_per_million",
+        allow_null=True,
+        help_text=f"{PRICE} null: as output.",
+    )
+    price_audio_input = serializers.IntegerField(
+        source="call.price_audio_input_micro_usd_per_million",
+        allow_null=True,
+        help_text=f"{PRICE} null: as input.",
+    )
+    price_audio_output = serializers.IntegerField(
+        source="call.price_audio_output_micro_usd_per_million",
+        allow_null=True,
+        help_text=f"{PRICE} null: as output.",
     )
     duration_us = serializers.IntegerField()
     upstream_us = serializers.IntegerField(source="call.upstream_us")

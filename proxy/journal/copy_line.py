@@ -39,6 +39,11 @@ STAGING_COLUMNS = (
     "first_byte_us",
     "attempts",
     "answer_bytes",
+    "input_audio_tokens",
+    "output_audio_tokens",
+    "price_reasoning_micro_usd_per_million",
+    "price_audio_input_micro_usd_per_million",
+    "price_audio_output_micro_usd_per_million",
 )
 
 _NULL = "\\N"
@@ -67,6 +72,8 @@ def copy_line(batch_id: str, admission: Admission, end: End) -> str:
         end.first_byte_us,
         end.attempts,
         end.answer_bytes,
+        end.input_audio_tokens,
+        end.output_audio_tokens,
     )
     texts: tuple[str, ...] = (admission.peer, admission.request_id, admission.purpose, end.code)
     if _UNSAFE.search("".join(texts)):
@@ -95,6 +102,9 @@ def copy_line(batch_id: str, admission: Admission, end: End) -> str:
             code,
             "t" if end.usage_estimated else "f",
             *map(str, counts if _all_fit(counts) else map(_bounded, counts)),
+            _price(admission.price_reasoning_micro_usd_per_million),
+            _price(admission.price_audio_input_micro_usd_per_million),
+            _price(admission.price_audio_output_micro_usd_per_million),
         )
     )
 
@@ -108,6 +118,10 @@ def plain_text(text: str) -> str:
 def _whose(*ids: bytes | None) -> str:
     """The ids as columns. The same ones come again and again."""
     return "\t".join([_NULL if one is None else one.hex() for one in ids])
+
+
+def _price(price: int | None) -> str:
+    return _NULL if price is None else str(_bounded(price))
 
 
 def _all_fit(counts: tuple[int, ...]) -> bool:

@@ -57,11 +57,12 @@ ADJUST = f"""
 WITH booked AS (
     INSERT INTO proxy_adjustment (
         call_id, kind, status, http_status, code, usage_estimated, input_tokens, cached_tokens, output_tokens,
-        reasoning_tokens, cost_micro_usd, duration_us, answer_bytes
+        reasoning_tokens, cost_micro_usd, duration_us, answer_bytes, input_audio_tokens, output_audio_tokens
     )
     SELECT id, %(kind)s, %(status)s, %(http_status)s, %(code)s, %(usage_estimated)s, %(input_tokens)s - input_tokens,
         %(cached_tokens)s - cached_tokens, %(output_tokens)s - output_tokens, %(reasoning_tokens)s - reasoning_tokens,
-        %(cost_micro_usd)s - cost_micro_usd, %(duration_us)s - duration_us, %(answer_bytes)s - answer_bytes
+        %(cost_micro_usd)s - cost_micro_usd, %(duration_us)s - duration_us, %(answer_bytes)s - answer_bytes,
+        %(input_audio_tokens)s - input_audio_tokens, %(output_audio_tokens)s - output_audio_tokens
     FROM proxy_call WHERE id = %(id)s AND status = 'interrupted'
     ON CONFLICT DO NOTHING RETURNING call_id
 )
@@ -194,6 +195,8 @@ def _adjustment(end: End) -> dict[str, object]:
         "cost_micro_usd",
         "duration_us",
         "answer_bytes",
+        "input_audio_tokens",
+        "output_audio_tokens",
     )
     return {
         "id": UUID(bytes=end.call_id),

@@ -28,7 +28,7 @@ Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 class Admission(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, tag=1):
     """A call was let in, and this is who asked for what at which price.
 
-    Ids are the 16 bytes of a UUID; `call_id` is a UUIDv7.
+    Ids are the 16 bytes of a UUID; `call_id` is a UUIDv7. A price that is None is that of all input or all output.
     """
 
     call_id: Id
@@ -49,12 +49,16 @@ class Admission(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=F
     price_cached_micro_usd_per_million: int
     price_output_micro_usd_per_million: int
     purpose: str = ""
+    price_reasoning_micro_usd_per_million: int | None = None
+    price_audio_input_micro_usd_per_million: int | None = None
+    price_audio_output_micro_usd_per_million: int | None = None
 
 
 class End(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, tag=2):
     """A call is over, and this is what it used.
 
-    `input_tokens` includes `cached_tokens`, `output_tokens` includes `reasoning_tokens`, as upstreams report them.
+    `input_tokens` includes `cached_tokens` and `input_audio_tokens`, `output_tokens` includes `reasoning_tokens` and
+    `output_audio_tokens`, as upstreams report them.
     """
 
     call_id: Id
@@ -72,6 +76,8 @@ class End(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, 
     first_byte_us: int = 0
     attempts: int = 0
     answer_bytes: int = 0
+    input_audio_tokens: int = 0
+    output_audio_tokens: int = 0
 
 
 Record = Admission | End

@@ -137,6 +137,7 @@ def is_given(member: msgspec.Raw | UnsetType) -> TypeGuard[msgspec.Raw]:
 class _Details(msgspec.Struct, gc=False):
     cached_tokens: int | float | None = None
     reasoning_tokens: int | float | None = None
+    audio_tokens: int | float | None = None
 
 
 class ReportedUsage(msgspec.Struct, gc=False):
@@ -148,14 +149,26 @@ class ReportedUsage(msgspec.Struct, gc=False):
     completion_tokens_details: _Details | None = None
 
     def to_usage(self) -> Usage:
-        """Return it with every count at least 0 and every part at most its whole, whatever was claimed."""
+        """Return it with every count at least 0 and the parts at most their whole, whatever was claimed.
+
+        Where parts claim more than their whole, audio counts first, being the dearest.
+        """
         input_tokens, output_tokens = _bounded(self.prompt_tokens), _bounded(self.completion_tokens)
         prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
+        cached = heard = reasoning = spoken = 0
+        if prompt is not None:
+            heard = min(_bounded(prompt.audio_tokens), input_tokens)
+            cached = min(_bounded(prompt.cached_tokens), input_tokens - heard)
+        if completion is not None:
+            spoken = min(_bounded(completion.audio_tokens), output_tokens)
+            reasoning = min(_bounded(completion.reasoning_tokens), output_tokens - spoken)
         return Usage(
             input_tokens,
-            0 if prompt is None else min(_bounded(prompt.cached_tokens), input_tokens),
+            cached,
             output_tokens,
-            0 if completion is None else min(_bounded(completion.reasoning_tokens), output_tokens),
+            reasoning,
+            input_audio_tokens=heard,
+            output_audio_tokens=spoken,
         )
 
 

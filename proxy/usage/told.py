@@ -53,6 +53,14 @@ class ToldCall:
         return self._sum("reasoning_tokens")
 
     @property
+    def input_audio_tokens(self) -> int:
+        return self._sum("input_audio_tokens")
+
+    @property
+    def output_audio_tokens(self) -> int:
+        return self._sum("output_audio_tokens")
+
+    @property
     def tokens(self) -> int:
         return self.input_tokens + self.output_tokens
 

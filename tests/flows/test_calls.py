@@ -28,7 +28,7 @@ from tests.flows.answers import (
     whole,
 )
 from tests.flows.conftest import CallerMaker, Catalogue, OpenClient
-from tests.flows.house import PRICES
+from tests.flows.house import PRICES, new_model
 from tests.flows.ledger import find_call
 from tests.flows.processes import RunningGateway, RunningUpstream
 from tests.flows.scripted_upstream import ScriptedUpstream
@@ -98,6 +98,33 @@ def test_a_stream_arrives_piece_by_piece_and_is_metered_by_the_upstreams_word(
     assert (row.status, row.stream, row.output_tokens) == ("answered", True, 12)
     assert row.input_tokens > 0
     assert not row.usage_estimated
+
+
+def test_reasoning_and_audio_are_priced_apart_and_the_row_keeps_their_prices(
+    catalogue: Catalogue, new_caller_of: CallerMaker, open_client: OpenClient
+) -> None:
+    apart: dict[str, Any] = {
+        "price_reasoning": 9_000_000,
+        "price_audio_input": 40_000_000,
+        "price_audio_output": 0,
+    }
+    model = new_model(catalogue.demo, "demo-chat", **apart)
+    client = open_client(new_caller_of(model))
+    used = demo(
+        usage_prompt=1000, usage_cached=300, usage_audio_in=200,
+        usage_completion=500, usage_reasoning=150, usage_audio_out=50,
+    )  # fmt: skip
+    for is_stream in (False, True):
+        raw = client.chat.completions.with_raw_response.create(
+            model=model.name, messages=[{"role": "user", "content": used}], stream=is_stream
+        )
+        if is_stream:
+            list(raw.parse())
+        row = find_call(raw.headers["x-request-id"])
+        assert (row.input_audio_tokens, row.output_audio_tokens) == (200, 50)
+        assert (row.cached_tokens, row.reasoning_tokens) == (300, 150)
+        assert row.cost_micro_usd == 500 * 2 + 150 + 200 * 40 + 300 * 8 + 150 * 9
+        assert {name: getattr(row, f"{name}_micro_usd_per_million") for name in apart} == apart
 
 
 def test_usage_is_told_in_a_stream_to_whoever_asks(

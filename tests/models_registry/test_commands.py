@@ -104,9 +104,15 @@ def add_model(provider: str, name: str, *more: str) -> list[str]:
 
 def test_model_is_added_with_prices_and_published() -> None:
     provider, name = new_provider().name, new_name("model")
-    run(*add_model(provider, name, "--price-input", "0.15", "--price-output", "2"))
+    prices = ("--price-input", "0.15", "--price-output", "2", "--price-audio-output", "0")
+    run(*add_model(provider, name, *prices))
     model = AiModel.objects.get(name=name)
     assert (model.price_input, model.price_output) == (150_000, 2_000_000)
+    assert (model.price_reasoning, model.price_audio_input, model.price_audio_output) == (
+        None,
+        None,
+        0,
+    )
     assert model.status == ModelStatus.PUBLISHED
     assert model.deployments.get().upstream_name == name
 

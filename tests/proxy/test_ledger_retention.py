@@ -57,7 +57,8 @@ def interrupt_and_correct(connection: Connection, call_id: uuid.UUID) -> None:
     insert_call(connection, call_id, status="interrupted")
     names = (
         "http_status", "usage_estimated", "input_tokens", "cached_tokens", "output_tokens",
-        "reasoning_tokens", "cost_micro_usd", "duration_us", "answer_bytes",
+        "reasoning_tokens", "cost_micro_usd", "duration_us", "answer_bytes", "input_audio_tokens",
+        "output_audio_tokens",
     )  # fmt: skip
     values = dict.fromkeys(names, 0) | {"usage_estimated": False, "status": "answered"}
     connection.execute(ADJUST, values | {"id": call_id, "kind": "late_end", "code": ""})

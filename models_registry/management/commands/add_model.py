@@ -47,6 +47,16 @@ class Command(BaseCommand):
             parser.add_argument(
                 f"--price-{side}", type=_micro_usd, default=0, help="USD per million tokens."
             )
+        for side, else_as in (
+            ("reasoning", "output"),
+            ("audio-input", "input"),
+            ("audio-output", "output"),
+        ):
+            parser.add_argument(
+                f"--price-{side}",
+                type=_micro_usd,
+                help=f"USD per million tokens. Default: as {else_as}.",
+            )
         parser.add_argument("--description", default="")
         parser.add_argument("--draft", action="store_true")
 
@@ -66,6 +76,9 @@ class Command(BaseCommand):
                 price_input=options["price_input"],
                 price_cached_input=options["price_cached_input"],
                 price_output=options["price_output"],
+                price_reasoning=options["price_reasoning"],
+                price_audio_input=options["price_audio_input"],
+                price_audio_output=options["price_audio_output"],
                 description=options["description"],
             )
             provider = Provider.objects.get(name=options["provider"])

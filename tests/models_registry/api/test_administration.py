@@ -183,6 +183,9 @@ def test_provider_stands_where_settings_allow(base_url: str) -> None:
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"price_input": -1}, "price_input"),
         ({"price_input": 2**63}, "price_input"),
+        ({"price_reasoning": True}, "price_reasoning"),
+        ({"price_audio_input": -1}, "price_audio_input"),
+        ({"price_audio_output": 2**63}, "price_audio_output"),
         ({"tokens_per_byte": 0}, "tokens_per_byte"),
         ({"owner_id": "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071"}, "owner_id"),
         ({"status": "published"}, "status"),
@@ -206,6 +209,8 @@ def test_model_lives_from_draft_to_retired() -> None:
     changed = data_of(chief.patch(f"admin/deployments/{deployed['id']}", {"enabled": False}))
     assert changed == deployed | {"enabled": False}
     assert data_of(chief.patch(path, {"price_output": 7}))["price_output"] == 7
+    for price in (5, None):
+        assert data_of(chief.patch(path, {"price_reasoning": price}))["price_reasoning"] == price
     assert data_of(chief.get(path))["context_tokens"] == model.context_tokens
     for member in ("name", "kind", "status", "id", "created_at"):
         assert fields_of(chief.patch(path, {member: "x"})) == {member}

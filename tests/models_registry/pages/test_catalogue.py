@@ -182,6 +182,8 @@ def test_model_page_says_what_one_needs_to_know() -> None:
         price_input=150_000,
         price_cached_input=1,
         price_output=12_345_678_000_000,
+        price_reasoning=3_330_000,
+        price_audio_input=0,
         context_tokens=131072,
         data_class=DataClass.CONFIDENTIAL,
     )
@@ -200,6 +202,8 @@ def test_model_page_says_what_one_needs_to_know() -> None:
         f"stops answering on {days_ahead(30):%-d %B %Y}",
     ):
         assert fact in words, fact
+    assert "Reasoning $3.33 Audio input $0.00" in words
+    assert "Audio output" not in words
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ def admission(**changes: object) -> Admission:
         "price_cached_micro_usd_per_million": 1_250_000,
         "price_output_micro_usd_per_million": 10_000_000,
         "purpose": "support",
+        "price_reasoning_micro_usd_per_million": 12_000_000,
+        "price_audio_input_micro_usd_per_million": 40_000_000,
+        "price_audio_output_micro_usd_per_million": None,
     }
     return Admission(**{**fields, **changes})  # type: ignore[arg-type]
 
@@ -51,6 +54,8 @@ def end_of(call: Admission, **changes: object) -> End:
         "first_byte_us": 200_000,
         "attempts": 1,
         "answer_bytes": 4321,
+        "input_audio_tokens": 12,
+        "output_audio_tokens": 7,
     }
     return End(**{**fields, **changes})  # type: ignore[arg-type]
 

@@ -11,12 +11,14 @@ import psycopg
 import pytest
 
 from proxy.journal.directory import JournalDirectory
+from proxy.journal.frame import frame
 from proxy.journal.journal import Journal
 from proxy.journal.reader import JournalReader
-from proxy.journal.records import Admission
+from proxy.journal.records import Admission, encode_admission, encode_end
 from proxy.journal.successor import Successor
 from tests.proxy.journal.calls import admission, end_of, uuid_of
 from tests.proxy.journal.conftest import Rows
+from tests.proxy.journal.test_records import without_last
 
 STATUSES = "SELECT id, status FROM proxy_call WHERE id = ANY(%s)"
 
@@ -62,6 +64,27 @@ def run_and_kill(root: Path) -> tuple[set[UUID], set[UUID]]:
 
 def leftovers(root: Path) -> list[Path]:
     return [path for path in root.iterdir() if path.name != "damaged"]
+
+
+def test_the_journal_of_the_version_before_audio_is_shipped_at_its_prices(
+    root: Path, ledger_rows: Rows, database_url: str
+) -> None:
+    call = admission(admitted_at_us=1_790_000_000_000_000)
+    directory = JournalDirectory.create(root)
+    frames = [
+        frame(without_last(encode_admission(call), 3, now_last=call.purpose)),
+        frame(without_last(encode_end(end_of(call)), 2, now_last=end_of(call).answer_bytes)),
+    ]
+    directory.segment_path(1).write_bytes(b"".join(frames))
+    directory.release()
+    assert Successor(root, database_url).succeed_all() == 1
+    assert ledger_rows(
+        "SELECT input_tokens, cost_micro_usd, input_audio_tokens, output_audio_tokens,"
+        " price_output_micro_usd_per_million, price_reasoning_micro_usd_per_million,"
+        " price_audio_input_micro_usd_per_million, price_audio_output_micro_usd_per_million"
+        " FROM proxy_call WHERE id = %s",
+        uuid_of(call),
+    ) == [(812, 4100, 0, 0, 10_000_000, None, None, None)]
 
 
 def test_a_dead_process_s_calls_are_booked_and_its_directory_goes(

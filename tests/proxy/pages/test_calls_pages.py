@@ -187,13 +187,15 @@ def test_a_call_s_page_says_everything_about_it() -> None:
         answer_bytes=2048,
         price_input_micro_usd_per_million=150_000,
         price_output_micro_usd_per_million=600_000,
+        input_audio_tokens=30,
+        price_audio_input_micro_usd_per_million=7_000_000,
     )
     text = words(read(sign_in(owner), f"/calls/{call.pk}/"))
     for said in (
         "Call Answered", "Cost $1.2346", "Tokens used 1,234 9,000 were reserved", "Time taken 1.50 s 100 ms of it",
         "Gateway 100 ms", "Until the first byte 300 ms", "Rest of the answer 1.10 s", "from 10.1.2.3", "chat, streamed",
         f"Model {model.name}", f"Key Laptop {key}", f"Holder {owner.email}", f"Team {team.name}", "Purpose support desk",
-        "Request id req-1", "1,200, 200 of them cached", "34, 4 of them reasoning", "$0.15 input", "$0.60 output",
+        "Request id req-1", "1,200, 200 of them cached, 30 audio", "34, 4 of them reasoning", "$0.15 input", "$0.60 output", "$7.00 audio input",
         "Answer 200 2.0 KB",
     ):  # fmt: skip
         assert said in text.replace("\xa0", " "), said

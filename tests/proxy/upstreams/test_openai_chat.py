@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from proxy.exchange import Usage
-from proxy.upstreams.openai_chat import decode_chunk, is_given, text_bytes
+from proxy.upstreams.openai_chat import ReportedUsage, decode_chunk, is_given, text_bytes
 
 
 def counted(**said: Any) -> int:
@@ -65,6 +65,18 @@ def test_no_claim_of_usage_leaves_its_bounds(claim: str, tokens: int) -> None:
     found = usage.to_usage()
     assert found == Usage(tokens, tokens, tokens, tokens)
     assert all(type(count) is int for count in (found.input_tokens, found.output_tokens))
+    heard = decode_chunk(text.replace("cached", "audio").replace("reasoning", "audio").encode())
+    assert isinstance(heard.usage, ReportedUsage)
+    assert heard.usage.to_usage() == Usage(
+        tokens, 0, tokens, 0, input_audio_tokens=tokens, output_audio_tokens=tokens
+    )
+
+
+@pytest.mark.parametrize("part", ["cached_tokens", "reasoning_tokens", "audio_tokens"])
+def test_a_part_that_is_no_number_is_no_usage(part: str) -> None:
+    for claim in ("true", '"12"', "[]"):
+        with pytest.raises(msgspec.ValidationError):
+            decode_chunk(f'{{"usage":{{"prompt_tokens_details":{{"{part}":{claim}}}}}}}'.encode())
 
 
 def test_a_null_error_is_none() -> None:
