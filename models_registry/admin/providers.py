@@ -4,6 +4,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin import display
+from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
 
 from accounts.admin.acts import Act, ActForm
@@ -14,9 +15,13 @@ from accounts.models import User
 from models_registry.discovery import ProviderSilent, list_upstream_models
 from models_registry.models import Provider
 from models_registry.models.catalogue import validate_base_url
-from models_registry.writes.providers import add_provider, change_provider, open_credential
+from models_registry.writes.providers import (
+    add_provider,
+    change_provider,
+    keep_credential_at_home,
+    open_credential,
+)
 from portal.lib.crypto import SealBroken
-from portal.lib.origin import Origin
 
 FOUND_MAX = 20
 
@@ -96,21 +101,16 @@ class ChangedProviderForm(ProviderForm):
             return str(values["credential"])
         if self.subject.sealed_credential is None:
             return ""
-        if not _is_same_server(self.subject.base_url, values["base_url"]):
-            self.add_error(
-                "credential",
-                "This is another server: the kept credential would be sent to it. Give the one for this server.",
-            )
+        try:
+            keep_credential_at_home(self.subject, base_url=values["base_url"], credential=None)
+        except ValidationError as error:
+            self.add_error(None, error)
             return ""
         try:
             return open_credential(self.subject)
         except SealBroken:
             self.add_error("credential", "The kept credential cannot be opened. Give it again.")
             return ""
-
-
-def _is_same_server(one: str, other: str) -> bool:
-    return Origin.from_url(one)[0] == Origin.from_url(other)[0]
 
 
 def _add(nothing: None, actor: User, values: dict[str, Any]) -> Provider:

@@ -11,12 +11,17 @@ from rest_framework.response import Response
 from accounts.api.fields import Flag, Given, Taken, Text
 from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, page_of
-from accounts.api.problems import Problem, ProblemCode, invalid
+from accounts.api.problems import Problem, ProblemCode
 from accounts.api.views import AdministratorView
 from models_registry.discovery import ProviderSilent, list_upstream_models
 from models_registry.models import Provider
 from models_registry.models.catalogue import validate_base_url
-from models_registry.writes.providers import add_provider, change_provider, open_credential
+from models_registry.writes.providers import (
+    add_provider,
+    change_provider,
+    keep_credential_at_home,
+    open_credential,
+)
 from portal.lib.crypto import SealBroken
 
 _MISSING = [ProblemCode.NOT_FOUND]
@@ -59,7 +64,7 @@ class ProviderChange(Taken):
         max_length=500,
         required=False,
         validators=[validate_base_url],
-        help_text="Another address needs its credential named with it; an empty one is none.",
+        help_text="Another server needs its credential named with it; an empty one is none.",
     )
     credential = Text(
         max_length=1000,
@@ -129,10 +134,9 @@ class ProviderView(AdministratorView):
     def patch(self, request: Request, provider: uuid.UUID) -> Response:
         """Point it elsewhere or replace its credential, which never goes to another server than it was given for."""
         found = get_object_or_404(Provider, pk=provider)
-        base_url = self.taken.get("base_url", found.base_url).rstrip("/")
+        base_url = self.taken.get("base_url", found.base_url)
         credential = self.taken.get("credential")
-        if base_url != found.base_url and credential is None:
-            raise invalid({"credential": ["Name the credential of the new address with it."]})
+        keep_credential_at_home(found, base_url=base_url, credential=credential)
         if not self.taken.get("save_untested", False):
             _list(base_url, _credential(found) if credential is None else credential)
         change_provider(found, base_url=base_url, credential=credential, actor=self.actor)

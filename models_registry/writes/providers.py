@@ -6,7 +6,12 @@ from accounts.audit import Actor, record_audit
 from accounts.models.audit import AuditTag
 from models_registry.models import Provider
 from portal.lib.crypto import Sealer
+from portal.lib.origin import Origin
 
+ELSEWHERE = (
+    "This is another server, and the credential that is kept would be sent to it. "
+    "Give the credential of this server, or say that it has none."
+)
 CREDENTIAL_COLUMN = "models_registry_provider.sealed_credential"
 
 
@@ -41,9 +46,13 @@ def add_provider(
 def change_provider(
     provider: Provider, *, actor: Actor, base_url: str | None = None, credential: str | None = None
 ) -> None:
-    """Point a provider elsewhere or replace its credential; what is None stays."""
+    """Point a provider elsewhere or replace its credential; what is None stays, a credential at its own server alone.
+
+    Raises: ValidationError naming the field.
+    """
     provider = Provider.objects.select_for_update().get(pk=provider.pk)
     if base_url is not None:
+        keep_credential_at_home(provider, base_url=base_url, credential=credential)
         provider.base_url = base_url.rstrip("/")
     if credential is not None:
         _seal(provider, credential)
@@ -57,6 +66,25 @@ def change_provider(
         new_base_url=base_url is not None,
         new_credential=credential is not None,
     )
+
+
+def keep_credential_at_home(provider: Provider, *, base_url: str, credential: str | None) -> None:
+    """Refuse to send the sealed credential to another server than it was given for.
+
+    Whoever may change an address, or holds the session of one who may, could otherwise read it there. So this is asked
+    before a new address is tried, too.
+
+    credential: None keeps the sealed one; an empty one takes it away.
+    Raises: ValidationError naming the field.
+    """
+    if credential is not None or provider.sealed_credential is None:
+        return
+    try:
+        new_home = Origin.from_url(base_url)[0]
+    except ValueError as error:
+        raise ValidationError({"base_url": str(error)}) from None
+    if new_home != Origin.from_url(provider.base_url)[0]:
+        raise ValidationError({"credential": ELSEWHERE})
 
 
 def open_credential(provider: Provider) -> str:

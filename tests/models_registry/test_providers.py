@@ -54,15 +54,34 @@ def test_credential_survives_a_rotation_and_not_a_lost_key(settings: Settings) -
 
 def test_changing_one_side_keeps_the_other() -> None:
     provider = new_provider()
-    change_provider(provider, actor=COMMAND, base_url="http://127.0.0.1:10/v1/")
+    change_provider(provider, actor=COMMAND, base_url="http://127.0.0.1:9/v2/")
     provider.refresh_from_db()
-    assert (provider.base_url, open_credential(provider)) == ("http://127.0.0.1:10/v1", CREDENTIAL)
+    assert (provider.base_url, open_credential(provider)) == ("http://127.0.0.1:9/v2", CREDENTIAL)
     change_provider(provider, actor=COMMAND, credential="another")
     provider.refresh_from_db()
-    assert (provider.base_url, open_credential(provider)) == ("http://127.0.0.1:10/v1", "another")
+    assert (provider.base_url, open_credential(provider)) == ("http://127.0.0.1:9/v2", "another")
     change_provider(provider, actor=COMMAND, credential="")
     provider.refresh_from_db()
     assert open_credential(provider) == ""
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["http://127.0.0.1:10/v1", "https://127.0.0.1:9/v1", "http://127.0.0.2:9/v1", "http://x:9/v1"],
+)
+def test_kept_credential_never_moves_to_another_server(elsewhere: str) -> None:
+    provider, bare = new_provider(), new_provider(credential="")
+    with pytest.raises(ValidationError) as refused:
+        change_provider(provider, actor=COMMAND, base_url=elsewhere)
+    assert set(refused.value.message_dict) == {"credential"}
+    provider.refresh_from_db()
+    assert (provider.base_url, open_credential(provider)) == (URL, CREDENTIAL)
+    change_provider(bare, actor=COMMAND, base_url=elsewhere)
+    for credential in ("", "sk-of-the-new-server"):
+        moved = new_provider()
+        change_provider(moved, actor=COMMAND, base_url=elsewhere, credential=credential)
+        moved.refresh_from_db()
+        assert (moved.base_url, open_credential(moved)) == (elsewhere, credential)
 
 
 def test_entries_say_what_changed_and_never_the_credential() -> None:
