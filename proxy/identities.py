@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from accounts.change_feed import Changes
+from accounts.proving import REFUSED_AFTER_S
 from proxy.errors import Code, Refusal
 from proxy.principal import Principal
 from proxy.route import Route
@@ -31,8 +32,6 @@ UNKNOWN_MAX = 20_000
 UNKNOWN_KEPT_S = 30.0
 LOAD_TRIES = 5
 LOAD_TIMEOUT_S = 5.0
-# A look-up takes far less. How much less tells what was found, so nobody hears earlier that a key is not valid.
-REFUSED_AFTER_S = 0.02
 # Keys of strangers that are looked up or wait for it; beyond that nobody would be answered in time.
 ASKED_MAX = 256
 _log = logging.getLogger("latchkey.identity")

@@ -4,6 +4,7 @@ A request that carries a key stands or falls with it. A key is read from a heade
 the same for either header.
 """
 
+import time
 from typing import cast
 
 from django.db import connection
@@ -17,7 +18,7 @@ from accounts.api.problems import CHALLENGE, Problem, ProblemCode
 from accounts.credential import read_credential
 from accounts.key_use import note_key_use
 from accounts.models import ApiKey, User
-from accounts.proving import networks_of, prove_key
+from accounts.proving import REFUSED_AFTER_S, networks_of, prove_key
 from portal.lib.client_address import within
 from portal.lib.clock import utc_now
 from portal.lib.page_peer import page_peer
@@ -79,10 +80,12 @@ def _proven(request: Request, presented: str) -> ApiKey:
         raise Problem(ProblemCode.INVALID_CREDENTIAL, headers=CHALLENGE)
     if _has_failed_too_often(request, count_this=False):
         raise Problem(ProblemCode.TOO_MANY_UNKNOWN_CREDENTIALS, retry_after_s=RETRY_AFTER_S)
-    now = utc_now()
+    now, refused_at = utc_now(), time.monotonic() + REFUSED_AFTER_S
     key = prove_key(credential.text, credential.public_id, now=now)
     if key is None:
         _has_failed_too_often(request, count_this=True)
+        # The thread is this request's own, and a peer holds one so no oftener than its unknown keys are counted.
+        time.sleep(max(0.0, refused_at - time.monotonic()))
         raise Problem(ProblemCode.INVALID_CREDENTIAL, headers=CHALLENGE)
     peer, networks = _peer(request), networks_of(key)
     if networks and not within(peer, networks):

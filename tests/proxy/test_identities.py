@@ -12,9 +12,10 @@ from django.db import OperationalError
 
 from accounts.change_feed import EVERYTHING, Changes
 from accounts.credential import make_credential
+from accounts.proving import REFUSED_AFTER_S
 from proxy import identities as module
 from proxy.errors import Code, Refusal
-from proxy.identities import LOAD_TRIES, REFUSED_AFTER_S, UNKNOWN_MAX, Identities
+from proxy.identities import LOAD_TRIES, UNKNOWN_MAX, Identities
 from proxy.principal import Principal
 from proxy.route import Route
 from proxy.stranger_throttle import BURST
