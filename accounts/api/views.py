@@ -39,7 +39,8 @@ class ManagementView(APIView):
     parser_classes = [JsonObject]
     renderer_classes = [JSONRenderer]
     content_negotiation_class = OnlyJson
-    http_method_names = ["get", "post", "put", "patch", "delete"]
+    # HEAD is answered like GET; whoever sends the answer leaves its body out.
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     taken: dict[str, Any]
     asked: dict[str, Any]

@@ -62,6 +62,21 @@ def test_member_that_is_not_declared_is_refused(owner: tuple[Asker, str], member
     assert fields_of(asker.post(path, {"name": "app", member: "x"})) == {member[:60]}
 
 
+def test_head_is_answered_like_get_without_the_body(owner: tuple[Asker, str]) -> None:
+    asker, path = owner
+    stranger = Asker()
+    for who, address in ((asker, path), (asker, "me"), (asker, "teams/nobodys"), (stranger, path)):
+        read, head = who.get(address), who.ask("head", address)
+        assert head.status_code == read.status_code, address
+        assert head.content == b""
+        kept = {"Content-Type", "Content-Length", "Cache-Control", "Allow", "WWW-Authenticate"}
+        assert {name: head.get(name) for name in kept} == {name: read.get(name) for name in kept}
+    refused = asker.ask("head", "invitations/019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071")
+    assert refused.status_code == 405
+    assert "HEAD" not in refused["Allow"]
+    assert "HEAD" in asker.get("me")["Allow"]
+
+
 def test_body_where_none_is_taken_is_refused() -> None:
     team = new_team()
     asker, account = member_of(team, Role.OWNER), new_account(team)
@@ -138,7 +153,7 @@ def test_method_that_is_not_taken_names_those_that_are(
 ) -> None:
     reply = owner[0].ask(method, owner[1])
     assert code_of(reply) == "method_not_allowed"
-    assert set(reply["Allow"].split(", ")) == {"GET", "POST"}
+    assert set(reply["Allow"].split(", ")) == {"GET", "HEAD", "POST"}
 
 
 def test_replies_are_kept_by_nobody(owner: tuple[Asker, str]) -> None:
