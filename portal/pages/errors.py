@@ -2,17 +2,25 @@
 
 import sys
 
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.template import loader
 from redis.exceptions import RedisError
 
+from proxy.api.inference import Elsewhere
+from proxy.fast_door import is_inference
+
 LOST_STORES = (OperationalError, InterfaceError, RedisError)
 RETRY_AFTER_S = 30
+elsewhere = Elsewhere.as_view()
 
 
-def malformed(request: HttpRequest, exception: Exception) -> HttpResponse:
+def malformed(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    if isinstance(exception, DisallowedHost) and is_inference(request.path):
+        # It came no further than Django's own check of hosts. The calls' door makes the same, and says so in its form.
+        return elsewhere(request)
     # Rendered without the request, which could not be read.
     return HttpResponse(loader.get_template("400.html").render(), status=400)
 

@@ -1,7 +1,6 @@
 """One table of calls through the fast door and through the DRF views: status, headers, body, ledger and trail are the same.
 
-What differs by its nature stands outside: when a hang-up is noticed, hosts (Django refuses those before any view), and
-headers that stand twice (WSGI joins them).
+What differs by its nature stands outside: when a hang-up is noticed, and headers that stand twice (WSGI joins them).
 """
 
 import json
@@ -114,6 +113,7 @@ class Row:
     headers: Callable[[Caller], Headers] | None = None
     facts: tuple[tuple[str, Any], ...] = ()
     is_recorded: bool = True
+    host: str = "localhost"
 
 
 def chat(**members: Any) -> Callable[[Catalogue, str], bytes]:
@@ -181,6 +181,17 @@ TABLE: dict[str, Row] = {
         headers=lambda caller: [*caller.headers(), ("x-api-key", make_credential().text)],
         is_recorded=False,
     ),
+    **{
+        f"host {host}": Row(chat(), host=host, is_recorded=False)
+        for host in (
+            "elsewhere.test",
+            "localhost.elsewhere.test",
+            "a b",
+            "127.0.0.1:8000:1",
+            "[::1",
+        )
+    },
+    "host of another page": Row(method="GET", path="/v1", host="elsewhere.test", is_recorded=False),
     "no JSON": Row(raw(b"{")),
     "twins": Row(raw(b'{"model":"a","model":"b"}')),
     "empty body": Row(raw(b"")),
@@ -206,7 +217,7 @@ TABLE: dict[str, Row] = {
 
 def through_fast_door(caller: Caller, row: Row, body: bytes) -> Seen:
     headers = None if row.headers is None else row.headers(caller)
-    reply = caller.send(row.method, row.path, body, headers=headers)
+    reply = caller.send(row.method, row.path, body, headers=headers, host=row.host)
     shown = {name: reply.headers.get(name) for name in COMPARED}
     return Seen(reply.status, shown, reply.body, reply.headers["x-request-id"])
 
@@ -223,7 +234,7 @@ def ask_django(caller: Caller, row: Row, body: bytes) -> HttpResponseBase:
         # Left out by the client where the body is empty.
         CONTENT_TYPE=content_type,
         REMOTE_ADDR=caller.address,
-        HTTP_HOST="localhost",
+        HTTP_HOST=row.host,
     )
     assert isinstance(reply, HttpResponseBase)
     return reply
