@@ -35,7 +35,7 @@ def make_pages(*, keys: int) -> dict[str, Any]:
         "pages": [row for role in (OWNER, ADMINISTRATOR) for row in _pages(world, role)],
         "cookies": {role: _signed_in(world, role) for role in (OWNER, ADMINISTRATOR)},
         "owner": {"email": _person(world, OWNER).email, "password": PASSWORD},
-        "ask_path": f"/models/{new_offer().name}/ask/",
+        "ask_path": f"/ask/{new_offer().name}/",
     }
 
 

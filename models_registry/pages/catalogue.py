@@ -3,7 +3,7 @@
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -14,14 +14,13 @@ from accounts.pages.parts import page_of, show_refusal
 from accounts.roles import Right
 from accounts.signed_in import person_of
 from models_registry.access import access_model, grants_of, live_grants_of, requests_seen_by
-from models_registry.models import AccessRequest, AiModel, RequestStatus
+from models_registry.models import AccessRequest, RequestStatus
 from models_registry.pages.forms import AskForm, CatalogueFilters
 from models_registry.snippets import snippets_for
 from models_registry.writes.requests import ask_for_access
 from portal.lib.clock import utc_now
 
 GRANTS_SHOWN = 100
-ASK_ENDING = "/ask"
 
 
 @require_safe
@@ -47,33 +46,8 @@ def catalogue(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def model_page(request: HttpRequest, name: str) -> HttpResponse:
-    return _show_model(request, access_model(person_of(request), name))
-
-
-@require_http_methods(["GET", "HEAD", "POST"])
-def ask(request: HttpRequest, name: str) -> HttpResponse:
-    """Ask for a model. A model whose own name ends in /ask has its page here."""
     person = person_of(request)
-    try:
-        model = access_model(person, name)
-    except Http404:
-        return _show_model(request, access_model(person, name + ASK_ENDING))
-    if not teams_of(person, right=Right.ASK_FOR_ACCESS).exists():
-        raise PermissionDenied
-    form = AskForm(request.POST or None, person=person, model=model)
-    if request.method == "POST" and form.is_valid():
-        try:
-            made = ask_for_access(person, **form.facts())
-        except ValidationError as error:
-            show_refusal(form, error)
-        else:
-            messages.success(request, _("You asked. Whoever decides has been told."))
-            return redirect("request", made.pk)
-    return render(request, "models_registry/ask.html", {"form": form, "model": model})
-
-
-def _show_model(request: HttpRequest, model: AiModel) -> HttpResponse:
-    person = person_of(request)
+    model = access_model(person, name)
     grants = grants_of(person).filter(model=model).select_related("team", "service_account__team")
     may_ask = teams_of(person, right=Right.ASK_FOR_ACCESS).exists()
     return render(
@@ -89,6 +63,24 @@ def _show_model(request: HttpRequest, model: AiModel) -> HttpResponse:
             "now": utc_now(),
         },
     )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask(request: HttpRequest, name: str) -> HttpResponse:
+    person = person_of(request)
+    model = access_model(person, name)
+    if not teams_of(person, right=Right.ASK_FOR_ACCESS).exists():
+        raise PermissionDenied
+    form = AskForm(request.POST or None, person=person, model=model)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = ask_for_access(person, **form.facts())
+        except ValidationError as error:
+            show_refusal(form, error)
+        else:
+            messages.success(request, _("You asked. Whoever decides has been told."))
+            return redirect("request", made.pk)
+    return render(request, "models_registry/ask.html", {"form": form, "model": model})
 
 
 def _open_requests(person: User) -> QuerySet[AccessRequest]:

@@ -233,8 +233,18 @@ def test_model_page_shows_the_grants_of_ones_own_teams_alone() -> None:
 def test_model_whose_name_has_slashes_has_its_page(name: str) -> None:
     model = new_offer()
     AiModel.objects.filter(pk=model.pk).update(name=name)
-    page = Browser(new_member(new_team())).page(reverse("model", args=[name]))
-    assert f"<h1>{name}</h1>" in page
+    browser = Browser(new_member(new_team()))
+    assert f"<h1>{name}</h1>" in browser.page(reverse("model", args=[name]))
+    assert f"<h1>Ask for {name}</h1>" in browser.page(reverse("ask", args=[name]))
+
+
+def test_model_named_like_the_asking_for_another_hides_neither() -> None:
+    short, long = new_offer(), new_offer()
+    AiModel.objects.filter(pk=long.pk).update(name=f"{short.name}/ask")
+    browser = Browser(new_member(new_team()))
+    for name in (short.name, f"{short.name}/ask"):
+        assert f"<h1>{name}</h1>" in browser.page(reverse("model", args=[name]))
+        assert f"<h1>Ask for {name}</h1>" in browser.page(reverse("ask", args=[name]))
 
 
 TRAVERSAL = [
@@ -258,10 +268,10 @@ TRAVERSAL = [
 
 
 @pytest.mark.parametrize("name", TRAVERSAL)
-@pytest.mark.parametrize("ending", ["/", "/ask/"])
-def test_hostile_name_is_found_nowhere(name: str, ending: str) -> None:
+@pytest.mark.parametrize("page", ["models", "ask"])
+def test_hostile_name_is_found_nowhere(name: str, page: str) -> None:
     browser = Browser(new_member(new_team()))
-    assert browser.get(f"/models/{name}{ending}").status_code == 404
+    assert browser.get(f"/{page}/{name}/").status_code == 404
     assert browser.get(model_url(new_offer())).status_code == 200
 
 
