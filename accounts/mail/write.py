@@ -23,6 +23,7 @@ SUBJECTS = {
     NotificationKind.REQUEST_MADE: _("%(team)s asks for %(models)s"),
     NotificationKind.REQUEST_COMMENTED: _("A comment on the request of %(team)s for %(models)s"),
     NotificationKind.REQUEST_DECIDED: _("Your request for %(models)s: %(status)s"),
+    NotificationKind.REQUEST_WITHDRAWN: _("%(team)s no longer asks for %(models)s"),
     NotificationKind.KEY_ENDING: _("The key %(key)s ends on %(ends_on)s"),
     NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
 }
@@ -87,6 +88,7 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             NotificationKind.REQUEST_MADE
             | NotificationKind.REQUEST_COMMENTED
             | NotificationKind.REQUEST_DECIDED
+            | NotificationKind.REQUEST_WITHDRAWN
         ):
             status = facts.get("status", "")
             return facts | {

@@ -15,8 +15,14 @@ class NotificationKind(models.TextChoices):
     REQUEST_MADE = "request_made"
     REQUEST_COMMENTED = "request_commented"
     REQUEST_DECIDED = "request_decided"
+    REQUEST_WITHDRAWN = "request_withdrawn"
     KEY_ENDING = "key_ending"
     GRANT_ENDING = "grant_ending"
+
+
+def notification_kinds() -> list[tuple[str, str]]:
+    """Return the kinds as choices. A function, so that a new kind needs no migration."""
+    return NotificationKind.choices
 
 
 class NotificationState(models.TextChoices):
@@ -38,7 +44,7 @@ class Notification(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    kind = models.CharField(max_length=30, choices=NotificationKind.choices)
+    kind = models.CharField(max_length=30, choices=notification_kinds)
     person = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="notifications", null=True
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from django.contrib.auth.backends import ModelBackend
 
-from accounts.models import User
+from accounts.models import Notification, User
 from accounts.models.notifications import NotificationKind
 from accounts.writes.notifications import Fact, notify
 from models_registry.access import DECIDE, may_decide
@@ -40,6 +40,19 @@ def tell_of_decision(request: AccessRequest, *, models: Sequence[AiModel]) -> No
         facts = _facts(request, models)
         facts |= {"status": request.status, "reason": request.decision_reason}
         _tell([request.requested_by], NotificationKind.REQUEST_DECIDED, facts)
+
+
+def tell_of_withdrawal(request: AccessRequest, *, by: User) -> None:
+    """Tell those who were told that it was made: there is nothing left for them to decide."""
+    made = Notification.objects.filter(
+        kind=NotificationKind.REQUEST_MADE,
+        person__in=_deciders(request),
+        facts__request_id=str(request.pk),
+    )
+    told = User.objects.filter(notifications__in=made).exclude(pk=by.pk).order_by("pk").distinct()
+    models = AiModel.objects.filter(requested_models__request=request).order_by("name")
+    facts = _facts(request, models) | {"withdrawn_by": _shown(by)}
+    _tell(told, NotificationKind.REQUEST_WITHDRAWN, facts)
 
 
 def _deciders(request: AccessRequest) -> list[User]:

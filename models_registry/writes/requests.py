@@ -25,7 +25,12 @@ from models_registry.models import (
 from models_registry.models.requests import COMMENT_MAX, JUSTIFICATION_MAX, REASON_MAX
 from models_registry.writes import request_terms as terms
 from models_registry.writes.grants import grant_model
-from models_registry.writes.request_mail import tell_of_comment, tell_of_decision, tell_of_request
+from models_registry.writes.request_mail import (
+    tell_of_comment,
+    tell_of_decision,
+    tell_of_request,
+    tell_of_withdrawal,
+)
 from portal.lib.clock import utc_now
 
 COMMENTS_MAX = 200
@@ -130,6 +135,7 @@ def withdraw_request(request: AccessRequest, *, actor: User) -> None:
         subject_id=request.id,
         team_id=request.team_id,
     )
+    tell_of_withdrawal(request, by=actor)
 
 
 @transaction.atomic

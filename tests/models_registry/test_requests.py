@@ -12,6 +12,7 @@ from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from accounts.models.notifications import NotificationKind
 from accounts.models.teams import Role
+from accounts.writes.people import disable_person
 from accounts.writes.teams import disable_service_account, disable_team
 from models_registry.models import AccessRequest, Grant, ModelKind, ModelStatus, RequestStatus
 from models_registry.models.requests import COMMENT_MAX, JUSTIFICATION_MAX, REASON_MAX
@@ -335,6 +336,22 @@ def test_those_who_decide_are_told_of_a_request_and_its_maker_is_not() -> None:
     assert {decider, administrator} <= told(
         NotificationKind.REQUEST_MADE, ask(new_member(team), team)
     )
+
+
+def test_withdrawal_is_told_to_those_who_were_told_of_the_request() -> None:
+    team, decider, resigned, disabled = (new_team(), new_decider(), new_decider(), new_decider())
+    manager = new_decider()
+    team.memberships.create(person=manager, role=Role.MANAGER)
+    request, other = ask(new_member(team), team), ask(new_member(team), team)
+    later = new_decider()
+    resigned.user_permissions.clear()
+    disable_person(disabled, actor=COMMAND, reason=REASON)
+    assert {decider, resigned, disabled, manager} <= told(NotificationKind.REQUEST_MADE, request)
+    withdraw_request(request, actor=manager)
+    people = told(NotificationKind.REQUEST_WITHDRAWN, request)
+    assert decider in people
+    assert not {resigned, disabled, manager, later, request.requested_by} & people
+    assert not told(NotificationKind.REQUEST_WITHDRAWN, other)
 
 
 def test_comment_is_told_to_the_other_side() -> None:

@@ -33,6 +33,7 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.REQUEST_MADE: OF_REQUEST | {"justification": "We answer tickets."},
     Kind.REQUEST_COMMENTED: OF_REQUEST | {"author": "Bob", "text": "Which tickets?"},
     Kind.REQUEST_DECIDED: OF_REQUEST | {"status": "approved", "reason": "Go on."},
+    Kind.REQUEST_WITHDRAWN: OF_REQUEST | {"withdrawn_by": "Bob"},
     Kind.KEY_ENDING: OF_END | {"key_id": str(new_id()), "key": "Batch", "public_id": "ab12cd34"},
     Kind.GRANT_ENDING: OF_END | {"model": "house-chat"},
 }
@@ -42,6 +43,10 @@ EXPECTED = {
     Kind.REQUEST_MADE: ["Ada asks for the team Search", "house-chat", "We answer tickets."],
     Kind.REQUEST_COMMENTED: ["Bob says", "Which tickets?"],
     Kind.REQUEST_DECIDED: ["has been approved", "Go on.", "call it now"],
+    Kind.REQUEST_WITHDRAWN: [
+        "Bob has withdrawn the request of Search for house-chat",
+        "nothing to decide",
+    ],
     Kind.KEY_ENDING: ["Your key Batch (lk_ab12cd34_…)", "2999-01-02 03:04 UTC"],
     Kind.GRANT_ENDING: ["The team Search may call house-chat until 2999-01-02 03:04 UTC"],
 }
