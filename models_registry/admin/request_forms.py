@@ -6,7 +6,7 @@ from django import forms
 from django.utils.timezone import localtime
 
 from accounts.admin.acts import ActForm, moment_field
-from models_registry.models import AiModel
+from models_registry.models import AiModel, ModelKind
 from models_registry.models.requests import COMMENT_MAX, REASON_MAX
 
 
@@ -29,6 +29,11 @@ class ApproveForm(ActForm):
 
     id_prefix = "approve"
     models = ModelChoice(queryset=AiModel.objects.none(), widget=forms.CheckboxSelectMultiple)
+    scopes = forms.MultipleChoiceField(
+        label="Kinds of call",
+        widget=forms.CheckboxSelectMultiple,
+        help_text="A model that is called by a kind left out is not granted.",
+    )
     ends_at = moment_field(label="Until (UTC)", help_text="At most until what was asked for.")
     requests_per_minute = forms.IntegerField(
         label="Calls a minute", min_value=1, max_value=2**31 - 1, required=False
@@ -43,7 +48,12 @@ class ApproveForm(ActForm):
         choice = self.fields["models"]
         if isinstance(choice, ModelChoice):
             choice.queryset = asked
+        asked_scopes = [one for one in ModelKind.choices if one[0] in self.subject.scopes]
+        kinds = self.fields["scopes"]
+        if isinstance(kinds, forms.MultipleChoiceField):
+            kinds.choices = asked_scopes
         self.initial.setdefault("models", list(asked))
+        self.initial.setdefault("scopes", self.subject.scopes)
         self.initial.setdefault("ends_at", localtime(self.subject.wanted_until))
         self.initial.setdefault("requests_per_minute", self.subject.requests_per_minute)
         self.initial.setdefault("tokens_per_minute", self.subject.tokens_per_minute)

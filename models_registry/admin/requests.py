@@ -60,7 +60,7 @@ def _approve(request: AccessRequest, actor: User, values: dict[str, Any]) -> Non
         request,
         actor=actor,
         reason=values["reason"],
-        models=list(values["models"]),
+        models=[model for model in values["models"] if model.kind in values["scopes"]],
         ends_at=values["ends_at"],
         requests_per_minute=values["requests_per_minute"],
         tokens_per_minute=values["tokens_per_minute"],

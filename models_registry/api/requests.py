@@ -86,7 +86,8 @@ class NewRequest(Taken):
         child=Choice(choices=ModelKind.choices),
         min_length=1,
         max_length=2,
-        help_text="The kinds of call; exactly those of the models.",
+        required=False,
+        help_text="The kinds of call; exactly those of the models, which is also what leaving it out means.",
     )
     justification = Text(max_length=JUSTIFICATION_MAX)
     wanted_until = Moment(help_text="At most 366 days from now.")
@@ -99,11 +100,18 @@ class NewComment(Taken):
 
 
 class Approval(Taken):
-    """What is left out is granted as it was asked."""
+    """What is left out is granted as it was asked; with kinds of call alone, the models called by them."""
 
     reason = Text(max_length=REASON_MAX, required=False, allow_blank=True)
     models = serializers.ListField(
         child=Text(max_length=120), min_length=1, max_length=MODELS_MAX, required=False
+    )
+    scopes = serializers.ListField(
+        child=Choice(choices=ModelKind.choices),
+        min_length=1,
+        max_length=2,
+        required=False,
+        help_text="The kinds of call that are granted; exactly those of the models where these are named too.",
     )
     ends_at = Moment(required=False)
     requests_per_minute = Positive(required=False)
@@ -172,7 +180,8 @@ class Requests(RequestsBase):
         account_id = facts.pop("service_account_id", None)
         account = None if account_id is None else access_service_account(self.person, account_id)
         facts["models"] = models_named(self.person, facts["models"])
-        facts["scopes"] = [Scope(scope) for scope in facts["scopes"]]
+        if "scopes" in facts:
+            facts["scopes"] = [Scope(scope) for scope in facts["scopes"]]
         made = ask_for_access(self.person, team=team, service_account=account, **facts)
         return self.answer(made.pk, status=201)
 
@@ -267,6 +276,8 @@ class ApproveRequest(RequestsBase):
         facts: dict[str, Any] = dict(self.taken)
         if "models" in facts:
             facts["models"] = requested_models_named(found, facts["models"])
+        if "scopes" in facts:
+            facts["scopes"] = [Scope(scope) for scope in facts["scopes"]]
         approve_request(found, actor=self.person, **facts)
         return self.answer(access)
 

@@ -69,7 +69,7 @@ class CatalogueFilters(forms.Form):
 
 
 class AskForm(forms.Form):
-    """Asking for a model, and for others along with it. The kinds of call follow from the models."""
+    """Asking for a model, and for others along with it."""
 
     justification = forms.CharField(
         label=_("What for?"),
@@ -87,6 +87,14 @@ class AskForm(forms.Form):
             label=_("Other models"),
             help_text=_("Ask for several at once where they serve the same purpose."),
             choices=[(name, name) for name in self.by_name],
+            required=False,
+            widget=forms.CheckboxSelectMultiple,
+        )
+        kinds = {one.kind for one in (model, *others)}
+        self.fields["scopes"] = forms.MultipleChoiceField(
+            label=_("Kinds of call"),
+            help_text=_("None ticked: every kind by which these models are called."),
+            choices=[choice for choice in ModelKind.choices if choice[0] in kinds],
             required=False,
             widget=forms.CheckboxSelectMultiple,
         )
@@ -122,7 +130,7 @@ class AskForm(forms.Form):
             "team": team,
             "service_account": account,
             "models": models,
-            "scopes": sorted({Scope(model.kind) for model in models}),
+            "scopes": [Scope(scope) for scope in asked["scopes"]] or None,
             "justification": asked["justification"],
             "wanted_until": asked["wanted_until"],
             "requests_per_minute": asked["requests_per_minute"],

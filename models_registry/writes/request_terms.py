@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from accounts.models.keys import Scope
 from models_registry.access import OFFERED
@@ -36,12 +36,17 @@ def allowed_part(
     requests_per_minute: int | None,
     tokens_per_minute: int | None,
 ) -> Allowed:
-    """Return what is granted; what is None is as it was asked. Raises: ValidationError for more than was asked."""
-    part = _part_of_models(request, models)
-    kinds = {model.kind for model in part} if scopes is None else {one.value for one in scopes}
-    if not kinds <= set(request.scopes):
+    """Return what is granted; what is None is as it was asked, models by the kinds of call that are named.
+
+    Raises: ValidationError for more than was asked.
+    """
+    if not {scope.value for scope in scopes or ()} <= set(request.scopes):
         raise ValidationError({"scopes": "This kind of call was not asked for."})
-    refuse_scopes(part, [Scope(kind) for kind in kinds])
+    if models is None and scopes:
+        models = list(_asked(request).filter(kind__in=[scope.value for scope in scopes]))
+    part = _part_of_models(request, models)
+    if scopes is not None:
+        refuse_scopes(part, scopes)
     if ends_at is not None and ends_at > request.wanted_until:
         raise ValidationError({"ends_at": "This is later than what was asked for."})
     return Allowed(
@@ -90,7 +95,7 @@ def not_past_sunset() -> Q:
 
 
 def _part_of_models(request: AccessRequest, models: Sequence[AiModel] | None) -> list[AiModel]:
-    asked = AiModel.objects.filter(requested_models__request=request).order_by("name")
+    asked = _asked(request)
     wanted = {model.pk for model in (asked if models is None else models)}
     if not wanted:
         raise ValidationError({"models": "Grant at least one model, or deny the request."})
@@ -105,6 +110,10 @@ def _part_of_models(request: AccessRequest, models: Sequence[AiModel] | None) ->
             }
         )
     return part
+
+
+def _asked(request: AccessRequest) -> QuerySet[AiModel]:
+    return AiModel.objects.filter(requested_models__request=request).order_by("name")
 
 
 def _is_offered(model: AiModel) -> bool:

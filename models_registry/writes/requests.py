@@ -43,22 +43,25 @@ def ask_for_access(
     *,
     team: Team,
     models: Sequence[AiModel],
-    scopes: Sequence[Scope],
     justification: str,
     wanted_until: datetime.datetime,
+    scopes: Sequence[Scope] | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
     service_account: ServiceAccount | None = None,
 ) -> AccessRequest:
     """Ask for models, for the whole team or for one of its service accounts.
 
-    scopes: kinds of call; each has to be a kind of one of the models, and each model's kind has to be among them.
+    scopes: kinds of call; each has to be a kind of one of the models, and each model's kind has to be among them. None
+        asks for every kind of the models.
     Raises: ValidationError naming the field; Http404 and PermissionDenied for whoever may not ask in this team.
     """
     access_team(person, team.pk, right=Right.ASK_FOR_ACCESS)
     terms.refuse_end(wanted_until)
     _refuse_account(team, service_account)
     models = _seen(person, models)
+    if scopes is None:
+        scopes = sorted({Scope(model.kind) for model in models})
     terms.refuse_scopes(models, scopes)
     request = AccessRequest(
         team=team,
@@ -152,7 +155,8 @@ def approve_request(
 ) -> list[Grant]:
     """Grant what was asked for, or less, in the transaction that closes the request.
 
-    What is None is as it was asked. Of two decisions at once the first counts and the second is refused.
+    What is None is as it was asked; where only kinds of call are named, the models are those called by them. Of two
+    decisions at once the first counts and the second is refused.
     Raises: ValidationError naming the field that is more than was asked, or for a request that is not open any more;
     PermissionDenied for whoever may not decide, on their own request too.
     """

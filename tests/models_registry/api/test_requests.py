@@ -8,7 +8,7 @@ import pytest
 from accounts.models import Team
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
-from models_registry.models import Grant, RequestStatus, Visibility
+from models_registry.models import Grant, ModelKind, RequestStatus, Visibility
 from tests.accounts.rows import new_account, new_member, new_person, new_team, tomorrow
 from tests.asking_api import (
     Asker,
@@ -60,6 +60,22 @@ def test_member_asks_decider_grants_less_and_the_grant_stands() -> None:
     assert [row["id"] for row in data_of(member.get("grants"))["data"]] == [str(grant.pk)]
     again = decider.post(f"{path}/deny", {"reason": "Too late."})
     assert fields_of(again) == {"request"}
+
+
+def test_kinds_of_call_are_those_of_the_models_unless_named_and_narrow_the_approval() -> None:
+    team, chat, embeddings = new_team(), new_offer(), new_offer(ModelKind.EMBEDDINGS)
+    member, decider = member_of(team), Asker(person=new_decider())
+    body = wanted(team, chat.name, embeddings.name)
+    assert fields_of(member.post("requests", body)) == {"scopes"}
+    del body["scopes"]
+    made = data_of(member.post("requests", body), 201)
+    assert made["scopes"] == ["chat", "embeddings"]
+    path = f"admin/requests/{made['id']}/approve"
+    both = {"scopes": ["chat"], "models": [chat.name, embeddings.name]}
+    assert fields_of(decider.post(path, both)) == {"scopes"}
+    decided = data_of(decider.post(path, {"scopes": ["chat"]}))
+    granted = {row["model"] for row in decided["models"] if row["grant_id"] is not None}
+    assert granted == {chat.name}
 
 
 @pytest.mark.parametrize(

@@ -344,6 +344,20 @@ def test_several_models_are_asked_for_in_their_kinds() -> None:
     assert "Asked for" in words_of(browser.page("/models/", q=chat.name))
 
 
+def test_kinds_of_call_are_chosen_among_those_of_the_models() -> None:
+    team, chat, embeddings = new_team(), new_offer(), new_offer(ModelKind.EMBEDDINGS)
+    person = new_member(team)
+    others, both = [embeddings.name], ["chat", "embeddings"]
+    page = refused_ask({"scopes": ["chat"], "others": others}, person, team, chat)
+    assert "called by embeddings too" in page
+    team.access_requests.all().delete()
+    assert "called by embeddings" in refused_ask({"scopes": both}, person, team, chat)
+    team.access_requests.all().delete()
+    reply = Browser(person).post(ask_url(chat), **asked(person, team, scopes=both, others=others))
+    assert reply.status_code == 302
+    assert team.access_requests.get().scopes == both
+
+
 def refused_ask(values: dict[str, Any], member: User, team: Team, model: AiModel) -> str:
     """The form's answer to these values, which a right form from the same page does not get."""
     browser = Browser(member)
@@ -371,6 +385,8 @@ REFUSED: list[dict[str, Any]] = [
     {"requests_per_minute": "many"},
     {"tokens_per_minute": "9" * 30},
     {"others": ["nothing"]},
+    {"scopes": ["embeddings"]},
+    {"scopes": ["administer"]},
 ]
 
 

@@ -94,7 +94,7 @@ def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dic
     if (model, act) == (AccessRequest, "approve"):
         until = f"{found.wanted_until:%Y-%m-%dT%H:%M}"
         models = [str(named.model_id) for named in found.requested_models.all()]
-        return {"models": models, "ends_at": until}
+        return {"models": models, "scopes": found.scopes, "ends_at": until}
     if (model, act) == (AiModel, "deploy"):
         return {"provider": str(new_provider().pk)}
     if model is Membership:

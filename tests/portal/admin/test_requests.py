@@ -14,7 +14,7 @@ from accounts.models import AuditEntry
 from accounts.models.audit import AuditTag
 from accounts.models.teams import Role
 from accounts.writes.teams import add_member
-from models_registry.models import AccessRequest, Grant, RequestStatus
+from models_registry.models import AccessRequest, Grant, ModelKind, RequestStatus
 from proxy.models import Call, UsageHour
 from tests.accounts.rows import new_member, new_person, new_team
 from tests.models_registry.rows import ask, new_decider, new_offer
@@ -39,7 +39,7 @@ def decision(request: AccessRequest, **changes: Any) -> dict[str, Any]:
     """What the form sends when nothing is changed in it."""
     models = [str(named.model_id) for named in request.requested_models.all()]
     until = f"{request.wanted_until:%Y-%m-%dT%H:%M}"
-    return {"models": models, "ends_at": until, "reason": ""} | changes
+    return {"models": models, "scopes": request.scopes, "ends_at": until, "reason": ""} | changes
 
 
 def grants(request: AccessRequest) -> list[Grant]:
@@ -85,12 +85,29 @@ def test_less_than_was_asked_is_granted(administrator: Client) -> None:
 
 
 @pytest.mark.django_db
+def test_kind_of_call_that_is_left_out_takes_its_models_with_it(administrator: Client) -> None:
+    team = new_team()
+    chat, embeddings = new_offer(), new_offer(ModelKind.EMBEDDINGS)
+    request = ask(new_member(team), team, chat, embeddings)
+    none = decision(request, models=[str(embeddings.pk)], scopes=["chat"])
+    reply = administrator.post(act(request, "approve"), none)
+    assert "Grant at least one model" in reply.content.decode()
+    values = decision(request, scopes=["chat"])
+    assert administrator.post(act(request, "approve"), values).status_code == 302
+    (grant,) = grants(request)
+    assert (grant.model, grant.scopes) == (chat, ["chat"])
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     "more",
     [
         {"ends_at": "2099-01-01T00:00"},
         {"requests_per_minute": "101"},
         {"models": []},
+        {"scopes": []},
+        {"scopes": ["embeddings"]},
+        {"scopes": ["administer"]},
         {"ends_at": "x"},
     ],
     ids=str,
