@@ -1,7 +1,7 @@
 """What each route answers each role: a member of another team, the roles of the team, and an administrator outside it.
 
-The statuses stand in the order of ROLES, for GET and for a POST of nothing. `login` is a redirect to the page for
-signing in, `302` one that leads elsewhere.
+The statuses stand in the order of ROLES, for GET and for a POST. `login` is a redirect to the page for signing in, `302`
+one that leads elsewhere, `key` an answer that shows a new key.
 """
 
 from tests.portal.world import ROLES
@@ -37,7 +37,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:invitations": ("401 404 403 403 200 200 404", "401 404 403 403 201 201 404"),
     "api:key": ("401 404 200 404 200 200 404", "401 405 405 405 405 405 405"),
     "api:key-models": ("401 405 405 405 405 405 405", "401 405 405 405 405 405 405"),
-    "api:keys": ("401 200 200 200 200 200 200", "401 404 403 201 201 201 404"),
+    "api:keys": ("401 200 200 200 200 200 200", "401 404 403 key key key 404"),
     "api:me": ("401 200 200 200 200 200 200", "401 405 405 405 405 405 405"),
     "api:member": ("401 404 200 200 200 200 404", "401 405 405 405 405 405 405"),
     "api:members": ("401 404 200 200 200 200 404", "401 405 405 405 405 405 405"),
@@ -79,7 +79,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "invitation": ("302 302 302 302 302 302 302", "302 302 302 302 302 302 302"),
     "invitation-withdraw": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),
     "key": ("login 404 200 404 200 200 404", "login 405 405 405 405 405 405"),
-    "key-new": ("login 200 403 200 200 200 403", "login 200 403 200 200 200 403"),
+    "key-new": ("login 200 403 200 200 200 403", "login 200 403 key key key 403"),
     "key-revoke": ("login 405 405 405 405 405 405", "login 404 403 404 302 302 404"),
     "keys": ("login 200 200 200 200 200 200", "login 405 405 405 405 405 405"),
     "member": ("login 404 403 403 200 200 404", "login 404 403 403 302 302 404"),

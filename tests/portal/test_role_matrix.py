@@ -45,6 +45,9 @@ OWN_TO_A_REPLY = re.compile(
     rb"csrfmiddlewaretoken\" value=\"\w+|nonce=\"[^\"]+|urn:uuid:[0-9a-f-]{36}|[0-9a-f]{8}-[0-9a-f-]{27}"
 )
 
+# A page answers 200 to whom it issues a key and to whom it shows the form again.
+KEY_SHOWN = re.compile(rb"lk_[0-9A-Za-z]{12}_[0-9A-Za-z]{38}")
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -88,6 +91,8 @@ def asked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
 def shown(reply: HttpResponse) -> str:
     if reply.status_code == 302 and reply["Location"].startswith(("/sign-in/", "/admin/login/")):
         return "login"
+    if not reply.streaming and KEY_SHOWN.search(reply.content):
+        return "key"
     return str(reply.status_code)
 
 
