@@ -49,5 +49,6 @@ urlpatterns = [
         name="service-account-enable",
     ),
     path("teams/<slug:slug>/audit/", teams.team_audit, name="team-audit"),
+    path("teams/<slug:slug>/leave/", members.leave, name="team-leave"),
     path("teams/<slug:slug>/settings/", teams.team_settings, name="team-settings"),
 ]

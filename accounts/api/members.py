@@ -2,7 +2,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.access import access_membership, access_team
+from accounts.access import access_membership, access_team, role_in
 from accounts.api.fields import Choice, Given, Taken
 from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, page_of
@@ -11,7 +11,7 @@ from accounts.api.views import ManagementView, done
 from accounts.models import Membership
 from accounts.models.teams import Role
 from accounts.roles import Right
-from accounts.writes.teams import change_member_role, remove_member
+from accounts.writes.teams import change_member_role, leave_team, remove_member
 
 
 class MemberGiven(Given):
@@ -78,4 +78,15 @@ class MemberView(ManagementView):
         """End a membership and revoke the person's keys of this team. An owner's is for owners to end."""
         found = access_membership(self.person, member, right=Right.MANAGE_MEMBERS)
         remove_member(found, actor=self.actor)
+        return done()
+
+
+class LeaveTeam(ManagementView):
+    @operation(
+        "leave_team", "Leave a team.", gives=None, status=204, refuses=[ProblemCode.NOT_FOUND]
+    )
+    def post(self, request: Request, team: str) -> Response:
+        """End your own membership. Your keys of this team are revoked with it; the last owner cannot leave."""
+        found = role_in(self.person, access_team(self.person, team))
+        leave_team(found, person=self.person)
         return done()

@@ -18,6 +18,7 @@ urlpatterns = [
     path("teams", teams.Teams.as_view(), name="teams"),
     path("teams/<slug:team>", teams.TeamView.as_view(), name="team"),
     path("teams/<slug:team>/members", members.Members.as_view(), name="members"),
+    path("teams/<slug:team>/leave", members.LeaveTeam.as_view(), name="leave-team"),
     path("teams/<slug:team>/invitations", invitations.Invitations.as_view(), name="invitations"),
     path("invitations/<uuid:invitation>", invitations.InvitationView.as_view(), name="invitation"),
     path("members/<row:member>", members.MemberView.as_view(), name="member"),

@@ -23,6 +23,7 @@ class AuditTag(models.TextChoices):
     MEMBER_ADDED = "member.added"
     MEMBER_ROLE_CHANGED = "member.role_changed"
     MEMBER_REMOVED = "member.removed"
+    MEMBER_LEFT = "member.left"
     SERVICE_ACCOUNT_CREATED = "service_account.created"
     SERVICE_ACCOUNT_DISABLED = "service_account.disabled"
     SERVICE_ACCOUNT_ENABLED = "service_account.enabled"

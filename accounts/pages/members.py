@@ -5,7 +5,7 @@ import uuid
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import Case, Count, Q, Value, When
+from django.db.models import Case, Value, When
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
@@ -21,7 +21,7 @@ from accounts.pages.team_frame import render_team
 from accounts.roles import Right, may
 from accounts.signed_in import person_of
 from accounts.writes.invitations import invite, withdraw_invitation
-from accounts.writes.teams import change_member_role, remove_member
+from accounts.writes.teams import change_member_role, leave_team, remove_member
 from portal.lib.clock import utc_now
 
 _BY_RANK = Case(*(When(role=role, then=Value(rank)) for rank, role in enumerate(Role.values)))
@@ -105,6 +105,30 @@ def member_remove(request: HttpRequest, slug: str, membership_id: int) -> HttpRe
     )
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def leave(request: HttpRequest, slug: str) -> HttpResponse:
+    """Say what leaving the team means, and leave it."""
+    person = person_of(request)
+    found = access_team(person, slug)
+    own, form = role_in(person, found), forms.Form(request.POST)
+    if request.method == "POST":
+        try:
+            leave_team(own, person=person)
+        except ValidationError as error:
+            show_refusal(form, error)
+        else:
+            messages.success(request, _("You have left %(team)s.") % {"team": found.name})
+            return redirect("teams")
+    return render_team(
+        request,
+        "accounts/team_leave.html",
+        found,
+        tab="team",
+        live_keys=_live_keys(own),
+        form=form,
+    )
+
+
 @require_POST
 def invitation_withdraw(request: HttpRequest, slug: str, invitation_id: uuid.UUID) -> HttpResponse:
     """Make an invitation's link lead nowhere."""
@@ -130,17 +154,21 @@ def _member_of(person: User, slug: str, membership_id: int) -> Membership:
 
 
 def _member_page(request: HttpRequest, found: Membership, form: RoleForm) -> HttpResponse:
-    live = Q(revoked_at=None, expires_at__gt=utc_now())
-    keys = found.team.keys.filter(live, person=found.person).aggregate(number=Count("pk"))
     return render_team(
         request,
         "accounts/member.html",
         found.team,
         tab="team",
         member=found,
-        live_keys=keys["number"],
+        live_keys=_live_keys(found),
         form=form,
     )
+
+
+def _live_keys(membership: Membership) -> int:
+    """How many keys end with the membership."""
+    live = membership.team.keys.filter(revoked_at=None, expires_at__gt=utc_now())
+    return live.filter(person=membership.person_id).count()
 
 
 def _open_invitations(team: Team, own: Membership) -> list[Invitation]:

@@ -2,7 +2,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils.text import slugify
 
-from accounts.audit import Actor, record_audit
+from accounts.audit import Actor, acting, record_audit
 from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
 from accounts.models.audit import ActorKind, AuditTag
 from accounts.models.teams import Role
@@ -143,20 +143,22 @@ def remove_member(membership: Membership, *, actor: Actor) -> None:
     if found is None:
         return
     refuse_beyond_rights(actor, found.team, roles=(Role(found.role),))
-    if found.role == Role.OWNER:
-        _refuse_last_owner(found)
-    for key in ApiKey.objects.filter(
-        team_id=found.team_id, person_id=found.person_id, revoked_at=None
-    ):
-        revoke_key(key, actor=actor, reason=MEMBER_REMOVED)
-    record_audit(
-        AuditTag.MEMBER_REMOVED,
-        actor=actor,
-        subject_kind="person",
-        subject_id=found.person_id,
-        team_id=found.team_id,
-    )
-    found.delete()
+    _end_membership(found, AuditTag.MEMBER_REMOVED, actor=actor)
+
+
+@transaction.atomic
+def leave_team(membership: Membership, *, person: User) -> None:
+    """End one's own membership, and one's keys of this team with it, whatever one's role.
+
+    Leaving twice does nothing more.
+    Raises: ValidationError for the last owner; PermissionDenied for somebody else's membership.
+    """
+    found = _locked(membership)
+    if found is None:
+        return
+    if found.person_id != person.pk:
+        raise PermissionDenied
+    _end_membership(found, AuditTag.MEMBER_LEFT, actor=acting(person))
 
 
 def refuse_beyond_rights(actor: Actor, team: Team, *, roles: tuple[Role, ...]) -> None:
@@ -177,6 +179,24 @@ def refuse_beyond_rights(actor: Actor, team: Team, *, roles: tuple[Role, ...]) -
     person = User.objects.filter(pk=actor.id).first() if actor.id else None
     if person is None or not is_administrator(person):
         raise PermissionDenied
+
+
+def _end_membership(found: Membership, tag: AuditTag, *, actor: Actor) -> None:
+    """Revoke the person's keys of the team and delete the membership. Raises: ValidationError for the last owner."""
+    if found.role == Role.OWNER:
+        _refuse_last_owner(found)
+    for key in ApiKey.objects.filter(
+        team_id=found.team_id, person_id=found.person_id, revoked_at=None
+    ):
+        revoke_key(key, actor=actor, reason=MEMBER_REMOVED)
+    record_audit(
+        tag,
+        actor=actor,
+        subject_kind="person",
+        subject_id=found.person_id,
+        team_id=found.team_id,
+    )
+    found.delete()
 
 
 def _locked(membership: Membership) -> Membership | None:

@@ -8,7 +8,8 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.audit import COMMAND
-from accounts.models import Invitation, Membership, ServiceAccount, Team, User
+from accounts.models import AuditEntry, Invitation, Membership, ServiceAccount, Team, User
+from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
 from accounts.roles import Right
@@ -161,6 +162,7 @@ PAGES = {
     "service-accounts/{account}/": Right.SEE_TEAM,
     "members/{membership}/": Right.MANAGE_MEMBERS,
     "audit/": Right.SEE_AUDIT,
+    "leave/": Right.SEE_TEAM,
     "settings/": Right.MANAGE_OWNERS,
 }
 
@@ -261,6 +263,50 @@ def test_whoever_removes_themself_is_led_home() -> None:
     assert reply["Location"] == "/"
 
 
+@pytest.mark.parametrize("role", [AUDITOR, MEMBER, MANAGER, OWNER])
+def test_anybody_leaves_by_themself_and_reads_before_what_ends(role: Role) -> None:
+    house, elsewhere = House(), new_team()
+    person = new_member(house.team, role)
+    elsewhere.memberships.create(person=person, role=MEMBER)
+    key, other = (
+        issue_key(
+            team,
+            holder=person,
+            name="Own",
+            scopes=[Scope.CHAT],
+            expires_at=tomorrow(),
+            actor=COMMAND,
+        ).key
+        for team in (house.team, elsewhere)
+    )
+    client = as_person(person)
+    assert f"{house.at}leave/" in text_of(client.get(house.at))
+    assert "1 live key of yours" in text_of(client.get(f"{house.at}leave/"))
+    assert house.team.memberships.filter(person=person).exists()
+    reply = client.post(f"{house.at}leave/", follow=True)
+    assert reply.redirect_chain == [("/teams/", 302)]
+    assert f"You have left {house.team.name}" in text_of(reply)
+    assert client.get(house.at).status_code == 404
+    assert client.post(f"{house.at}leave/").status_code == 404
+    key.refresh_from_db()
+    other.refresh_from_db()
+    assert (key.revoked_at is None, other.revoked_at is None) == (False, True)
+    entries = AuditEntry.objects.filter(actor_id=person.pk, team_id=house.team.pk)
+    tags = list(entries.order_by("id").values_list("tag", flat=True))
+    assert tags == [AuditTag.KEY_REVOKED, AuditTag.MEMBER_LEFT]
+
+
+def test_last_owner_stays_and_reads_why() -> None:
+    house = House()
+    client = as_person(house.owner)
+    reply = client.post(f"{house.at}leave/")
+    assert reply.status_code == 200
+    assert "only owner" in text_of(reply)
+    assert house.team.memberships.filter(person=house.owner).exists()
+    new_member(house.team, OWNER)
+    assert client.post(f"{house.at}leave/").status_code == 302
+
+
 def test_hostile_names_are_shown_as_text() -> None:
     house = House()
     client = as_person(house.owner)
@@ -277,7 +323,12 @@ def test_hostile_names_are_shown_as_text() -> None:
         assert "&lt;script&gt;alert(1)" in page
         assert "<script>alert" not in page
         assert "<img src=x" not in page
-        assert "{{ 7|add:7 }}" in page or below in ("", "settings/", "members/{membership}/")
+        assert "{{ 7|add:7 }}" in page or below in (
+            "",
+            "leave/",
+            "settings/",
+            "members/{membership}/",
+        )
     assert "<script>alert" not in text_of(client.get("/teams/"))
     assert "<script>alert" not in text_of(client.get("/"))
 

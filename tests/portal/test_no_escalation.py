@@ -124,6 +124,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "withdraw_invitation": {},
     "change_member_role": {"role": "auditor"},
     "remove_member": {},
+    "leave_team": {},
     "create_service_account": {"name": "new", "description": ""},
     "disable_service_account": {"reason": "x"},
     "enable_service_account": {},

@@ -45,6 +45,7 @@ OPERATIONS: dict[str, tuple[str, str, Any, set[Role]]] = {
     "unmake owner": ("patch", "members/{owner}", {"role": "member"}, {Role.OWNER}),
     "remove member": ("delete", "members/{member}", None, {Role.OWNER, Role.MANAGER}),
     "remove owner": ("delete", "members/{owner}", None, {Role.OWNER}),
+    "leave": ("post", "teams/{slug}/leave", None, set(ROLES)),
     "list invitations": ("get", "teams/{slug}/invitations", None, {Role.OWNER, Role.MANAGER}),
     "invite": (
         "post",
