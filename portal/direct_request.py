@@ -26,7 +26,7 @@ class DirectRequest:
     """
 
     __slots__ = (
-        "_connection", "_expects_continue", "_flow", "_held_bytes", "_is_whole", "_may_hold_bytes", "_pieces",
+        "_connection", "_expects_continue", "_flow", "_held_bytes", "_is_broken", "_is_whole", "_may_hold_bytes", "_pieces",
         "_task", "_tell", "_transport", "_waiter", "disconnected", "headers", "keep_alive", "path",
         "response_complete", "response_started", "writing_since_ns",
     )  # fmt: skip
@@ -51,6 +51,7 @@ class DirectRequest:
         # Before the caller is known no more than one read's worth is held.
         self._may_hold_bytes = HIGH_WATER_LIMIT
         self._is_whole = False
+        self._is_broken = False
         self._expects_continue = connection.expect_100_continue
         self._waiter: asyncio.Future[None] | None = None
         self._tell: Callable[[], None] | None = None
@@ -86,6 +87,11 @@ class DirectRequest:
         self._is_whole = True
         self._wake()
 
+    def break_off(self) -> None:
+        """What comes of the body cannot be read as anything."""
+        self._is_broken = True
+        self._wake()
+
     @property
     def message_event(self) -> "DirectRequest":
         """What uvicorn's protocol sets when the connection is lost."""
@@ -103,13 +109,18 @@ class DirectRequest:
     # What the door calls.
 
     async def read_body(self, *, max_bytes: int, take: Callable[[int], None]) -> bytes | None:
-        """Return the body, or None as soon as it is larger. Raises: Refusal client_gone, and whatever `take` raises."""
+        """Return the body, or None as soon as it is larger.
+
+        Raises: Refusal client_gone, malformed_request, and whatever `take` raises.
+        """
         if not self._is_whole:
             await self._rest_of_body(max_bytes, take)
         # Also where all of it was there: a connection that is not read hears of no hang-up.
         self._flow.resume_reading()
         if self.disconnected:
             raise Refusal(Code.CLIENT_GONE)
+        if self._is_broken:
+            raise Refusal(Code.MALFORMED_REQUEST, seen="Its body is not in whole chunks.")
         pieces = self._pieces
         self._pieces = []
         if self._held_bytes > max_bytes:
@@ -190,12 +201,17 @@ class DirectRequest:
         if self._expects_continue and not self._transport.is_closing():
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         told_bytes = 0
-        while not (self._is_whole or self.disconnected or self._held_bytes > max_bytes):
+        while not (self._has_ended or self._held_bytes > max_bytes):
             if self._held_bytes > told_bytes:
                 take(self._held_bytes - told_bytes)
                 told_bytes = self._held_bytes
             self._waiter = self._connection.loop.create_future()
             await self._waiter
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether nothing more will come of the body."""
+        return self._is_whole or self._is_broken or self.disconnected
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

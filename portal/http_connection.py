@@ -260,6 +260,10 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_answering:
             if not was_in_body:
                 return
+            if type(self.cycle) is DirectRequest and not self.cycle.response_started:
+                # The door answers it in its turn and its own words, if the caller is known.
+                self.cycle.break_off()
+                return
             # The request under way is the one that cannot be read.
             is_sent = self.cycle.response_started or bool(self.pipeline)
             self.cycle.disconnected = True

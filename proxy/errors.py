@@ -49,7 +49,7 @@ class Code(Enum):
     )
     UNKNOWN_PATH = (404, "not_found_error", "There is nothing at this path.")
     METHOD_NOT_ALLOWED = (405, "invalid_request_error", "This path does not take this method.")
-    MALFORMED_REQUEST = (400, "invalid_request_error", "The request's head is not acceptable.")
+    MALFORMED_REQUEST = (400, "invalid_request_error", "The request's form is not acceptable.")
     MALFORMED_BODY = (400, "invalid_request_error", "The body is not a JSON object in UTF-8.")
     DUPLICATE_MEMBER = (400, "invalid_request_error", "The body names one member twice.")
     NESTED_TOO_DEEP = (400, "invalid_request_error", "The body is nested too deep.")

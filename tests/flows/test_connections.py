@@ -110,6 +110,36 @@ def test_what_is_no_request_does_not_disturb_the_answer_before_it(
     assert received.endswith(reply.body)
 
 
+@pytest.mark.parametrize("when", ["at once", "later", "behind another"])
+@pytest.mark.parametrize(
+    "chunks", [b"zz\r\n{}\r\n", b"5\r\n{}\r\n1xx", b"-1\r\n{}\r\n", b"2\n{}\r\n"]
+)
+def test_a_body_in_malformed_chunks_is_refused_and_ends_the_connection(
+    chunks: bytes, when: str, caller: Caller, catalogue: Catalogue
+) -> None:
+    body = chat_body(catalogue.chat.name)
+    first = b"%x\r\n%b\r\n" % (len(body), body)
+    head = head_of(caller, "Transfer-Encoding: chunked")
+    with connect(caller.port, address=caller.address) as connection:
+        connection.sendall(head + first + b"0\r\n\r\n")
+        assert read_reply(read_one(connection)).status == 200
+        if when == "at once":
+            connection.sendall(head + first + chunks)
+        elif when == "later":
+            connection.sendall(head + first)
+            time.sleep(0.1)
+            connection.sendall(chunks)
+        else:
+            connection.sendall(request_of(caller, body) + head + first + chunks)
+            assert read_reply(read_one(connection)).status == 200
+        answer = receive_all(connection)
+    reply = read_reply(answer)
+    assert (reply.status, reply.code) == (400, "malformed_request")
+    assert read_reply_head(answer)["connection"] == "close"
+    row = find_call(reply.request_id)
+    assert (row.status, row.code) == ("refused", "malformed_request")
+
+
 @pytest.mark.parametrize("form", ["chunked", "expected", "old", "split"])
 def test_every_form_of_a_body_is_read(form: str, caller: Caller, catalogue: Catalogue) -> None:
     body = chat_body(catalogue.chat.name)
