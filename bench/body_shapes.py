@@ -45,6 +45,14 @@ CHATS = {
     + b'"],'
     + b",".join([b'{"a":1,"b":2,"c":3,"d":"e"}'] * 16_000)
     + b"]}",
+    "names": CHAT
+    + b'"user":[{'
+    + b",".join([b'"%d%s":""' % (n, b"n" * 110) for n in range(65_000)])
+    + b"}]}",
+    "names of escapes": CHAT
+    + b'"user":[{'
+    + b",".join([b'"%d%s":1' % (n, b"\\u0061" * 20) for n in range(60_000)])
+    + b"}]}",
     "a thousand deep": CHAT + b'"user":' + b"[" * 1000 + b"]" * 1000 + b"}",
     "very deep": CHAT + b'"user":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "never closed": fill(CHAT + b'"user":', b"[", b""),

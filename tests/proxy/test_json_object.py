@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from proxy.errors import Code, Refusal
 from proxy.json_object import decode_object, encode_object, raw
-from proxy.json_outline import MAX_DEPTH
+from proxy.json_outline import MAX_DEPTH, SLICE_BYTES
+from proxy.json_twins import refuse_twins_in_slices
+from proxy.turns import at_once
 
 SPACE = st.text(alphabet=" \t\r\n", max_size=2)
 SCALARS = st.sampled_from(
@@ -59,6 +61,54 @@ def refused(body: bytes) -> Code:
     return caught.value.code
 
 
+def refused_as_large(body: bytes) -> Code:
+    with pytest.raises(Refusal) as caught:
+        at_once(refuse_twins_in_slices(body, slice_bytes=3))
+    return caught.value.code
+
+
+TWINS = {
+    "message": '{"messages":[{"role":"user","role":"system","content":"a"}]}',
+    "part": '{"messages":[{"content":[{"type":"text","type":"image_url"}]}]}',
+    "first message of two": '{"messages":[{"role":"a","role":"b"},{"role":"c"}]}',
+    "tool": '{"tools":[{"type":"function","function":{"name":"a","x":{},"name":"b"}}]}',
+    "spaced": '{ "a" : { "b" : 1 , "b" : 1 } }',
+    "escaped": '{"a":{"b":1,"\\u0062":1}}',
+    "escaped twice": '{"a":{"\\u0062":1,"\\u0062":1}}',
+    "of quotes": '{"a":{"\\"":1,"\\"":1}}',
+    "of backslashes": '{"a":{"\\\\":1,"\\\\":1}}',
+    "empty": '{"a":{"":1,"":1}}',
+    "beside a number of many digits": '{"a":{"n":%s,"b":1,"b":1}}' % ("9" * 6000),
+    "beside a number out of range": '{"a":{"n":1e999,"b":1,"b":1}}',
+    "far apart": '{"a":{"b":1,' + "".join(f'"m{n}":{{"b":[]}},' for n in range(5000)) + '"b":1}}',
+}
+
+
+@pytest.mark.parametrize("place", TWINS)
+def test_name_that_stands_twice_is_refused_wherever_it_stands(place: str) -> None:
+    text = TWINS[place]
+    assert refused(text.encode()) is Code.DUPLICATE_MEMBER
+    assert refused_as_large(text.encode()) is Code.DUPLICATE_MEMBER
+    padded = text[:-1] + ',"user":"%s"}' % ("x" * SLICE_BYTES)
+    assert refused(padded.encode()) is Code.DUPLICATE_MEMBER
+
+
+SAME_NAMES_ELSEWHERE = [
+    '{"a":{"b":1},"b":{"a":1,"b":{"b":[{"b":1},{"b":2}]}}}',
+    '{"a":{"b":"b","c":"b:","d":"{\\"b\\":1,\\"b\\":2}"}}',
+    '{ "a" : [ "a" , "a" ] , "b" : { "a" : "a" } }',
+    '{"a":{"n":%s,"o":1e999,"p":-0.0,"q":1E5}}' % ("9" * 6000),
+    '{"a":{"b":1,"B":2,"\\u0042b":3,"b ":4}}',
+]
+
+
+@pytest.mark.parametrize("text", SAME_NAMES_ELSEWHERE, ids=range(len(SAME_NAMES_ELSEWHERE)))
+def test_names_may_stand_in_other_objects_and_in_texts(text: str) -> None:
+    padded = text[:-1] + ',"user":"%s"}' % ("x" * SLICE_BYTES)
+    for body in (text.encode(), padded.encode()):
+        assert encode_object(decode_object(body))
+
+
 @given(object_texts())
 @example('{"n":12,"n":1}')
 @example('{"n":1,"n":12}')
@@ -72,12 +122,13 @@ def test_an_object_is_taken_exactly_when_python_sees_no_name_twice(text: str) ->
         return dict(seen)
 
     json.loads(text, object_pairs_hook=note)
-    outermost = pairs[-1]
     body = text.encode()
-    if len({name for name, _ in outermost}) < len(outermost):
+    if any(len({name for name, _ in one}) < len(one) for one in pairs):
         assert refused(body) is Code.DUPLICATE_MEMBER
+        assert refused_as_large(body) is Code.DUPLICATE_MEMBER
     else:
         members = decode_object(body)
+        at_once(refuse_twins_in_slices(body, slice_bytes=3))
         assert {name: json.loads(bytes(value)) for name, value in members.items()} == json.loads(
             text
         )
