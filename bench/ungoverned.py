@@ -10,8 +10,8 @@ from proxy.exchange import Allowance, Headers, ParsedCall, Usage
 from proxy.gateway import Gateway
 from proxy.identities import Identities
 from proxy.leases.held import Held
-from proxy.leases.window import Window
 from proxy.limit import Limiter, worst_case
+from proxy.limit_plan import Plan
 from proxy.principal import Principal
 from proxy.record import Recorder
 from proxy.route import Route
@@ -35,9 +35,7 @@ class OpenToAll(Identities):
 class Unlimited(Limiter):
     """Reserves nothing."""
 
-    async def reserve(
-        self, windows: tuple[Window, ...], call: ParsedCall, route: Route
-    ) -> Allowance:
+    async def reserve(self, plan: Plan, call: ParsedCall, route: Route) -> Allowance:
         return Allowance(_NOTHING_HELD, worst_case(call, route))
 
     def settle(self, allowance: Allowance, usage: Usage) -> None:
@@ -46,7 +44,7 @@ class Unlimited(Limiter):
     def release(self, allowance: Allowance) -> None:
         """Nothing was held."""
 
-    def headers(self, windows: tuple[Window, ...]) -> Headers:
+    def headers(self, plan: Plan) -> Headers:
         return []
 
 

@@ -16,6 +16,7 @@
 Clients of OpenAI's libraries raise their own classes for these statuses. docs/errors.md explains each code.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 
 import msgspec
@@ -174,6 +175,7 @@ class Refusal(Exception):
     """A call is refused, or failed, for this reason.
 
     seen: what was seen, for the caller; it must hold nothing secret and nothing of another caller.
+    fields: more headers of the reply.
     allow: the method that the path takes, where another was used (RFC 9110 wants it told).
     detail: for the log alone.
     """
@@ -185,6 +187,7 @@ class Refusal(Exception):
         seen: str = "",
         param: str | None = None,
         retry_after_s: float | None = None,
+        fields: Sequence[tuple[bytes, bytes]] = (),
         allow: str = "",
         detail: str = "",
     ) -> None:
@@ -193,6 +196,7 @@ class Refusal(Exception):
         self.seen = seen
         self.param = param
         self.retry_after_s = retry_after_s
+        self.fields = fields
         self.allow = allow
         self.detail = detail
         # Whether the journal has the call, so that its line in the log is not all that remains of it.
@@ -219,8 +223,8 @@ class Refusal(Exception):
         if self.allow:
             return [(b"allow", self.allow.encode())]
         if self.retry_after_s is None:
-            return []
-        return [(b"retry-after", b"%d" % max(1, -(-self.retry_after_s // 1)))]
+            return [*self.fields]
+        return [(b"retry-after", b"%d" % max(1, -(-self.retry_after_s // 1))), *self.fields]
 
 
 _encode = msgspec.json.Encoder().encode

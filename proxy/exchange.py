@@ -4,12 +4,15 @@ Head → ParsedCall → Principal (proxy/principal.py) → Route → Allowance �
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from proxy.call import CallKind
 from proxy.leases.held import Held
+
+if TYPE_CHECKING:
+    from proxy.route import Price
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -63,10 +66,16 @@ class WorstCase(msgspec.Struct, frozen=True, gc=False):
 
 
 class Allowance(msgspec.Struct, frozen=True, gc=False):
-    """What was taken out of the windows for this call, to be settled once it is known what was used."""
+    """What was taken out of the windows for this call, to be settled once it is known what was used.
+
+    places: of each part held, the place of its measure among the amounts; see proxy/limit_plan.py.
+    price: that the money is reckoned at; None where no window counts money.
+    """
 
     held: Held
     worst: WorstCase
+    places: tuple[int, ...] = ()
+    price: "Price | None" = None
 
 
 class Usage(msgspec.Struct, frozen=True, gc=False):

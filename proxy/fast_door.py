@@ -45,7 +45,7 @@ class ArrivingBody:
 
     def take(self, size: int) -> None:
         """Let a piece in that is not the last. Raises: Refusal limit_reached, bodies_busy."""
-        self._limiter.refuse_spent(self._principal.windows)
+        self._limiter.refuse_spent(self._principal.plan)
         try:
             self._entrance.take(size)
         except RoomTaken:

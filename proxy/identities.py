@@ -21,6 +21,7 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 from accounts.change_feed import Changes
 from accounts.proving import REFUSED_AFTER_S
 from proxy.errors import Code, Refusal
+from proxy.limit_windows import renewal_of
 from proxy.principal import Principal
 from proxy.route import Route
 from proxy.stranger_throttle import StrangerThrottle
@@ -69,6 +70,7 @@ class Identities:
         self._by_id: dict[uuid.UUID, set[bytes]] = {}
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._routes: dict[str, Route] | None = None
+        self._routes_renew_at: int | None = None
         self._loads: set[_Loading] = set()
         self._pending: dict[bytes, asyncio.Future[Principal | None]] = {}
         self._pending_routes: asyncio.Future[dict[str, Route]] | None = None
@@ -82,7 +84,7 @@ class Identities:
         """The remembered principal, if memory may be believed. The steady path: no await, no look-up."""
         if not self.may_be_believed:
             return None
-        return self._known.get(_digest(credential))
+        return self._current(_digest(credential))
 
     async def find(self, credential: str, public_id: str, *, peer: str | None) -> Principal | None:
         """Return the principal, loading it when it is not remembered; None for a key that is not valid.
@@ -92,7 +94,7 @@ class Identities:
         """
         self._refuse_blindness()
         digest = _digest(credential)
-        principal = self._known.get(digest)
+        principal = self._current(digest)
         if principal is not None:
             return principal
         if self._unknown.get(digest, 0.0) > time.monotonic():
@@ -109,8 +111,9 @@ class Identities:
     async def routes(self) -> dict[str, Route]:
         """Every callable model. Raises: Refusal identity_unavailable."""
         self._refuse_blindness()
-        if self._routes is not None:
-            return self._routes
+        routes = self.routes_now()
+        if routes is not None:
+            return routes
         for _ in range(LOAD_TRIES):
             if self._pending_routes is None:
                 self._pending_routes = asyncio.ensure_future(self._fetch_routes())
@@ -126,6 +129,9 @@ class Identities:
         return self._feed_age_s() <= self._believed_s
 
     def routes_now(self) -> dict[str, Route] | None:
+        """The routes, if memory may be believed and no calendar's period in them is over."""
+        if self._routes_renew_at is not None and self._routes_renew_at <= time.time():
+            self._routes = self._routes_renew_at = None
         return self._routes if self.may_be_believed else None
 
     def apply(self, changes: Changes) -> None:
@@ -163,7 +169,7 @@ class Identities:
             was_stranger = True
             try:
                 # Whoever waited may come after a call with the same key.
-                principal = self._known.get(digest) or await self._fetched(
+                principal = self._current(digest) or await self._fetched(
                     digest, credential, public_id
                 )
                 was_stranger = principal is None
@@ -214,6 +220,9 @@ class Identities:
             routes = await self._load(loading, self._load_routes)
             if not loading.everything and not loading.registry:
                 self._routes = routes
+                self._routes_renew_at = renewal_of(
+                    window for route in routes.values() for window in route.windows
+                )
                 return routes
         raise outrun()
 
@@ -235,6 +244,18 @@ class Identities:
             raise Refusal(
                 Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="the change log cannot be read"
             )
+
+    def _current(self, digest: bytes) -> Principal | None:
+        """The remembered principal, forgotten at the turn of a calendar's period in it: its windows are over then."""
+        principal = self._known.get(digest)
+        if (
+            principal is not None
+            and principal.renew_at is not None
+            and principal.renew_at <= time.time()
+        ):
+            self._drop(digest)
+            return None
+        return principal
 
     def _remember(self, digest: bytes, principal: Principal) -> None:
         self._known[digest] = principal

@@ -1,6 +1,6 @@
 """Step 4: take the call's worst case out of every window that applies, or refuse before anything is spent."""
 
-import math
+from math import ceil
 
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
@@ -8,10 +8,23 @@ from proxy.exchange import Allowance, Headers, ParsedCall, Usage, WorstCase
 from proxy.leases.book import LeaseBook
 from proxy.leases.held import Held
 from proxy.leases.refusals import LimitReached, StoreAway
-from proxy.leases.window import Measure, Standing, Window
+from proxy.leases.window import Standing, Window
+from proxy.limit_plan import Plan
+from proxy.limit_texts import limit_refusal
+from proxy.meter import cost_micro_usd, worst_cost_micro_usd
 from proxy.route import Route
 
 OVERHEAD_TOKENS = 32
+_OF_CALLS = (
+    b"x-ratelimit-limit-requests",
+    b"x-ratelimit-remaining-requests",
+    b"x-ratelimit-reset-requests",
+)
+_OF_TOKENS = (
+    b"x-ratelimit-limit-tokens",
+    b"x-ratelimit-remaining-tokens",
+    b"x-ratelimit-reset-tokens",
+)
 
 
 def worst_case(call: ParsedCall, route: Route) -> WorstCase:
@@ -21,7 +34,7 @@ def worst_case(call: ParsedCall, route: Route) -> WorstCase:
     """
     context = route.context_tokens * call.inputs
     factor = max(1.0, route.tokens_per_byte) if call.counts_tokens_itself else route.tokens_per_byte
-    by_size = math.ceil(call.counted_bytes * factor) + OVERHEAD_TOKENS
+    by_size = ceil(call.counted_bytes * factor) + OVERHEAD_TOKENS
     prompt = context if call.reaches_out else min(context, by_size)
     if route.kind != CallKind.CHAT:
         return WorstCase(prompt, 0, 0)
@@ -41,96 +54,94 @@ class Limiter:
     def __init__(self, book: LeaseBook) -> None:
         self._book = book
 
-    async def reserve(
-        self, windows: tuple[Window, ...], call: ParsedCall, route: Route
-    ) -> Allowance:
-        """Take one call and its worst case in tokens out of each window. Two calls racing for the last token cannot both win.
+    async def reserve(self, plan: Plan, call: ParsedCall, route: Route) -> Allowance:
+        """Take one call and its worst case in tokens and money out of each window.
 
-        windows: the key's two first, then the grant's.
+        Two calls racing for the last token cannot both win.
         Raises: Refusal limit_reached (429), limits_unavailable (503).
         """
         worst = worst_case(call, route)
-        wants = [(window, 1 if _is_of_calls(window) else worst.total) for window in windows]
+        prompt, output = worst.prompt_tokens, worst.output_tokens
+        price = route.price if plan.spends_money else None
+        money = 0 if price is None else worst_cost_micro_usd(worst, price)
+        # In the order of the measures: calls, input, output and all tokens, money, calls at once.
+        amounts = (1, prompt, output, prompt + output, money, 1)
+        wants = [(window, amounts[place]) for window, place in plan.wants]
+        places = plan.places
+        if (plan.spends_money and not money) or (plan.spends_output and not output):
+            # Nothing is taken out of what such a call cannot use: embeddings of output, a free model of money.
+            places = tuple(place for place in places if amounts[place])
+            wants = [want for want in wants if want[1]]
         held = self._book.try_reserve(wants)
         if held is None:
-            held = await self._borrow(wants, tokens=worst.total)
-        return Allowance(held, worst)
+            held = await self._borrow(wants, plan)
+        return Allowance(held, worst, places, price)
 
-    async def take_call(self, windows: tuple[Window, ...]) -> None:
+    async def take_call(self, plan: Plan) -> None:
         """Take one call and no tokens out of the key's windows, for what is answered without an upstream. Raises: Refusal."""
-        calls = [(window, 1) for window in windows if _is_of_calls(window)]
-        held = self._book.try_reserve(calls) or await self._borrow(calls, tokens=0)
+        calls = list(plan.calls)
+        held = self._book.try_reserve(calls) or await self._borrow(calls, plan, tells_need=False)
         self._book.settle(held, [1] * len(calls))
 
-    def refuse_spent(self, windows: tuple[Window, ...]) -> None:
+    def refuse_spent(self, plan: Plan) -> None:
         """Refuse whoever is known to have no call left, before more is done for them. Raises: Refusal limit_reached."""
         try:
-            self._book.check([(window, 1) for window in windows if _is_of_calls(window)])
+            self._book.check(plan.calls)
         except LimitReached as reached:
-            raise _refused(reached, wanted=0) from None
+            raise limit_refusal(reached, wanted=0, fields=self.headers(plan)) from None
 
     def settle(self, allowance: Allowance, usage: Usage) -> None:
-        """The call counts whole; of the tokens only what was used."""
-        self._book.settle(allowance.held, _amounts(allowance.held, 1, usage.total))
+        """The call counts whole; of tokens and money only what was used, and it runs no more."""
+        price = allowance.price
+        cost = 0 if price is None else cost_micro_usd(usage, price)
+        used = (1, usage.input_tokens, usage.output_tokens, usage.total, cost, 0)
+        self._book.settle(allowance.held, [used[place] for place in allowance.places])
 
     def release(self, allowance: Allowance) -> None:
         """Give everything back: the call never reached an upstream."""
-        self._book.settle(allowance.held, _amounts(allowance.held, 0, 0))
+        self._book.settle(allowance.held, [0] * len(allowance.places))
 
-    def headers(self, windows: tuple[Window, ...]) -> Headers:
-        """The fields that OpenAI's clients read, of whichever window leaves least; figures are this process's best knowledge."""
-        calls = self._book.standing(windows[0])
-        tokens = self._book.standing(windows[1])
-        for window in windows[2:]:
-            standing = self._book.standing(window)
-            if not _is_of_calls(window):
-                tokens = min(tokens, standing, key=_remaining)
-            else:
-                calls = min(calls, standing, key=_remaining)
-        return [
-            (b"x-ratelimit-limit-requests", b"%d" % calls.limit),
-            (b"x-ratelimit-remaining-requests", b"%d" % calls.remaining),
-            (b"x-ratelimit-reset-requests", b"%ds" % math.ceil(calls.reset_s)),
-            (b"x-ratelimit-limit-tokens", b"%d" % tokens.limit),
-            (b"x-ratelimit-remaining-tokens", b"%d" % tokens.remaining),
-            (b"x-ratelimit-reset-tokens", b"%ds" % math.ceil(tokens.reset_s)),
-        ]
+    def headers(self, plan: Plan) -> Headers:
+        """The fields RateLimit and RateLimit-Policy, and those that OpenAI's clients read, of whichever window leaves least.
 
-    async def _borrow(self, wants: list[tuple[Window, int]], *, tokens: int) -> Held:
+        Figures are this process's best knowledge. Source: draft-ietf-httpapi-ratelimit-headers-10
+        """
+        values: list[int] = []
+        calls = tokens = None
+        for shown in plan.shown:
+            standing = self._book.standing(shown.window)
+            values.append(standing.remaining)
+            if shown.resets:
+                values.append(ceil(standing.reset_s))
+            if shown.is_of_calls:
+                if calls is None or standing.remaining < calls.remaining:
+                    calls = standing
+            elif shown.is_of_tokens and (tokens is None or standing.remaining < tokens.remaining):
+                tokens = standing
+        left = (plan.left % tuple(values)).encode()
+        fields = [plan.policy, (b"ratelimit", left)]
+        if calls is not None:
+            fields += _x_fields(calls, _OF_CALLS)
+        if tokens is not None:
+            fields += _x_fields(tokens, _OF_TOKENS)
+        return fields
+
+    async def _borrow(
+        self, wants: list[tuple[Window, int]], plan: Plan, *, tells_need: bool = True
+    ) -> Held:
         try:
             return await self._book.reserve(wants)
         except LimitReached as reached:
-            raise _refused(reached, wanted=tokens) from None
+            wanted = dict(wants).get(reached.window, 0) if tells_need else 0
+            raise limit_refusal(reached, wanted=wanted, fields=self.headers(plan)) from None
         except StoreAway as away:
             raise Refusal(Code.LIMITS_UNAVAILABLE, retry_after_s=away.retry_after_s) from None
 
 
-def _is_of_calls(window: Window) -> bool:
-    return window.measure is Measure.REQUESTS
-
-
-def _remaining(standing: Standing) -> int:
-    return standing.remaining
-
-
-def _amounts(held: Held, calls: int, tokens: int) -> list[int]:
-    """What each part held is settled to."""
-    return [calls if _is_of_calls(part.share.window) else tokens for part in held.parts]
-
-
-def _refused(reached: LimitReached, *, wanted: int) -> Refusal:
-    is_requests = _is_of_calls(reached.window)
-    unit = "calls" if is_requests else "tokens"
-    whose = (
-        "This API key"
-        if reached.window.key.startswith("key:")
-        else "The grant of this model, with all its keys,"
-    )
-    need = "" if is_requests else f" This call may need up to {wanted}."
-    never = "" if reached.retry_after_s is not None else " It can never fit; ask for less output."
-    return Refusal(
-        Code.LIMIT_REACHED,
-        param=f"{unit}_per_minute",
-        seen=f"{whose} may use {reached.limit} {unit} a minute; {reached.remaining} are left now.{need}{never}",
-        retry_after_s=reached.retry_after_s,
-    )
+def _x_fields(standing: Standing, names: tuple[bytes, bytes, bytes]) -> Headers:
+    limit, remaining, reset = names
+    return [
+        (limit, b"%d" % standing.limit),
+        (remaining, b"%d" % standing.remaining),
+        (reset, b"%ds" % ceil(standing.reset_s)),
+    ]

@@ -28,6 +28,15 @@ def cost_micro_usd(usage: Usage, price: Price) -> int:
     return -(-total // _MILLION)
 
 
+def worst_cost_micro_usd(worst: WorstCase, price: Price) -> int:
+    """The most that a call within these bounds can cost, whatever of its prompt is cached."""
+    total = (
+        worst.prompt_tokens * max(price.input, price.cached_input)
+        + worst.output_tokens * price.output
+    )
+    return -(-total // _MILLION)
+
+
 def estimate_usage(
     call: ParsedCall, worst: WorstCase, *, output_bytes: int, output_events: int
 ) -> Usage:

@@ -20,7 +20,7 @@ async def answer_models(head: Head, pipeline: Pipeline, sink: Sink) -> None:
     principal = await authenticate(head, pipeline.identities, now=utc_now())
     running = RunningCall(head, principal)
     try:
-        await pipeline.limiter.take_call(principal.windows)
+        await pipeline.limiter.take_call(principal.plan)
         body = await _listing(running, pipeline.identities)
     except Refusal as refusal:
         running.close(pipeline.limiter, pipeline.recorder, refusal=refusal)
@@ -30,7 +30,7 @@ async def answer_models(head: Head, pipeline: Pipeline, sink: Sink) -> None:
     running.close(pipeline.limiter, pipeline.recorder)
     headers = [
         *JSON,
-        *pipeline.limiter.headers(principal.windows),
+        *pipeline.limiter.headers(principal.plan),
         (b"x-request-id", head.request_id.encode()),
     ]
     await sink.send_whole(200, headers, body)

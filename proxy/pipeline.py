@@ -107,8 +107,8 @@ class Pipeline:
         running.route = route
         if call.stream:
             sink.on_hang_up(running.hang_up)
-        windows = principal.windows + grant.windows
-        running.allowance = allowance = await self.limiter.reserve(windows, call, route)
+        plan = grant.plan.beside(route.windows) if route.windows else grant.plan
+        running.allowance = allowance = await self.limiter.reserve(plan, call, route)
         guard_input(head.kind, call, route)
         self.recorder.admit(head, principal, call, route, reserved_tokens=allowance.worst.total)
         running.is_admitted = True
@@ -124,7 +124,7 @@ class Pipeline:
         )
         running.mark_head(answer)
         try:
-            headers = self.limiter.headers(windows) + _lifecycle(route) + _request_id(head)
+            headers = self.limiter.headers(plan) + _lifecycle(route) + _request_id(head)
             if call.stream and answer.status == 200:
                 check_head(answer, call)
                 relay = EventRelay(running, call, route)

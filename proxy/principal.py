@@ -2,23 +2,31 @@
 
 import datetime
 import uuid
+from functools import cached_property
 
 import msgspec
 
 from portal.lib.client_address import Network
 from proxy.leases.window import Window
+from proxy.limit_plan import Plan, plan_of
 
 
-class GrantedModel(msgspec.Struct, frozen=True, gc=False):
+class GrantedModel(msgspec.Struct, frozen=True, dict=True):
     """One grant's part for one model.
 
-    windows: the grant's own limits, which all keys that use it share; none where it sets none.
+    windows: everything that a call by it spends from: the principal's windows, the grant's own, which all keys that use it
+        share, and the team's of this model.
     """
 
     scopes: frozenset[str]
     starts_at: datetime.datetime
     ends_at: datetime.datetime
     windows: tuple[Window, ...] = ()
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What its calls spend from, made ready."""
+        return plan_of(self.windows)
 
     def is_live(self, now: datetime.datetime) -> bool:
         """Whether it has begun and has not ended."""
@@ -34,11 +42,13 @@ class JournalIds(msgspec.Struct, frozen=True, gc=False):
     person: bytes | None
 
 
-class Principal(msgspec.Struct, frozen=True, kw_only=True):
+class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A key that was proven, whose team, holder and membership all stand.
 
     grants: by model id; several grants for one model stand side by side, those that limit least first.
-    windows: the key's calls and tokens of any minute, in that order.
+    windows: what every call spends from: the key's calls and tokens of any minute, and the limits of the key, its service
+        account or person, and its team.
+    renew_at: Unix seconds at which a calendar's period among its windows ends, and it has to be loaded anew; None for never.
     only_models: the key's narrower list, or None where it has none.
     """
 
@@ -50,10 +60,16 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str]
     networks: tuple[Network, ...]
     expires_at: datetime.datetime
-    windows: tuple[Window, Window]
+    windows: tuple[Window, ...]
     journal_ids: JournalIds
     grants: dict[uuid.UUID, tuple[GrantedModel, ...]]
     only_models: frozenset[uuid.UUID] | None
+    renew_at: int | None = None
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What is spent from before it is known which model is called, made ready."""
+        return plan_of(self.windows)
 
     @property
     def depends_on(self) -> frozenset[uuid.UUID]:

@@ -7,11 +7,14 @@ from functools import cached_property
 
 import msgspec
 
-from models_registry.models import AiModel, Deployment, ModelStatus
+from models_registry.models import AiModel, Deployment, Limit, ModelStatus
 from models_registry.writes.providers import open_credential
+from portal.lib.clock import utc_now
 from portal.lib.crypto import SealBroken
 from portal.lib.origin import Origin
 from proxy.call import CallKind
+from proxy.leases.window import Window
+from proxy.limit_windows import window_of
 from proxy.upstreams import openai_chat, openai_embeddings
 from proxy.upstreams.request_head import HeadStart
 
@@ -50,7 +53,10 @@ class RouteIds(msgspec.Struct, frozen=True, gc=False):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """A model that can be called now, and where. The credential opens the upstream; it goes nowhere else."""
+    """A model that can be called now, and where. The credential opens the upstream; it goes nowhere else.
+
+    windows: the limits of the model itself, which everybody's calls spend from.
+    """
 
     model_id: uuid.UUID
     name: str
@@ -71,6 +77,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     origin: Origin
     base_path: bytes
     credential: str
+    windows: tuple[Window, ...] = ()
 
     def __repr__(self) -> str:
         return f"Route({self.name!r})"
@@ -109,6 +116,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 def load_routes() -> dict[str, Route]:
     """Return every callable model that has an enabled deployment, by the name callers use."""
     routes: dict[str, Route] = {}
+    limits = _limits_by_model()
     deployments = (
         Deployment.objects.filter(enabled=True, model__status__in=_CALLABLE)
         .select_related("model__owner", "provider")
@@ -117,7 +125,9 @@ def load_routes() -> dict[str, Route]:
     for deployment in deployments:
         if deployment.model.name not in routes:
             try:
-                routes[deployment.model.name] = _route(deployment)
+                routes[deployment.model.name] = _route(
+                    deployment, limits.get(deployment.model_id, ())
+                )
             except (ValueError, SealBroken) as fault:
                 # One provider that cannot be used must not take the others with it.
                 _log.error(
@@ -127,7 +137,16 @@ def load_routes() -> dict[str, Route]:
     return routes
 
 
-def _route(deployment: Deployment) -> Route:
+def _limits_by_model() -> dict[uuid.UUID, tuple[Window, ...]]:
+    now = utc_now()
+    found: dict[uuid.UUID, tuple[Window, ...]] = {}
+    for limit in Limit.objects.filter(model__isnull=False, team=None).order_by("id"):
+        if limit.model_id is not None:
+            found[limit.model_id] = (*found.get(limit.model_id, ()), window_of(limit, now=now))
+    return found
+
+
+def _route(deployment: Deployment, windows: tuple[Window, ...]) -> Route:
     model, provider = deployment.model, deployment.provider
     origin, base_path = Origin.from_url(provider.base_url)
     return Route(
@@ -157,6 +176,7 @@ def _route(deployment: Deployment) -> Route:
         origin=origin,
         base_path=base_path,
         credential=open_credential(provider),
+        windows=windows,
     )
 
 

@@ -16,6 +16,7 @@ from accounts.proving import REFUSED_AFTER_S
 from proxy import identities as module
 from proxy.errors import Code, Refusal
 from proxy.identities import LOAD_TRIES, UNKNOWN_MAX, Identities
+from proxy.leases.window import Measure, Window
 from proxy.principal import Principal
 from proxy.route import Route
 from proxy.stranger_throttle import BURST
@@ -386,3 +387,35 @@ async def test_a_key_that_stands_and_one_that_is_remembered_wait_for_nothing(
         assert await find(identities, f"key {number}") is not None
         took_s.append(time.monotonic() - started)
     assert min(took_s) < REFUSED_AFTER_S / 2
+
+
+async def test_principal_is_loaded_anew_at_the_turn_of_its_period(
+    rows: Rows, identities: Identities
+) -> None:
+    key = make_credential().text
+    rows.principals[key] = a_principal(renew_at=int(time.time()) + 1_000)
+    first = await find(identities, key)
+    assert await find(identities, key) is first
+    rows.principals[key] = a_principal(renew_at=int(time.time()) - 1)
+    identities.apply(EVERYTHING)
+    over = await find(identities, key)
+    assert over is not None
+    rows.principals[key] = a_principal()
+    assert identities.known(key) is None
+    assert await find(identities, key) is rows.principals[key]
+
+
+async def test_routes_are_loaded_anew_at_the_turn_of_a_period(
+    rows: Rows, identities: Identities
+) -> None:
+    def ending_in(seconds: int) -> Window:
+        ends_at = int(time.time()) + seconds
+        return Window("model:ab:tokens:2026", 5, 60, Measure.TOKENS, ends_at=ends_at)
+
+    rows.routes["chat"] = a_route(windows=(ending_in(1_000),))
+    first = await identities.routes()
+    assert identities.routes_now() is first
+    rows.routes["chat"] = a_route(windows=(ending_in(-1),))
+    identities.apply(REGISTRY)
+    await identities.routes()
+    assert identities.routes_now() is None
