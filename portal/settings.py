@@ -405,6 +405,7 @@ SPECTACULAR_SETTINGS = {
             "requests",
             "grants",
             "keys",
+            "limits",
             "usage",
             "calls",
             "admin",

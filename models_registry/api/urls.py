@@ -6,6 +6,7 @@ from models_registry.api import (
     administration,
     converters,  # noqa: F401 - registers what stands in the addresses.
     keys,
+    limits,
     models,
     providers,
     requests,
@@ -20,6 +21,9 @@ urlpatterns = [
     path("keys/<uuid:key>", keys.KeyView.as_view(), name="key"),
     path("keys/<uuid:key>/revoke", keys.RevokeKey.as_view(), name="revoke-key"),
     path("keys/<uuid:key>/models", keys.KeyModels.as_view(), name="key-models"),
+    path("keys/<uuid:key>/limits", limits.KeyLimits.as_view(), name="key-limits"),
+    path("limits", limits.Limits.as_view(), name="limits"),
+    path("limits/<uuid:limit>", limits.LimitView.as_view(), name="limit"),
     path("requests", requests.Requests.as_view(), name="requests"),
     path("requests/<uuid:access>", requests.RequestView.as_view(), name="request"),
     path(
@@ -71,6 +75,8 @@ urlpatterns = [
     ),
     path("admin/grants", rights.AllGrants.as_view(), name="all-grants"),
     path("admin/grants/<uuid:grant>/end", rights.EndGrant.as_view(), name="end-grant"),
+    path("admin/limits", limits.AllLimits.as_view(), name="all-limits"),
+    path("admin/limits/<uuid:limit>", limits.AnyLimitView.as_view(), name="any-limit"),
     path("admin/keys", rights.AllKeys.as_view(), name="all-keys"),
     path("admin/keys/<uuid:key>/revoke", rights.RevokeAnyKey.as_view(), name="revoke-any-key"),
 ]

@@ -81,15 +81,17 @@ _SHAPES: dict[tuple[bool, bool, bool, bool, bool], SubjectKind] = {
 _SUBJECT = ("key", "service_account", "person", "team", "model")
 
 
+def of_kind(kind: SubjectKind) -> models.Q:
+    """The limits of subjects of this kind."""
+    shape = next(shape for shape, found in _SHAPES.items() if found is kind)
+    filled = zip(_SUBJECT, shape, strict=True)
+    return models.Q(**{f"{name}__isnull": not is_filled for name, is_filled in filled})
+
+
 def _one_shape() -> models.Q:
     shapes = models.Q()
-    for shape in _SHAPES:
-        shapes |= models.Q(
-            **{
-                f"{name}__isnull": not is_filled
-                for name, is_filled in zip(_SUBJECT, shape, strict=True)
-            }
-        )
+    for kind in SubjectKind:
+        shapes |= of_kind(kind)
     return shapes
 
 

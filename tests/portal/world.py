@@ -28,7 +28,7 @@ from models_registry.writes.catalogue import deploy_model
 from models_registry.writes.grants import grant_model
 from proxy.models import Call
 from tests.accounts.rows import new_account, new_key, new_member, new_person, new_team, tomorrow
-from tests.models_registry.rows import ask, new_offer, new_provider
+from tests.models_registry.rows import ask, new_limit, new_offer, new_provider
 from tests.proxy.ledger_rows import call_with
 
 STRANGER, OUTSIDER, AUDITOR, MEMBER, MANAGER, OWNER, ADMINISTRATOR = ROLES = (
@@ -152,10 +152,13 @@ def new_world() -> World:
         notification=notification,
     )
     world.places = _places(world, membership=team.memberships.get(person=requester))
+    limit = new_limit(service_account=account, by_administrator=False)
+    world.places |= {"uuid:limit": str(limit.pk), "uuid:limit_id": str(limit.pk)}
     world.places |= {"uuid:account_id": str(account.pk), "uuid:account": str(account.pk)}
     world.places |= {"uuid:deployment": str(deployment.pk), "uuid:provider": str(provider.pk)}
     world.objects = _objects(world, account=account.pk, deployment=deployment.pk)
-    world.bodies = _bodies(team, model)
+    world.objects["models_registry_limit"] = str(limit.pk)
+    world.bodies = _bodies(team, model, key)
     return world
 
 
@@ -211,12 +214,13 @@ def _objects(world: World, *, account: uuid.UUID, deployment: uuid.UUID) -> dict
     return {name: str(pk) for name, pk in rows.items()}
 
 
-def _bodies(team: Team, model: AiModel) -> dict[str, dict[str, Any]]:
+def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dict[str, Any]]:
     until, day = tomorrow().isoformat(), tomorrow().date().isoformat()
     reason, address = {"reason": "It leaked."}, {"email": "new@latchkey.test", "role": "member"}
     asked = {"justification": "Summaries.", "for_whom": f"team:{team.pk}", "wanted_until": day}
     key = {"name": "New", "scopes": ["chat"]}
     request = {"models": [model.name], "scopes": ["chat"], "justification": "Summaries."}
+    limit = {"measure": "micro_usd", "period": "calendar_month", "amount": 5}
     return {
         "ask": asked,
         "key-new": key | {"form_id": NOWHERE, "holder": f"team:{team.pk}", "expires_at": day},
@@ -231,6 +235,7 @@ def _bodies(team: Team, model: AiModel) -> dict[str, dict[str, Any]]:
         "api:disable-service-account": reason,
         "api:invitations": address,
         "api:keys": key | {"team": team.slug, "expires_at": until},
+        "api:limits": limit | {"key_id": str(key_of_account.pk)},
         "api:request-comments": {"text": "A comment."},
         "api:requests": request | {"team": team.slug, "wanted_until": until},
         "api:revoke-key": reason,
