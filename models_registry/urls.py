@@ -2,13 +2,20 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from models_registry.pages import catalogue, requests
+from models_registry.pages import catalogue, limits, requests
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", catalogue.catalogue, name="catalogue"),
     # A model's name may hold slashes, so nothing follows it: `x/ask` is a name like any other.
     path("models/<path:name>/", catalogue.model_page, name="model"),
     path("ask/<path:name>/", catalogue.ask, name="ask"),
+    path("teams/<slug:slug>/limits/", limits.team_limits, name="team-limits"),
+    path("teams/<slug:slug>/limits/<uuid:limit_id>/", limits.team_limit, name="team-limit"),
+    path(
+        "teams/<slug:slug>/limits/<uuid:limit_id>/remove/",
+        limits.team_limit_remove,
+        name="team-limit-remove",
+    ),
     path("requests/", requests.requests, name="requests"),
     path("requests/<uuid:request_id>/", requests.request_page, name="request"),
     path("requests/<uuid:request_id>/comment/", requests.comment, name="request-comment"),

@@ -14,6 +14,7 @@ _GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
             ("Models", "neurology", "models_registry_aimodel"),
             ("Providers", "dns", "models_registry_provider"),
             ("Grants", "handshake", "models_registry_grant"),
+            ("Limits", "speed", "models_registry_limit"),
         ],
     ),
     (

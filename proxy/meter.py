@@ -29,11 +29,8 @@ def cost_micro_usd(usage: Usage, price: Price) -> int:
 
 
 def worst_cost_micro_usd(worst: WorstCase, price: Price) -> int:
-    """The most that a call within these bounds can cost, whatever of its prompt is cached."""
-    total = (
-        worst.prompt_tokens * max(price.input, price.cached_input)
-        + worst.output_tokens * price.output
-    )
+    """The most that a call within these bounds can cost, whatever of it is cached, reasoning or audio."""
+    total = worst.prompt_tokens * price.dearest_input + worst.output_tokens * price.dearest_output
     return -(-total // _MILLION)
 
 

@@ -3,6 +3,7 @@
 Django's own forms for models are never served: nothing is written here but by an act, which calls a named write.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -24,7 +25,13 @@ from accounts.roles import is_administrator
 from portal.lib.validation_text import validation_text
 
 BULK_MAX = 50
+_also: dict[type[Model], list[Callable[[Any], Table]]] = {}
 METHODS = ("GET", "HEAD", "POST")
+
+
+def show_also(model: type[Model], table: Callable[[Any], Table]) -> None:
+    """Show a table on the pages of another app's objects: an app above knows of those below, never the other way."""
+    _also.setdefault(model, []).append(table)
 
 
 class PortalAdmin(ModelAdmin):  # type: ignore[misc]
@@ -158,7 +165,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
             "title": self.name_of(found),
             "found": found,
             "facts": self.facts(found),
-            "tables": self.tables(found),
+            "tables": [*self.tables(found), *(table(found) for table in _also.get(self.model, ()))],
             "trail": list_of(AuditEntry, f"?q={trail}") if (trail := self.trail_of(found)) else "",
             "acts": [(act, act_page(found, act.name)) for act in acts if self.may_act(request)],
         }

@@ -1,5 +1,5 @@
-"""Access requests, providers, models and grants in the admin."""
+"""Access requests, providers, models, grants and limits in the admin."""
 
-from models_registry.admin import deployments, grants, models, providers, requests
+from models_registry.admin import deployments, grants, limits, models, providers, requests
 
-__all__ = ["deployments", "grants", "models", "providers", "requests"]
+__all__ = ["deployments", "grants", "limits", "models", "providers", "requests"]

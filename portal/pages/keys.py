@@ -24,13 +24,16 @@ from accounts.roles import Right
 from accounts.signed_in import person_of
 from accounts.writes.keys import IssuedKey, revoke_key
 from models_registry.key_models import models_of_key
+from models_registry.limit_access import limits_of_key
 from models_registry.models import KeyModel
+from models_registry.pages.limits import limit_rows
 from models_registry.snippets import curl, curl_of_list, with_key
 from models_registry.writes.keys import issue_key_as
 from portal.lib.clock import utc_now
 from portal.pages.key_forms import KeyFilters, KeyForm, RevokeForm
 from portal.pages.key_states import PILLS, KeyState, state_of
 
+LIMITS_SHOWN = 50
 MODELS_SHOWN = 100
 FORM_REMEMBERED_S = 24 * 60 * 60
 # Somebody looks for the key that they hold: its public part finds it, and the rest is to be repeated nowhere.
@@ -133,6 +136,7 @@ def _show(request: HttpRequest, key: ApiKey, form: RevokeForm) -> HttpResponse:
             "can_call": is_live and _holder_stands(key),
             "is_narrowed": key.is_narrowed or KeyModel.objects.filter(key=key).exists(),
             "models": models_of_key(key, now=now)[:MODELS_SHOWN],
+            "limits": limit_rows(list(limits_of_key(person, key).order_by("id")[:LIMITS_SHOWN])),
             "issued_by": people.get(key.created_by),
             "revoked_by": people.get(key.revoked_by),
             "requests_per_minute": key.requests_per_minute

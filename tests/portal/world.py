@@ -230,6 +230,8 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "service-account": {"name": "New"},
         "service-account-disable": reason,
         "team": address,
+        "team-limit": {"amount": "0.000004", "zone": "UTC"},
+        "team-limits": limit | {"amount": "1", "subject": f"key:{key_of_account.pk}"},
         "team-service-accounts": {"name": "New"},
         "team-settings": {"name": "New name"},
         "api:disable-service-account": reason,

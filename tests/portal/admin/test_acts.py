@@ -18,7 +18,7 @@ from accounts.models import (
     User,
 )
 from accounts.models.teams import Role
-from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Provider
+from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Limit, Provider
 from tests.accounts.rows import new_member, new_name, new_person, new_team
 from tests.models_registry.rows import new_offer, new_provider
 from tests.portal.admin.test_access import signed_in
@@ -68,6 +68,8 @@ DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
         "provider.changed",
     ),
     (Grant, "end"): (REASON, "grant.ended"),
+    (Limit, "change"): ({"amount": "0.5", "zone": "UTC"}, "limit.changed"),
+    (Limit, "remove"): ({}, "limit.removed"),
     (AccessRequest, "approve"): ({}, "request.approved"),
     (AccessRequest, "approve-as-asked"): ({"reason": ""}, "request.approved"),
     (AccessRequest, "deny"): (REASON, "request.denied"),
@@ -152,6 +154,13 @@ def added(model: type[Model]) -> dict[str, Any]:
         Invitation: {"team": team.pk, "email": f"{new_name('x')}@latchkey.test", "role": "member"},
         AiModel: FACTS | {"name": new_name("model"), "kind": "chat"},
         Grant: LATER | {"model": new_offer().pk, "team": team.pk, "scopes": ["chat"]},
+        Limit: {
+            "team": team.pk,
+            "measure": "micro_usd",
+            "period": "calendar_month",
+            "amount": "0.5",
+            "alert_percents": "80, 100 %",
+        },
         Provider: {
             "name": new_name("p"),
             "base_url": "http://127.0.0.1:9/v1",
@@ -184,6 +193,12 @@ def test_what_a_write_refuses_stands_in_the_form(administrator: Client) -> None:
     assert administrator.post(address(Grant, "add"), both).status_code == 200
     ended = both | {"team": taken.pk, "ends_at": "2020-01-01T00:00"}
     assert "lies in the past" in administrator.post(address(Grant, "add"), ended).content.decode()
+    limit = {"team": taken.pk, "measure": "requests", "period": "hour", "amount": "1.5"}
+    assert "whole number" in administrator.post(address(Limit, "add"), limit).content.decode()
+    nobodys = limit | {"email": "nobody@latchkey.test", "amount": "1"}
+    assert "Nobody has" in administrator.post(address(Limit, "add"), nobodys).content.decode()
+    shapeless = limit | {"amount": "1", "team": ""}
+    assert "A limit is of" in administrator.post(address(Limit, "add"), shapeless).content.decode()
     unknown = {"team": taken.pk, "email": "nobody@latchkey.test", "role": "member"}
     assert administrator.post(address(Membership, "add"), unknown).status_code == 200
 

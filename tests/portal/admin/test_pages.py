@@ -27,6 +27,7 @@ from models_registry.models import (
     AiModel,
     Deployment,
     Grant,
+    Limit,
     Provider,
     RequestedModel,
 )
@@ -216,6 +217,7 @@ def _copy(
         Provider: {"name": new_name("provider")},
         Deployment: {"model_id": ai.pk},
         Grant: {"service_account_id": account.pk, "model_id": ai.pk},
+        Limit: {"team_id": team.pk},
         AccessRequest: {"team_id": team.pk, "requested_by_id": person.pk},
     }
     return model(**(values | own[model]))

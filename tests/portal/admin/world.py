@@ -30,7 +30,7 @@ from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 from proxy.models import Call, UsageHour
 from tests.accounts.rows import new_name, new_person, tomorrow
-from tests.models_registry.rows import ask, new_decider, new_deployment, new_offer
+from tests.models_registry.rows import ask, new_decider, new_deployment, new_limit, new_offer
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
@@ -123,6 +123,7 @@ def hostile_world() -> dict[type[Model], Model]:
         request,
         key,
         call,
+        new_limit(team=team),
         UsageHour.objects.create(**usage_facts(call)),
         deployment,
         Provider.objects.get(pk=deployment.provider_id),

@@ -1,0 +1,274 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin import display
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from accounts.admin.acts import Act, ActForm
+from accounts.admin.base import PortalAdmin, show_also
+from accounts.admin.cells import Cell, Table, link_to, list_of, moment, pill
+from accounts.admin.lists import ChoiceFilter, ChoicesFilter, RelatedFilter
+from accounts.audit import acting
+from accounts.models import ApiKey, ServiceAccount, Team, User
+from models_registry.limit_access import all_limits
+from models_registry.limit_amounts import (
+    AmountField,
+    PercentsField,
+    counted_amount,
+    entered_amount,
+)
+from models_registry.limit_words import limit_text
+from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod, SubjectKind
+from models_registry.models.limits import of_kind
+from models_registry.writes.limits import Subject, change_limit, remove_limit, set_limit
+
+SHOWN_MAX = 20
+
+
+class SubjectFilter(ChoiceFilter):
+    title = "of"
+    parameter_name = "of"
+
+    def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
+        return [(kind.value, kind.value.replace("_", " ")) for kind in SubjectKind]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Limit]) -> QuerySet[Limit]:
+        chosen = self.chosen()
+        return queryset if chosen is None else queryset.filter(of_kind(SubjectKind(chosen)))
+
+
+class LimitForm(ActForm):
+    """What a limit can be changed in."""
+
+    amount = AmountField(
+        help_text="Calls or tokens in whole numbers; money in US dollars, as 50 or 0.25."
+    )
+    zone = forms.CharField(
+        label="Time zone",
+        max_length=64,
+        required=False,
+        help_text="Of a calendar's day, week or month, as Europe/Berlin; UTC unless given.",
+    )
+    is_soft = forms.BooleanField(
+        label="Soft: refuse nothing, only tell",
+        required=False,
+        help_text="For periods of an hour or more.",
+    )
+    alert_percents = PercentsField(
+        label="Alerts at percent",
+        help_text="As 80, 100. Owners and managers of the team, and whoever set it, are told.",
+    )
+
+    def prepare(self) -> None:
+        if self.subject is None:
+            return
+        limit = self.subject
+        self.initial.setdefault("amount", entered_amount(limit.amount, limit.measure).normalize())
+        self.initial.setdefault("zone", limit.zone)
+        self.initial.setdefault("is_soft", limit.is_soft)
+        self.initial.setdefault("alert_percents", ", ".join(map(str, limit.alert_percents)))
+
+
+class NewLimitForm(LimitForm):
+    team = forms.ModelChoiceField(
+        Team.objects.order_by("name"),
+        required=False,
+        help_text="Alone: all its keys. With a model: its calls of that model. With a person: that member.",
+    )
+    model = forms.ModelChoiceField(
+        AiModel.objects.order_by("name"),
+        required=False,
+        help_text="Alone: everybody's calls of it.",
+    )
+    service_account = forms.ModelChoiceField(
+        ServiceAccount.objects.select_related("team").order_by("name"), required=False
+    )
+    email = forms.CharField(
+        label="Person's e-mail address",
+        max_length=254,
+        required=False,
+        help_text="Alone: all their keys, in all their teams.",
+    )
+    key = forms.CharField(
+        label="API key",
+        max_length=16,
+        required=False,
+        help_text="The part that may be shown: what stands between lk_ and the next _.",
+    )
+    measure = forms.ChoiceField(choices=LimitMeasure.choices)
+    period = forms.ChoiceField(choices=LimitPeriod.choices)
+    field_order = (
+        "team", "model", "service_account", "email", "key",
+        "measure", "period", "amount", "zone", "is_soft", "alert_percents",
+    )  # fmt: skip
+
+    def clean_email(self) -> User | None:
+        email = self.cleaned_data["email"].strip()
+        found = User.objects.filter(email__iexact=email).first() if email else None
+        if email and found is None:
+            raise forms.ValidationError("Nobody has this address.")
+        return found
+
+    def clean_key(self) -> ApiKey | None:
+        public_id = self.cleaned_data["key"].strip()
+        found = ApiKey.objects.filter(public_id=public_id).first() if public_id else None
+        if public_id and found is None:
+            raise forms.ValidationError("No key bears this.")
+        return found
+
+
+def _set(nothing: None, actor: User, values: dict[str, Any]) -> Limit:
+    measure = LimitMeasure(values["measure"])
+    subject = Subject(
+        key=values["key"],
+        service_account=values["service_account"],
+        person=values["email"],
+        team=values["team"],
+        model=values["model"],
+    )
+    return set_limit(
+        subject,
+        measure=measure,
+        period=LimitPeriod(values["period"]),
+        amount=counted_amount(values["amount"], measure),
+        zone=values["zone"],
+        is_soft=values["is_soft"],
+        alert_percents=values["alert_percents"],
+        actor=acting(actor),
+    )
+
+
+def _change(limit: Limit, actor: User, values: dict[str, Any]) -> None:
+    change_limit(
+        limit,
+        amount=counted_amount(values["amount"], limit.measure),
+        zone=values["zone"],
+        is_soft=values["is_soft"],
+        alert_percents=values["alert_percents"],
+        actor=acting(actor),
+    )
+
+
+def _remove(limit: Limit, actor: User, values: dict[str, Any]) -> None:
+    remove_limit(limit, actor=acting(actor))
+
+
+@admin.register(Limit)
+class LimitAdmin(PortalAdmin):
+    """Limits and budgets of everybody and everything."""
+
+    list_display = ("subject", "of", "says", "kind", "who", "changed")
+    list_filter = (
+        SubjectFilter,
+        ("measure", ChoicesFilter),
+        ("team", RelatedFilter),
+        ("model", RelatedFilter),
+    )
+    search_fields = (
+        "team__name", "service_account__name", "model__name", "person__email", "key__public_id", "key__name",
+    )  # fmt: skip
+    search_help_text = "Team, service account, model, person or key"
+    ordering = ("-created_at",)
+    add_act = Act("add", "Set limit", _set, "The limit is set.", NewLimitForm)
+    acts = (
+        Act("change", "Change", _change, "The limit is changed.", LimitForm),
+        Act(
+            "remove",
+            "Remove",
+            _remove,
+            "The limit is removed.",
+            warning="Within a second nothing of it holds. The limits above and below it stay.",
+            is_danger=True,
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Limit]:
+        return all_limits()
+
+    @display(description="limit of")
+    def subject(self, limit: Limit) -> str:
+        return subject_name(limit)
+
+    @display(description="kind of subject")
+    def of(self, limit: Limit) -> str:
+        return limit.subject_kind.value.replace("_", " ")
+
+    @display(description="at most")
+    def says(self, limit: Limit) -> str:
+        return limit_text(limit)
+
+    @display(description="kind", ordering="is_soft")
+    def kind(self, limit: Limit) -> SafeString:
+        return kind_of(limit)
+
+    @display(description="set by", ordering="by_administrator")
+    def who(self, limit: Limit) -> str:
+        return "an administrator" if limit.by_administrator else "the team"
+
+    @display(description="changed", ordering="changed_at")
+    def changed(self, limit: Limit) -> Cell:
+        return moment(limit.changed_at)
+
+    def name_of(self, found: Limit) -> str:
+        return f"{limit_text(found)} of {subject_name(found)}"
+
+    def facts(self, found: Limit) -> list[tuple[str, Cell]]:
+        return [
+            ("At most", limit_text(found)),
+            ("Kind", kind_of(found)),
+            ("API key", link_to(found.key)),
+            ("Service account", link_to(found.service_account)),
+            ("Person", link_to(found.person)),
+            ("Team", link_to(found.team)),
+            ("Model", link_to(found.model)),
+            ("Alerts at percent", ", ".join(map(str, found.alert_percents))),
+            ("Set by", self.who(found)),
+            ("Person who set it", link_to(found.set_by)),
+            ("Since", moment(found.created_at)),
+            ("Changed", moment(found.changed_at)),
+        ]
+
+
+def subject_name(limit: Limit) -> str:
+    """Whose it is, by name."""
+    if limit.key is not None:
+        return f"{limit.key.name} ({limit.key})"
+    if limit.service_account is not None:
+        return limit.service_account.name
+    parts = (limit.person, limit.team, limit.model)
+    return ", ".join(str(part) for part in parts if part is not None)
+
+
+def kind_of(limit: Limit) -> SafeString:
+    return pill("soft", "warn") if limit.is_soft else pill("hard", "ok")
+
+
+def _limits_of(**subject: Any) -> Table:
+    """What limits a subject, for its page."""
+    found = all_limits().filter(**subject).order_by("measure", "period")[:SHOWN_MAX]
+    (name,) = subject
+    return Table(
+        "Limits",
+        ["At most", "Of", "Kind", "Alerts at percent"],
+        [
+            [
+                link_to(limit, limit_text(limit)),
+                subject_name(limit),
+                kind_of(limit),
+                ", ".join(map(str, limit.alert_percents)),
+            ]
+            for limit in found
+        ],
+        empty="No limit is set here. What is above may have some.",
+        more=list_of(Limit, f"?{name}__id__exact={subject[name].pk}"),
+    )
+
+
+show_also(Team, lambda team: _limits_of(team=team))
+show_also(ServiceAccount, lambda account: _limits_of(service_account=account))
+show_also(User, lambda person: _limits_of(person=person))
+show_also(ApiKey, lambda key: _limits_of(key=key))
+show_also(AiModel, lambda model: _limits_of(model=model))

@@ -1,0 +1,58 @@
+"""Amounts as people enter them: money in dollars, everything else in whole numbers."""
+
+import re
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from models_registry.models import LimitMeasure
+from models_registry.models.limits import ALERTS_MAX, AMOUNT_MAX, PERCENT_MAX
+
+MICRO = 1_000_000
+_PERCENT = re.compile(r"[0-9]{1,3}", re.ASCII)
+
+
+class AmountField(forms.DecimalField):
+    """An amount of a measure that another field names."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            min_value=Decimal("0.000001"),
+            max_value=Decimal(AMOUNT_MAX),
+            decimal_places=6,
+            **options,
+        )
+
+
+class PercentsField(forms.CharField):
+    """Percentages, as 80, 100. Cleans to a list of whole numbers."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=100, required=False, **options)
+
+    def clean(self, value: object) -> Any:
+        parts = str(super().clean(value)).replace(",", " ").replace("%", " ").split()
+        if len(parts) > ALERTS_MAX or not all(
+            _PERCENT.fullmatch(part) and 1 <= int(part) <= PERCENT_MAX for part in parts
+        ):
+            raise ValidationError(
+                f"Name at most {ALERTS_MAX} percentages from 1 to {PERCENT_MAX}, as 80, 100."
+            )
+        return [int(part) for part in parts]
+
+
+def counted_amount(entered: Decimal, measure: str) -> int:
+    """The amount as it is counted: dollars become micro-USD. Raises: ValidationError for a part of a call or a token."""
+    if measure == LimitMeasure.MICRO_USD:
+        entered *= MICRO
+    if entered != int(entered):
+        raise ValidationError({"amount": "Enter a whole number."})
+    return int(entered)
+
+
+def entered_amount(amount: int, measure: str) -> Decimal:
+    """The amount as it would be entered."""
+    value = Decimal(amount)
+    return value / MICRO if measure == LimitMeasure.MICRO_USD else value

@@ -1,0 +1,101 @@
+"""The forms of a team's limits."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import ApiKey, ServiceAccount, Team, User
+from models_registry.limit_amounts import AmountField, PercentsField, entered_amount
+from models_registry.models import Limit, LimitMeasure, LimitPeriod
+from models_registry.writes.limits import Subject
+from portal.lib.clock import utc_now
+
+# Of each kind. A larger team sets the limits of the rest by the management API.
+CHOICES_MAX = 500
+
+
+class LimitForm(forms.Form):
+    """What can be changed of a limit."""
+
+    amount = AmountField(
+        label=_("At most"),
+        help_text=_("Calls or tokens in whole numbers; money in US dollars, as 50 or 0.25."),
+    )
+    zone = forms.CharField(
+        label=_("Time zone"),
+        max_length=64,
+        required=False,
+        help_text=_("Of a calendar's day, week or month, as Europe/Berlin; UTC unless given."),
+    )
+    is_soft = forms.BooleanField(
+        label=_("Soft: refuse nothing, only tell"),
+        required=False,
+        help_text=_("For periods of an hour or more."),
+    )
+    alert_percents = PercentsField(
+        label=_("Alerts at percent"),
+        help_text=_("As 80, 100. Owners and managers are told by mail."),
+    )
+
+    @classmethod
+    def of(cls, limit: Limit, data: Any = None) -> "LimitForm":
+        """The form with what the limit says now."""
+        initial = {
+            "amount": f"{entered_amount(limit.amount, limit.measure):f}",
+            "zone": limit.zone,
+            "is_soft": limit.is_soft,
+            "alert_percents": ", ".join(map(str, limit.alert_percents)),
+        }
+        return cls(data, initial=initial)
+
+
+class NewLimitForm(LimitForm):
+    """A limit of a key, a service account or a member of the team."""
+
+    subject = forms.ChoiceField(label=_("Of"))
+    measure = forms.ChoiceField(label=_("Measure"), choices=LimitMeasure.choices)
+    period = forms.ChoiceField(
+        label=_("Period"), choices=LimitPeriod.choices, initial=LimitPeriod.CALENDAR_MONTH
+    )
+    field_order = ("subject", "measure", "amount", "period", "zone", "is_soft", "alert_percents")
+
+    def __init__(self, team: Team, data: Any = None) -> None:
+        super().__init__(data)
+        self.found: dict[str, Subject] = {}
+        choices = [
+            (_("Service accounts"), self._accounts(team)),
+            (_("Members"), self._members(team)),
+            (_("API keys"), self._keys(team)),
+        ]
+        field = self.fields["subject"]
+        if isinstance(field, forms.ChoiceField):
+            field.choices = [(label, group) for label, group in choices if group]
+
+    def clean_subject(self) -> Subject:
+        return self.found[self.cleaned_data["subject"]]
+
+    def _accounts(self, team: Team) -> list[tuple[str, str]]:
+        rows = ServiceAccount.objects.filter(team=team).order_by("name")[:CHOICES_MAX]
+        return [
+            self._choice(f"account:{row.pk}", row.name, Subject(service_account=row))
+            for row in rows
+        ]
+
+    def _members(self, team: Team) -> list[tuple[str, str]]:
+        rows = User.objects.filter(memberships__team=team).order_by("email")[:CHOICES_MAX]
+        return [
+            self._choice(f"member:{row.pk}", row.name or row.email, Subject(team=team, person=row))
+            for row in rows
+        ]
+
+    def _keys(self, team: Team) -> list[tuple[str, str]]:
+        live = ApiKey.objects.filter(team=team, revoked_at=None, expires_at__gt=utc_now())
+        return [
+            self._choice(f"key:{row.pk}", f"{row.name} ({row})", Subject(key=row))
+            for row in live.order_by("name")[:CHOICES_MAX]
+        ]
+
+    def _choice(self, value: str, label: str, subject: Subject) -> tuple[str, str]:
+        self.found[value] = subject
+        return value, label
