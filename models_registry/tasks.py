@@ -1,11 +1,18 @@
-"""What Celery does for grants, by the clock."""
+"""What Celery does for grants and limits, by the clock."""
 
 from celery import shared_task
 
 from models_registry.ending_grants import tell_of_ending_grants
+from models_registry.limit_alerts import tell_of_limits
 
 
 @shared_task(ignore_result=True)
 def remind_of_grants() -> int:
     """Tell of grants that end soon, each time once; return how many mails that makes."""
     return tell_of_ending_grants()
+
+
+@shared_task(ignore_result=True)
+def alert_of_limits() -> int:
+    """Tell of limits that fill up, once for each percentage and period; return how many mails that makes."""
+    return tell_of_limits()

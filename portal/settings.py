@@ -462,6 +462,7 @@ CELERY_BEAT_SCHEDULE = {
     "send-mail": {"task": "accounts.mail.task.send_due_mail", "schedule": 30},
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},
     "remind-of-grants": {"task": "models_registry.tasks.remind_of_grants", "schedule": 60 * 60},
+    "alert-of-limits": {"task": "models_registry.tasks.alert_of_limits", "schedule": 60},
     "forget-changes": {"task": "accounts.tasks.forget_changes", "schedule": 10 * 60},
     "forget-replies": {"task": "accounts.tasks.forget_replies", "schedule": 60 * 60},
 }

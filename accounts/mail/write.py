@@ -25,6 +25,7 @@ SUBJECTS = {
     NotificationKind.REQUEST_DECIDED: _("Your request for %(models)s: %(status)s"),
     NotificationKind.REQUEST_WITHDRAWN: _("%(team)s no longer asks for %(models)s"),
     NotificationKind.KEY_ENDING: _("The key %(key)s ends on %(ends_on)s"),
+    NotificationKind.LIMIT_ALERT: _("%(percent)s %% of the limit of %(of)s is used"),
     NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
 }
 STATUSES = {"approved": _("approved"), "denied": _("denied"), "withdrawn": _("withdrawn")}
@@ -101,6 +102,8 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             return facts | _of_end(facts) | {"link": page_link("key", uuid.UUID(facts["key_id"]))}
         case NotificationKind.GRANT_ENDING:
             return facts | _of_end(facts) | {"link": page_link("ask", facts["model"])}
+        case NotificationKind.LIMIT_ALERT:
+            return facts | _of_limit(facts)
     assert_never(kind)
 
 
@@ -124,6 +127,20 @@ def _of_end(facts: dict[str, Any]) -> dict[str, Any]:
     if ends_at <= utc_now():
         raise NothingToTell("The end was there before it was sent.")
     return {"ends_at": ends_at, "ends_on": f"{ends_at:%Y-%m-%d}"}
+
+
+def _of_limit(facts: dict[str, Any]) -> dict[str, Any]:
+    limit_id, resets_at = uuid.UUID(facts["limit_id"]), facts["resets_at"]
+    if facts["slug"]:
+        link = page_link("team-limit", facts["slug"], limit_id)
+    elif facts["in_admin"]:
+        link = page_link("admin:models_registry_limit_change", limit_id)
+    else:
+        link = page_link("home")
+    return {
+        "link": link,
+        "resets_at": datetime.datetime.fromisoformat(resets_at) if resets_at else None,
+    }
 
 
 def page_link(name: str, *arguments: object) -> str:

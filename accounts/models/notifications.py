@@ -18,6 +18,7 @@ class NotificationKind(models.TextChoices):
     REQUEST_WITHDRAWN = "request_withdrawn"
     KEY_ENDING = "key_ending"
     GRANT_ENDING = "grant_ending"
+    LIMIT_ALERT = "limit_alert"
 
 
 def notification_kinds() -> list[tuple[str, str]]:

@@ -36,6 +36,18 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.REQUEST_WITHDRAWN: OF_REQUEST | {"withdrawn_by": "Bob"},
     Kind.KEY_ENDING: OF_END | {"key_id": str(new_id()), "key": "Batch", "public_id": "ab12cd34"},
     Kind.GRANT_ENDING: OF_END | {"model": "house-chat"},
+    Kind.LIMIT_ALERT: {
+        "limit_id": str(new_id()),
+        "of": "Batch",
+        "team": "Search",
+        "at_most": "$50.00 a calendar month (UTC)",
+        "used": "$41.20",
+        "percent": 80,
+        "is_soft": True,
+        "resets_at": "2999-01-02T03:04:05+00:00",
+        "slug": "search",
+        "in_admin": False,
+    },
 }
 EXPECTED = {
     Kind.INVITATION: ["Ada Lovelace invites you to join the team", "until"],
@@ -48,6 +60,12 @@ EXPECTED = {
         "nothing to decide",
     ],
     Kind.KEY_ENDING: ["Your key Batch (lk_ab12cd34_…)", "2999-01-02 03:04 UTC"],
+    Kind.LIMIT_ALERT: [
+        "$41.20 of $50.00 a calendar month (UTC) are used: 80 % of the limit of Batch",
+        "Team: Search",
+        "calls go on",
+        "2999-01-02 03:04 UTC",
+    ],
     Kind.GRANT_ENDING: ["The team Search may call house-chat until 2999-01-02 03:04 UTC"],
 }
 
@@ -108,6 +126,7 @@ def test_html_loads_nothing_from_anywhere() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in Kind if FACTS[kind]])
 def test_hostile_text_stays_text(kind: NotificationKind) -> None:
     fixed = {"request_id", "key_id", "ends_at", "status", "models", "model"}
+    fixed |= {"limit_id", "resets_at", "slug", "in_admin", "is_soft"}
     hostile = {name: HOSTILE for name in FACTS[kind] if name not in fixed}
     mail = write_mail(of_kind(kind, **hostile))
     assert "<script" not in mail.html
