@@ -7,7 +7,7 @@ snapshot, so that calls may be made and usage be counted meanwhile.
 import datetime
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -52,7 +52,8 @@ class Day:
         }
 
 
-class Wrong(NamedTuple):
+@dataclass(frozen=True)
+class Wrong:
     """What one check found: how many, and a few of them in words."""
 
     check: str
