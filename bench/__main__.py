@@ -4,7 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-from bench import bodies, call, ledger, pages, revocation, schema, speed, story, streams
+from bench import answers, bodies, call, ledger, pages, revocation, schema, speed, story, streams
 from bench.proof import NotProven, Proof
 
 PROOFS: tuple[Proof, ...] = (
@@ -13,6 +13,7 @@ PROOFS: tuple[Proof, ...] = (
     call,
     speed,
     bodies,
+    answers,
     streams,
     revocation,
     ledger,

@@ -62,6 +62,24 @@ def check_outline(data: bytes, *, slice_bytes: int = SLICE_BYTES) -> Slices[None
         yield
 
 
+def count_shallow(
+    data: bytes, *, deepest: int, most: int, slice_bytes: int = SLICE_BYTES
+) -> Slices[None]:
+    """Let an answer pass that has few enough members, objects and lists at most so deep, and none too deep.
+
+    Raises: Refusal upstream_nonsense.
+    """
+    depth = found = 0
+    for piece in _pieces(data, slice_bytes):
+        steps = array("b", piece.outside.translate(_AS_STEPS, _NOT_OUTLINE))
+        heights = list(accumulate(steps, initial=depth))
+        found += sum(map(deepest.__ge__, heights))
+        depth = heights[-1]
+        if found > most or max(heights) > MAX_DEPTH:
+            raise Refusal(Code.UPSTREAM_NONSENSE, detail="the answer has too many parts")
+        yield
+
+
 def _pieces(data: bytes, slice_bytes: int) -> Iterator[_Piece]:
     start, is_in_text = 0, False
     while start < len(data):

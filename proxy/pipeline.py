@@ -29,13 +29,14 @@ from proxy.open_calls import OpenCalls
 from proxy.parse import parse_body, parse_slices
 from proxy.principal import Principal
 from proxy.record import Recorder
-from proxy.relay import EventRelay, take_whole
+from proxy.relay import EventRelay
 from proxy.route import Route
 from proxy.running_call import RunningCall
 from proxy.turns import in_turns
 from proxy.upstreams.answer import UpstreamAnswer
 from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.timeouts import Timeouts
+from proxy.whole_answer import take_whole
 
 JSON: Headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 EVENTS: Headers = [

@@ -1,15 +1,13 @@
-"""Carries an answer from the upstream to the caller, whole or event by event, and reads its usage on the way."""
+"""Carries a stream from the upstream to the caller, event by event, and reads its usage on the way."""
 
 import time
 
-import msgspec
 from msgspec import UNSET
 
-from proxy.call import CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import Headers, ParsedCall, Sink
 from proxy.forward import refusal_for
-from proxy.guard_output import check_head, refusal_for_status, refuse_secret
+from proxy.guard_output import refuse_secret
 from proxy.json_object import decode_members, encode, encode_object, raw
 from proxy.route import Route
 from proxy.running_call import RunningCall
@@ -23,62 +21,11 @@ from proxy.upstreams.openai_chat import (
     is_given,
     text_bytes,
 )
-from proxy.upstreams.openai_embeddings import decode_answer
 from proxy.upstreams.sse import EventReader, EventTooLarge
+from proxy.whole_answer import NONSENSE
 
 EVENT_BYTES_MAX = 4 * 1024 * 1024
 _DONE = b"[DONE]"
-_NONSENSE = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-
-
-async def take_whole(
-    running: RunningCall, call: ParsedCall, route: Route, answer: UpstreamAnswer
-) -> bytes:
-    """Read the whole answer and return it under the model's public name. Raises: Refusal."""
-    try:
-        body = await answer.read()
-    except UpstreamFailure as failure:
-        raise refusal_for(failure) from None
-    running.answered_ns = time.perf_counter_ns()
-    running.answer_bytes = len(body)
-    if answer.status != 200:
-        raise refusal_for_status(answer, body, route)
-    check_head(answer, call)
-    refuse_secret(body, route.secret)
-    try:
-        _note_usage(running, body, route)
-        if route.upstream_name == route.name:
-            return body
-        members = decode_members(body)
-    except _NONSENSE:
-        raise Refusal(
-            Code.UPSTREAM_NONSENSE, detail="the answer is not the JSON expected"
-        ) from None
-    if "model" in members:
-        members["model"] = raw(route.name)
-    return encode_object(members)
-
-
-def _note_usage(running: RunningCall, body: bytes, route: Route) -> None:
-    if not body.isascii():
-        # Members are not looked into, and what is not UTF-8 must not pass as text.
-        body.decode("utf-8")
-    if running.head.kind is CallKind.EMBEDDINGS:
-        reported = decode_answer(body).usage
-    else:
-        answer = decode_chunk(body)
-        watch = SecretWatch(route.secret)
-        if watch.may_stand_in(body):
-            for choice in answer.choices:
-                watch.see(choice.index, choice.message or {})
-        reported = answer.usage
-        if not isinstance(reported, ReportedUsage):
-            running.output_events = len(answer.choices)
-            running.output_bytes = sum(
-                text_bytes(choice.message or {}) for choice in answer.choices
-            )
-    if isinstance(reported, ReportedUsage):
-        running.usage = reported.to_usage()
 
 
 class EventRelay:
@@ -133,7 +80,7 @@ class EventRelay:
                     sent.append(b"data: " + event + b"\n\n")
         except Refusal as fault:
             self._fault = fault
-        except (*_NONSENSE, EventTooLarge):
+        except (*NONSENSE, EventTooLarge):
             self._fault = Refusal(
                 Code.UPSTREAM_NONSENSE, detail="an event is not the JSON expected"
             )
