@@ -14,6 +14,7 @@ from types import FrameType
 
 import django
 import pytest
+from django.template.base import Template
 from django.test import override_settings
 from hypothesis import settings as hypothesis_settings
 from whitenoise.middleware import WhiteNoiseMiddleware
@@ -29,6 +30,7 @@ from tests.services import (
 )
 
 DEFAULT_TIME_LIMIT_S = 60
+PLAIN_RENDER = Template._render
 # Each takes three of Valkey's databases, and one is nobody's.
 MOST_WORKERS = (VALKEY_DATABASES - 1) // 3
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -129,6 +131,14 @@ def static_files_found_once() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", look_once)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_rendered_plainly(django_test_environment: None) -> Iterator[None]:
+    """Render as the server does. Django's tests note each template that was seen, and a page has thousands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Template, "_render", PLAIN_RENDER)
         yield
 
 

@@ -42,6 +42,7 @@ FORBIDDEN = re.compile(
     r"<style|\sstyle=|\son[a-z]+=|javascript:|<script(?![^>]*\ssrc=)|(?:src|href|action)=.(?:https?:)?//",
     re.IGNORECASE,
 )
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # Django's own words for a model's list, page and form.
 ACTS = [(model, act) for model, part in parts().items() for act in part.acts]
 QUERIES_MAX = 15
@@ -134,9 +135,16 @@ def test_every_filter_of_a_list_is_answered(administrator: Client, model: type[M
     hostile_world()
     page = text_of(administrator.get(address(model, "changelist")))
     for name, options in re.findall(r'<select name="([^"]+)".*?>(.*?)</select>', page, re.DOTALL):
-        for value in [*re.findall(r'<option value="([^"]+)"', options)[:40], HOSTILE]:
+        values = re.findall(r'<option value="([^"]+)"', options)
+        for value in [*different(values)[:40], HOSTILE]:
             reply = administrator.get(address(model, "changelist"), {name: value})
             assert reply.status_code in {200, 302}, (name, value)
+
+
+def different(values: list[str]) -> list[str]:
+    """Every choice of a closed set; of rows, whose ids alone differ, those that the page names first."""
+    rows = [value for value in values if UUID.fullmatch(value)]
+    return [value for value in values if value not in rows[5:]]
 
 
 def test_home_names_what_waits(administrator: Client) -> None:
