@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable
 
+from proxy.leases.absence import Absence
 from proxy.leases.borrower import Borrower
 from proxy.leases.flight import Ask
 from proxy.leases.held import Held
@@ -21,6 +22,7 @@ _log = logging.getLogger("latchkey.leases")
 _CALL_TIMEOUT_S = 0.25
 # A caller may wait for the round trip under way and for two of its own; whatever happens, not for longer.
 _PATIENCE_CALLS = 8
+_AS_DOCUMENTED = Absence()
 _PROCESS_ID = re.compile(r"[A-Za-z0-9_.:-]{1,80}", re.ASCII)
 
 
@@ -38,6 +40,7 @@ class LeaseBook:
         process_id: str,
         clock: Callable[[], float] = time.monotonic,
         call_timeout_s: float = _CALL_TIMEOUT_S,
+        absence: Absence = _AS_DOCUMENTED,
     ) -> None:
         if not _PROCESS_ID.fullmatch(process_id):
             raise ValueError("process_id is 1 to 80 of A-Z a-z 0-9 _ . : -")
@@ -47,7 +50,9 @@ class LeaseBook:
         self._call_timeout_s = call_timeout_s
         self._shares = Shares(clock=clock)
         self._store = Store(store_url, timeout_s=call_timeout_s)
-        self._borrower = Borrower(self._store, self._shares, process=process, clock=clock)
+        self._borrower = Borrower(
+            self._store, self._shares, process=process, clock=clock, absence=absence
+        )
         self._listener = RecallListener(
             store_url, process=process, on_recall=self._borrower.return_named
         )
@@ -81,9 +86,16 @@ class LeaseBook:
         if held is not None:
             return held
         self.check(wants)
-        if not self._is_open or self._store.is_away:
+        if self._is_open and not self._store.is_away:
+            try:
+                return await self._borrow(list(wants))
+            except StoreAway:
+                if not self._store.is_away:
+                    raise
+        held = self._shares.take_unlent(wants) if self._is_open else None
+        if held is None:
             raise StoreAway
-        return await self._borrow(list(wants))
+        return held
 
     def settle(self, held: Held, used: tuple[int, ...] | list[int]) -> None:
         """Give back what was reserved and not used; what was used beyond it is charged, never refused.
@@ -111,13 +123,13 @@ class LeaseBook:
 
     def check(self, wants: Wants) -> None:
         """Refuse at once what is malformed, what can never fit, and what was just refused. Raises: LimitReached."""
-        names = {(window.key, window.length_s) for window, _ in wants}
+        names = {window.name for window, _ in wants}
         if len(names) != len(wants):
             raise ValueError("each window is wanted once in a call")
         now = self._clock()
         for window, amount in wants:
             require_amount(amount, name="amount")
-            if amount > window.limit:
+            if amount > window.limit and not window.is_soft:
                 remaining = self.standing(window).remaining
                 raise LimitReached(
                     window, limit=window.limit, remaining=remaining, retry_after_s=None

@@ -5,6 +5,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from proxy.leases.absence import Absence
 from proxy.leases.ending import end_task, is_ending
 from proxy.leases.flight import Ask, Flight, Refused
 from proxy.leases.refusals import LimitReached, StoreAway
@@ -19,6 +20,9 @@ _TICK_S = 0.1
 _HEARTBEAT_S = 0.5
 _RECALL_S = 0.05
 _RECALL_AGAIN_S = 0.005
+_REOPENS_S = 2
+# A century: a wait for the end of what has none.
+_NEVER_S = 3_153_600_000.0
 _MOST_ASKS = 128
 _MOST_RETURNS = 32
 
@@ -27,12 +31,19 @@ class Borrower:
     """Sends asks and returns in flights; between them it sweeps, and beats."""
 
     def __init__(
-        self, store: Store, shares: Shares, *, process: str, clock: Callable[[], float]
+        self,
+        store: Store,
+        shares: Shares,
+        *,
+        process: str,
+        clock: Callable[[], float],
+        absence: Absence,
     ) -> None:
         self._store = store
         self._shares = shares
         self._process = process
         self._clock = clock
+        self._absence = absence
         self._queue: deque[Ask] = deque()
         self._parked: set[Ask] = set()
         self._work = asyncio.Event()
@@ -105,6 +116,9 @@ class Borrower:
         except Exception:  # noqa: BLE001 - nobody else would ever make the next round trip.
             # What it was to return stays charged, which is strict, and leaves with its window.
             _log.exception("A round trip to the limits store failed.")
+            if self._unanswered is not None:
+                self._shares.restore(self._unanswered.reports, now=self._clock())
+            self._shares.doubt(flight.request.windows)
             self._unanswered, self._is_due = None, False
             self._queue.extend(flight.asks)
             self._fail_all()
@@ -127,6 +141,7 @@ class Borrower:
             returns=returns,
             last_batch=self._last_batch,
             resent=is_resent,
+            holds_of=self._shares.holds_of,
         )
         sent_at = self._clock()
         self._beat_at = sent_at + _HEARTBEAT_S
@@ -136,6 +151,8 @@ class Borrower:
             )
         except StoreAway:
             self._is_due = False
+            self._shares.doubt(flight.request.windows)
+            self._shares.hand_back_where(self._absence.refuses)
             self._queue.extend(flight.asks)
             self._fail_all()
             return
@@ -199,6 +216,9 @@ class Borrower:
             return
         if ask.recall_until is None:
             ask.recall_until = now + _RECALL_S
+        if refused.is_closed:
+            ask.future.set_exception(StoreAway(retry_after_s=_REOPENS_S))
+            return
         if refused.is_recalling and now < ask.recall_until:
             self._park(ask)
             return
@@ -214,7 +234,7 @@ class Borrower:
                 refused.window,
                 limit=refused.window.limit,
                 remaining=no.remaining,
-                retry_after_s=whole_seconds(refused.wait_s),
+                retry_after_s=whole_seconds(refused.wait_s) if refused.wait_s < _NEVER_S else None,
             )
         )
 

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from proxy.leases.held import Held, Part
-from proxy.leases.request import Answer, Lent, Outcome, Request, decode_lent
+from proxy.leases.request import CLOSED, RECALLING, Answer, Lent, Outcome, Request, decode_lent
 from proxy.leases.share import Share, Slice
 from proxy.leases.shares import Shares
 from proxy.leases.window import Window
@@ -38,6 +38,7 @@ class Refused(msgspec.Struct, frozen=True):
     remaining: int
     wait_s: float
     is_recalling: bool
+    is_closed: bool
 
 
 class Flight:
@@ -48,7 +49,7 @@ class Flight:
         self.asks: list[Ask] = []
         self._asked: dict[Ask, list[Window]] = {}
         self._shares = shares
-        self._lent: dict[tuple[str, int], tuple[Share, Lent, Slice]] = {}
+        self._lent: dict[str, tuple[Share, Lent, Slice]] = {}
 
     def board(self, ask: Ask, *, now: float) -> bool:
         """Add an ask; False where a window is asked for under another limit in this flight."""
@@ -81,13 +82,14 @@ class Flight:
         if is_whole and all(now < part.slice.expires_at for part in parts):
             return Held(parts, now)
         for part in parts:
+            part.share.running -= part.amount
             self._shares.give_back(part.share, part.slice, part.amount, now=now)
         return None
 
     def explain(self, ask: Ask, outcome: Outcome) -> Refused:
         """Which window refused, and what is known of it."""
         window = self.request.windows[outcome.refused_by - 1]
-        share, lent, _ = self._lent[window.key, window.length_s]
+        share, lent, _ = self._lent[window.name]
         amount = next(n for wanted, n in ask.wants if wanted == window)
         return Refused(
             share=share,
@@ -95,7 +97,8 @@ class Flight:
             amount=amount,
             remaining=max(0, lent.remaining),
             wait_s=outcome.wait_us / 1_000_000,
-            is_recalling=bool(outcome.recalling),
+            is_recalling=outcome.recalling == RECALLING,
+            is_closed=outcome.recalling == CLOSED,
         )
 
     def _lacks(self, want: tuple[Window, int], ask: Ask, *, now: float) -> bool:
@@ -126,12 +129,13 @@ class Flight:
             recallable=lent.slice > 0,
         )
         piece = self._shares.renew(share, fresh, now=now)
-        self._lent[window.key, window.length_s] = (share, lent, piece)
+        self._lent[window.name] = (share, lent, piece)
 
     def _lent_part(self, window: Window, amount: int) -> Part:
         """What the store lent for this very ask."""
-        share, _, piece = self._lent[window.key, window.length_s]
+        share, _, piece = self._lent[window.name]
         piece.lent += amount
+        share.running += amount
         return Part(share, piece, amount)
 
     def _own(self, window: Window, amount: int, now: float) -> Part | None:

@@ -1,5 +1,7 @@
 """One call of the store's function: what is sent, and what its answer means."""
 
+from collections.abc import Callable
+
 import msgspec
 
 from proxy.leases.returns import ReturnBatch
@@ -7,7 +9,12 @@ from proxy.leases.window import Window
 
 STATE_KEY = "latchkey:lease:1:state"
 PROCESS_KEY = "latchkey:lease:1:process:"
+PROCESSES_KEY = "latchkey:lease:1:processes"
+CLOSED_KEY = "latchkey:lease:1:closed"
 RECALL_CHANNEL = "latchkey:lease:1:recall:"
+
+RECALLING, CLOSED = 1, 2
+_SLIDING, _PERIOD, _NOW = 0, 1, 2
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -16,7 +23,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     """What became of one ask.
 
     refused_by: 0 when granted, else the place of a window in the request, from 1.
-    recalling: 1 while other processes are asked to return what they do not use.
+    recalling: 1 while other processes are asked to return what they do not use; 2 where the window
+        waits for what was used before the store lost writes.
     """
 
     refused_by: int
@@ -52,25 +60,22 @@ class Request:
 
     def __init__(self) -> None:
         self.windows: list[Window] = []
-        self._places: dict[tuple[str, int], int] = {}
+        self._places: dict[str, int] = {}
         self._table: list[list[int | bool]] = []
         self._asks: list[list[tuple[int, int]]] = []
 
     def place_of(self, window: Window, *, slice_wanted: int = 0, asked: bool = False) -> int:
         """The window's place, from 1; added when it is not there yet."""
-        name = (window.key, window.length_s)
-        place = self._places.get(name)
+        place = self._places.get(window.name)
         if place is None:
             self.windows.append(window)
-            place = self._places[name] = len(self.windows)
-            self._table.append(
-                [window.limit, window.bucket_us, window.buckets, slice_wanted, asked]
-            )
+            place = self._places[window.name] = len(self.windows)
+            self._table.append(_row(window, slice_wanted=slice_wanted, asked=asked))
         return place
 
     def limit_of(self, window: Window) -> int | None:
         """Under which limit the window is asked for in this request; None when it is not."""
-        place = self._places.get((window.key, window.length_s))
+        place = self._places.get(window.name)
         return None if place is None else self.windows[place - 1].limit
 
     def ask(self, wants: list[tuple[int, int]]) -> None:
@@ -80,17 +85,26 @@ class Request:
     def keys(self, process: str) -> list[str]:
         """The keys that the function declares."""
         names = [window.store_name for window in self.windows]
-        return [STATE_KEY, PROCESS_KEY + process, *names]
+        return [STATE_KEY, PROCESS_KEY + process, PROCESSES_KEY, CLOSED_KEY, *names]
 
     def encode(
-        self, *, turn: int, epoch: str, returns: ReturnBatch | None, last_batch: int, resent: bool
+        self,
+        *,
+        turn: int,
+        epoch: str,
+        returns: ReturnBatch | None,
+        last_batch: int,
+        resent: bool,
+        holds_of: Callable[[Window], int],
     ) -> bytes:
         """The one argument: integers and one epoch, nothing that a caller wrote."""
-        batch = returns if returns is not None else ReturnBatch(last_batch, [], [], [])
+        batch = returns if returns is not None else ReturnBatch(last_batch, [], [], [], [])
         place_of = self.place_of
         returned = [(place_of(window), bucket, n) for window, bucket, n in batch.credits]
         debts = [(place_of(window), amount) for window, amount in batch.debts]
         emptied = [place_of(window) for window in batch.emptied]
+        # What is held is said as it is now, however often the batch is sent.
+        reports = [(place_of(window), holds_of(window), spent) for window, spent in batch.reports]
         return _encode(
             {
                 "turn": turn,
@@ -102,8 +116,27 @@ class Request:
                 "credits": returned,
                 "debts": debts,
                 "emptied": emptied,
+                "reports": reports,
             }
         )
+
+
+def _row(window: Window, *, slice_wanted: int, asked: bool) -> list[int | bool]:
+    """A window as the function reads it."""
+    kind = _NOW if window.is_of_now else _SLIDING if window.is_sliding else _PERIOD
+    starts_at = window.ends_at - window.length_s if window.length_s else 0
+    return [
+        window.limit,
+        window.bucket_us,
+        window.buckets,
+        slice_wanted,
+        asked,
+        kind,
+        # Where a start is unknown, something of the period may always have been lost.
+        starts_at * 1_000_000 if kind == _PERIOD else 0,
+        window.ends_at * 1_000_000,
+        window.is_soft,
+    ]
 
 
 def decode_answer(reply: object) -> Answer:

@@ -5,6 +5,7 @@ from itertools import islice
 
 import msgspec
 
+from proxy.leases.share import Share
 from proxy.leases.window import MAX_AMOUNT, Window
 
 _MOST_CREDITS = 100_000
@@ -16,18 +17,21 @@ class ReturnBatch(msgspec.Struct, frozen=True):
     credits: (window, bucket, amount) lent in the bucket and not used.
     debts: (window, amount) used beyond what was reserved.
     emptied: windows of which nothing idle is held any more.
+    reports: (window, amount) used and settled, of windows whose holdings the store has to hear anew.
     """
 
     number: int
     credits: list[tuple[Window, int, int]]
     debts: list[tuple[Window, int]]
     emptied: list[Window]
+    reports: list[tuple[Window, int]]
 
     def windows(self) -> Iterator[Window]:
         """Every window named, some of them more than once."""
         yield from (entry[0] for entry in self.credits)
         yield from (entry[0] for entry in self.debts)
         yield from self.emptied
+        yield from (entry[0] for entry in self.reports)
 
 
 class Returns:
@@ -37,10 +41,11 @@ class Returns:
         self._credits: dict[tuple[Window, int], int] = {}
         self._debts: dict[Window, int] = {}
         self._emptied: dict[Window, None] = {}
+        self._reports: dict[str, Share] = {}
         self._batches = 0
 
     def __bool__(self) -> bool:
-        return bool(self._credits or self._debts or self._emptied)
+        return bool(self._credits or self._debts or self._emptied or self._reports)
 
     def credit(self, window: Window, bucket: int, amount: int) -> None:
         """Give `amount` back to the bucket that it was lent in.
@@ -58,6 +63,10 @@ class Returns:
     def empty(self, window: Window) -> None:
         """Tell the store that nothing idle is held of the window."""
         self._emptied[window] = None
+
+    def report(self, share: Share) -> None:
+        """Tell the store what is held, and what was spent, of a window where nothing slides."""
+        self._reports[share.window.name] = share
 
     def forget_credits(self) -> None:
         """Drop what was owed to an epoch that is over."""
@@ -81,4 +90,18 @@ class Returns:
             del self._debts[window]
         for window in emptied:
             del self._emptied[window]
-        return ReturnBatch(number=self._batches, credits=returned, debts=debts, emptied=emptied)
+        return ReturnBatch(
+            number=self._batches,
+            credits=returned,
+            debts=debts,
+            emptied=emptied,
+            reports=self._pack_reports(most),
+        )
+
+    def _pack_reports(self, most: int) -> list[tuple[Window, int]]:
+        reports = []
+        for name in list(islice(self._reports, most)):
+            share = self._reports.pop(name)
+            reports.append((share.window, share.spent))
+            share.spent = 0
+        return reports

@@ -40,11 +40,16 @@ class Share(msgspec.Struct, eq=False):
     """The local side of one window.
 
     pace: what was lately spent within one slice's life; the next slice is that large.
+    running: what calls that are not settled hold, whichever slice it came from.
+    spent: used and settled, and not yet on its way to the store; only where nothing slides.
     """
 
     window: Window
+    slides: bool
     slice: Slice | None = None
     pace: int = 0
+    running: int = 0
+    spent: int = 0
     refusal: Refusal | None = None
     store_remaining: int | None = None
     empty_at: float = 0.0
@@ -63,6 +68,7 @@ class Share(msgspec.Struct, eq=False):
         ):
             return None
         piece.left -= amount
+        self.running += amount
         return piece
 
     def has(self, amount: int, *, limit: int, now: float) -> bool:
@@ -74,6 +80,15 @@ class Share(msgspec.Struct, eq=False):
             and 0 <= amount <= piece.left
             and piece.limit <= limit
         )
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nobody counts on it any more."""
+        return self.slides or not (self.running or self.spent)
+
+    def holds(self) -> int:
+        """All that the store has to count as held here."""
+        return self.running + (self.slice.left if self.slice is not None else 0)
 
     def is_live(self, now: float) -> bool:
         """Whether the slice may be spent from at all."""
@@ -120,7 +135,8 @@ class Share(msgspec.Struct, eq=False):
         return idle
 
     def lose(self) -> None:
-        """Forget what a store said and lent that is no more."""
+        """Forget what a store said and lent that is no more; what was used of it is in the ledger."""
+        self.spent = 0
         self.slice = self.refusal = self.store_remaining = None
 
     def refuse(

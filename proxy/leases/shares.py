@@ -1,6 +1,6 @@
 """All that this process holds, spent and given back without a word to the store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 
 from proxy.leases.held import Held, Part
@@ -21,7 +21,7 @@ class Shares:
         self.returns = Returns()
         self.generation = 0
         self._clock = clock
-        self._shares: dict[tuple[str, int], Share] = {}
+        self._shares: dict[str, Share] = {}
         self._reviews: list[tuple[float, int, Share]] = []
         self._reviews_made = 0
 
@@ -30,22 +30,19 @@ class Shares:
 
     def find(self, window: Window) -> Share | None:
         """The share of the window, if one is kept."""
-        return self._shares.get((window.key, window.length_s))
+        return self._shares.get(window.name)
 
     def find_named(self, store_name: str) -> Share | None:
         """The share of the window that the store calls so."""
-        name, _, length = store_name.rpartition(":")
-        if not length.isdecimal():
-            return None
-        return self._shares.get((name.rpartition("{")[2].rstrip("}"), int(length)))
+        return self._shares.get(store_name.rpartition("{")[2].replace("}", "", 1))
 
     def open(self, window: Window, *, now: float) -> Share:
         """The share of the window, made when absent."""
         share = self.find(window)
         if share is None:
             if len(self._shares) >= _MOST_SHARES:
-                self._forget(next(iter(self._shares.values())))
-            share = self._shares[window.key, window.length_s] = Share(window, used_at=now)
+                self._forget_one()
+            share = self._shares[window.name] = Share(window, slides=window.is_sliding, used_at=now)
             self._review_at(share, now + _FORGET_AFTER_S)
         return share
 
@@ -55,14 +52,40 @@ class Shares:
         parts: list[Part] = []
         shares = self._shares
         for window, amount in wants:
-            share = shares.get((window.key, window.length_s))
+            share = shares.get(window.name)
             piece = share.take(amount, limit=window.limit, now=now) if share is not None else None
             if share is None or piece is None:
                 for part in parts:
                     part.slice.left += part.amount
+                    part.share.running -= part.amount
                 return None
             parts.append(Part(share, piece, amount))
         return Held(parts, now)
+
+    def take_unlent(self, wants: Wants) -> Held | None:
+        """As `take_all`, but whoever is soft is counted at the settlement where no slice is left."""
+        now = self._clock()
+        lacking = {
+            window
+            for window, amount in wants
+            if window.is_soft
+            and not self.open(window, now=now).has(amount, limit=window.limit, now=now)
+        }
+        rest = self.take_all([want for want in wants if want[0] not in lacking])
+        if rest is None or not lacking:
+            return rest
+        parts = iter(rest.parts)
+        return Held(
+            [
+                self._unlent(window, now=now) if window in lacking else next(parts)
+                for window, _ in wants
+            ],
+            now,
+        )
+
+    def _unlent(self, window: Window, *, now: float) -> Part:
+        nothing = Slice(bucket=0, generation=self.generation, limit=0, expires_at=now)
+        return Part(self.open(window, now=now), nothing, 0)
 
     def settle(self, held: Held, used: Sequence[int]) -> None:
         """Give back what was reserved and not used, charge what was used and not reserved."""
@@ -76,11 +99,29 @@ class Shares:
         held.is_settled = True
         now = self._clock()
         for part, claimed in zip(held.parts, used, strict=True):
-            amount = min(claimed, MAX_AMOUNT)
-            if amount < part.amount:
-                self.give_back(part.share, part.slice, part.amount - amount, now=now)
-            elif amount > part.amount:
-                self._charge(part.share, amount - part.amount, now=now)
+            share = part.share
+            amount = claimed if claimed < MAX_AMOUNT else MAX_AMOUNT  # noqa: FURB136 - a call of min takes longer.
+            share.running -= part.amount
+            if share.slides:
+                if amount < part.amount:
+                    self.give_back(share, part.slice, part.amount - amount, now=now)
+                elif amount > part.amount:
+                    self._charge(share, amount - part.amount, now=now)
+            else:
+                self._settle_held(part, amount, now=now)
+
+    def _settle_held(self, part: Part, amount: int, *, now: float) -> None:
+        """Say what was used and what is held now, of a window where nothing slides.
+
+        What is held now is never used up: a call's place is free again, whatever it was settled to.
+        """
+        share = part.share
+        if share.window.is_of_now:
+            amount = 0
+        share.spent = min(share.spent + amount, MAX_AMOUNT)
+        self.returns.report(share)
+        if amount < part.amount:
+            self.give_back(share, part.slice, part.amount - amount, now=now)
 
     def give_back(self, share: Share, piece: Slice, amount: int, *, now: float) -> None:
         """Return an amount to where it came from: the live slice, or the store's bucket.
@@ -94,7 +135,7 @@ class Shares:
             piece.left += amount
         else:
             piece.lent -= amount
-            self.returns.credit(share.window, piece.bucket, amount)
+            self._owe(share, piece, amount)
 
     def hand_back(self, share: Share) -> None:
         """Return all that is idle of a window."""
@@ -105,7 +146,13 @@ class Shares:
             self.returns.empty(share.window)
         idle = share.empty()
         if idle:
-            self.returns.credit(share.window, piece.bucket, idle)
+            self._owe(share, piece, idle)
+
+    def hand_back_where(self, is_meant: Callable[[Window], bool]) -> None:
+        """Return everything idle of the windows meant."""
+        for share in self._shares.values():
+            if is_meant(share.window):
+                self.hand_back(share)
 
     def hand_back_all(self) -> None:
         """Return everything idle."""
@@ -125,6 +172,28 @@ class Shares:
         self.returns.forget_credits()
         for share in self._shares.values():
             share.lose()
+            if share.running and not share.slides:
+                # Its calls go on, and the store that knows nothing of them has to hear.
+                self.returns.report(share)
+
+    def holds_of(self, window: Window) -> int:
+        """All that is held of a window."""
+        share = self.find(window)
+        return share.holds() if share is not None else 0
+
+    def doubt(self, windows: Iterable[Window]) -> None:
+        """Say anew what is held of windows that may have been lent from without an answer."""
+        for window in windows:
+            share = self.find(window)
+            if share is not None and not window.is_sliding:
+                self.returns.report(share)
+
+    def restore(self, reports: list[tuple[Window, int]], *, now: float) -> None:
+        """Report once more what may not have arrived: rather twice than never."""
+        for window, spent in reports:
+            share = self.open(window, now=now)
+            share.spent += spent
+            self.returns.report(share)
 
     def sweep(self) -> None:
         """Return what is over, and forget what has not been used for long."""
@@ -137,9 +206,9 @@ class Shares:
     def _review(self, share: Share, *, now: float) -> None:
         if share.is_live(now) and share.slice is not None:
             self._review_at(share, share.slice.expires_at)
-        elif now - share.used_at < _FORGET_AFTER_S:
+        elif now - share.used_at < _FORGET_AFTER_S or not share.is_settled:
             self.hand_back(share)
-            self._review_at(share, share.used_at + _FORGET_AFTER_S)
+            self._review_at(share, max(share.used_at, now) + _FORGET_AFTER_S)
         else:
             self._forget(share)
 
@@ -152,7 +221,19 @@ class Shares:
         self.hand_back(share)
         share.slice = None
         share.review_at = -1.0
-        self._shares.pop((share.window.key, share.window.length_s), None)
+        self._shares.pop(share.window.name, None)
+
+    def _forget_one(self) -> None:
+        settled = (share for share in self._shares.values() if share.is_settled)
+        share = next(settled, None)
+        if share is not None:
+            self._forget(share)
+
+    def _owe(self, share: Share, piece: Slice, amount: int) -> None:
+        if share.slides:
+            self.returns.credit(share.window, piece.bucket, amount)
+        else:
+            self.returns.report(share)
 
     def _charge(self, share: Share, debt: int, *, now: float) -> None:
         piece = share.slice

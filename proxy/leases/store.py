@@ -19,8 +19,9 @@ log = logging.getLogger("latchkey.leases")
 
 _SOURCE = Path(__file__).with_name("library.lua").read_text(encoding="utf-8")
 _VERSION = hashlib.sha256(_SOURCE.encode()).hexdigest()[:12]
-_LIBRARY = _SOURCE.replace("@VERSION@", _VERSION)
+LIBRARY = _SOURCE.replace("@VERSION@", _VERSION)
 _FUNCTION = f"latchkey_lease_{_VERSION}"
+REBUILD_FUNCTION = f"latchkey_rebuild_{_VERSION}"
 
 
 def connect(url: str, *, timeout_s: float) -> Redis:
@@ -78,7 +79,7 @@ class Store:
     async def _load(self) -> None:
         try:
             async with asyncio.timeout(self._backstop_s):
-                await self._execute("FUNCTION", "LOAD", _LIBRARY)
+                await self._execute("FUNCTION", "LOAD", LIBRARY)
         except ResponseError as error:
             # Another process was faster.
             if "already exists" not in str(error).lower():

@@ -9,6 +9,7 @@ MAX_AMOUNT = 10**15
 MAX_LENGTH_S = 400 * 86_400
 # The end of what has none: in microseconds still a number that Lua's doubles hold exactly.
 NEVER_ENDS_AT = 9_000_000_000
+LEASE_LIFE_US = 2_000_000
 _BUCKETS = 100
 _SHORTEST_BUCKET_US = 50_000
 _SLICED_FROM_S = 10
@@ -36,6 +37,7 @@ class Window(msgspec.Struct, frozen=True):
     ends_at: Unix seconds at which the period ends, NEVER_ENDS_AT for a fixed sum; 0 for a sliding window.
         The key names the period, so that the next one is a new count.
     is_soft: counted, and never refused.
+    name: made of key and length_s, whatever is given.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Window(msgspec.Struct, frozen=True):
     measure: Measure
     ends_at: int = 0
     is_soft: bool = False
+    name: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.key, str) or not _KEY.fullmatch(self.key):
@@ -58,6 +61,8 @@ class Window(msgspec.Struct, frozen=True):
             raise ValueError(f"length_s is a whole number from {shortest} to {MAX_LENGTH_S}")
         if self.is_of_now and (self.length_s or self.ends_at):
             raise ValueError("a window of concurrent calls has neither length_s nor ends_at")
+        # Made once, because every call looks its windows up by it.
+        msgspec.structs.force_setattr(self, "name", f"{self.key}:{self.length_s}")
 
     @property
     def is_of_now(self) -> bool:
@@ -76,18 +81,25 @@ class Window(msgspec.Struct, frozen=True):
 
     @property
     def bucket_us(self) -> int:
-        """The length of one bucket: a hundredth, but 50 ms at least, and a divisor of the whole."""
+        """The length of one bucket: a hundredth, but 50 ms at least, and a divisor of the whole.
+
+        What has no buckets is lent for a lease's life at a time.
+        """
+        if not self.is_sliding:
+            return LEASE_LIFE_US
         return max(self.length_s * 1_000_000 // _BUCKETS, _SHORTEST_BUCKET_US)
 
     @property
     def buckets(self) -> int:
-        """How many buckets make up the window."""
+        """How many buckets make up the window; 0 where nothing slides."""
+        if not self.is_sliding:
+            return 0
         return self.length_s * 1_000_000 // self.bucket_us
 
     @property
     def is_sliced(self) -> bool:
         """False where the window is too short to lend more than each call needs."""
-        return self.length_s >= _SLICED_FROM_S
+        return not self.is_sliding or self.length_s >= _SLICED_FROM_S
 
 
 class Standing(msgspec.Struct, frozen=True):

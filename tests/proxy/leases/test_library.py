@@ -6,8 +6,8 @@ import msgspec
 import pytest
 import redis
 
-from proxy.leases.request import PROCESS_KEY, STATE_KEY
-from proxy.leases.store import _FUNCTION, _LIBRARY
+from proxy.leases.request import CLOSED_KEY, PROCESS_KEY, PROCESSES_KEY, STATE_KEY
+from proxy.leases.store import _FUNCTION, LIBRARY
 from proxy.leases.window import Window
 from tests.proxy.leases.conftest import MakeWindow
 from tests.proxy.leases.server import StoreServer
@@ -31,7 +31,8 @@ class Caller:
         call |= {"credits": [], "debts": [], "emptied": [], "windows": []} | fields
         if not call["windows"]:
             call["windows"] = [[w.limit, w.bucket_us, w.buckets, 0, True] for w in asked]
-        keys = [STATE_KEY, PROCESS_KEY + self.process, *(w.store_name for w in asked)]
+        fixed = [STATE_KEY, PROCESS_KEY + self.process, PROCESSES_KEY, CLOSED_KEY]
+        keys = [*fixed, *(w.store_name for w in asked)]
         reply = self.client.fcall(
             _FUNCTION, len(keys), *keys, self.process, msgspec.msgpack.encode(call)
         )
@@ -49,7 +50,7 @@ class Caller:
 def caller(server: StoreServer) -> Caller:
     """A caller on a store with the function in place."""
     caller = Caller(server)
-    caller.client.function_load(_LIBRARY)
+    caller.client.function_load(LIBRARY)
     return caller
 
 

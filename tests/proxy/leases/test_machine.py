@@ -1,29 +1,44 @@
 """Whatever happens in whatever order, no window ever holds more than its limit.
 
-Three books on a real store, in simulated time, lend, spend, settle, stop, die, change limits and
-lose the store.
+Three books on a real store, in simulated time, lend, spend, settle, stop, die, change limits, turn to
+the next period, lose the store and hear from the ledger.
 """
 
 import asyncio
 import secrets
+import time
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
 
 from proxy.leases.book import LeaseBook
 from proxy.leases.held import Held
-from proxy.leases.refusals import LimitReached
+from proxy.leases.rebuild import rebuild
+from proxy.leases.refusals import LimitReached, StoreAway
 from proxy.leases.window import Measure, Window
 from tests.proxy.leases.conftest import PATIENT_S
+from tests.proxy.leases.endings import age_epoch, die, wait_for_reports
 from tests.proxy.leases.server import StoreServer
 from tests.proxy.leases.simulated_time import SimulatedTime
 
 LENGTHS_S = (60, 10, 5)
-LIMITS = (40, 30, 12)
+# After the sliding windows come a period's budget and calls at once.
+BUDGET, AT_ONCE = len(LENGTHS_S), len(LENGTHS_S) + 1
+COUNTS = AT_ONCE + 1
+LIMITS = (40, 30, 12, 60, 4)
 BOOKS = 3
+DAY_S = 86_400
+# The epoch is always older than its first moments, and younger than a period that is older than this.
+EPOCH_AGE_S = 20
 Place = st.integers(0, BOOKS - 1)
-Count = st.integers(0, len(LENGTHS_S) - 1)
+Count = st.integers(0, COUNTS - 1)
 
 
 class Admission:
@@ -33,6 +48,7 @@ class Admission:
         self.at = at
         self.window = window
         self.amount = amount
+        self.used: int | None = None
 
 
 class LeaseMachine(RuleBasedStateMachine):
@@ -51,12 +67,20 @@ class LeaseMachine(RuleBasedStateMachine):
         self.admitted: list[Admission] = []
         self.limits = list(LIMITS)
         self.highest = list(LIMITS)
+        self.is_rebuilt = True
 
     @initialize()
     def open_books(self) -> None:
         self.client.flushall()
-        self.keys = [f"machine:{secrets.token_hex(6)}" for _ in LENGTHS_S]
+        self.keys = [f"machine:{secrets.token_hex(6)}" for _ in range(COUNTS)]
         self.books = [self.runner.run(self.open_book()) for _ in range(BOOKS)]
+        age_epoch(self.client, seconds=EPOCH_AGE_S)
+        self.begin_period()
+
+    def begin_period(self) -> None:
+        """A new period, which began before now and after the epoch."""
+        self.keys[BUDGET] = f"machine:{secrets.token_hex(6)}"
+        self.ends_at = int(time.time()) - EPOCH_AGE_S // 2 + DAY_S
 
     async def open_book(self) -> LeaseBook:
         book = LeaseBook(
@@ -69,12 +93,20 @@ class LeaseMachine(RuleBasedStateMachine):
         return book
 
     def window(self, count: int) -> Window:
-        return Window(self.keys[count], self.limits[count], LENGTHS_S[count], Measure.TOKENS)
+        key, limit = self.keys[count], self.limits[count]
+        if count == BUDGET:
+            return Window(key, limit, DAY_S, Measure.MICRO_USD, self.ends_at)
+        if count == AT_ONCE:
+            return Window(key, limit, 0, Measure.CONCURRENT)
+        return Window(key, limit, LENGTHS_S[count], Measure.TOKENS)
 
     async def reserve(self, book: LeaseBook, wants: list[tuple[Window, int]]) -> None:
         try:
             held = await book.reserve(wants)
         except LimitReached:
+            return
+        except StoreAway:
+            assert not self.is_rebuilt, "Only a period that waits for its figures is refused so."
             return
         parts = [Admission(held.admitted_at, window, amount) for window, amount in wants]
         self.admitted += parts
@@ -83,20 +115,20 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(place=Place, count=Count, amount=st.integers(0, 12), times=st.integers(1, 6))
     def call(self, place: int, count: int, amount: int, times: int) -> None:
         async def calls() -> None:
-            wants = [(self.window(count), amount)]
+            wants = [(self.window(count), 1 if count == AT_ONCE else amount)]
             await asyncio.gather(*(self.reserve(self.books[place], wants) for _ in range(times)))
 
         self.runner.run(calls())
 
-    @rule(place=Place, amounts=st.tuples(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6)))
-    def call_on_all_windows(self, place: int, amounts: tuple[int, int, int]) -> None:
-        wants = [(self.window(count), amount) for count, amount in enumerate(amounts)]
+    @rule(place=Place, amounts=st.tuples(*(st.integers(0, 6) for _ in range(AT_ONCE))))
+    def call_on_all_windows(self, place: int, amounts: tuple[int, ...]) -> None:
+        wants = [(self.window(count), amount) for count, amount in enumerate((*amounts, 1))]
         self.runner.run(self.reserve(self.books[place], wants))
 
     @rule(amount=st.integers(1, 4))
     def call_everywhere_at_once(self, amount: int) -> None:
         async def calls() -> None:
-            wants = [(self.window(0), amount), (self.window(1), 1)]
+            wants = [(self.window(0), amount), (self.window(BUDGET), amount)]
             await asyncio.gather(*(self.reserve(book, wants) for book in self.books * 3))
 
         self.runner.run(calls())
@@ -107,8 +139,11 @@ class LeaseMachine(RuleBasedStateMachine):
             return
         book, held, parts = self.held.pop(which % len(self.held))
         used = [part.amount * percent // 100 for part in parts]
+        # A call that is over runs no more.
+        used = [0 if part.window.is_of_now else n for part, n in zip(parts, used, strict=True)]
         book.settle(held, used)
         for part, amount in zip(parts, used, strict=True):
+            part.used = amount
             # What was used beyond the reservation was never promised to fit.
             part.amount = min(part.amount, amount)
 
@@ -128,6 +163,11 @@ class LeaseMachine(RuleBasedStateMachine):
     @rule(place=Place)
     def a_process_dies_and_another_starts(self, place: int) -> None:
         dead = self.books[place]
+        self.runner.run(die(dead, self.server))
+        for _, _, parts in (entry for entry in self.held if entry[0] is dead):
+            for part in parts:
+                # Nobody knows what it used of the rest, but its calls run no more.
+                part.amount = 0 if part.window.is_of_now else part.amount
         self.held = [entry for entry in self.held if entry[0] is not dead]
         self.abandoned.append(dead)
         self.books[place] = self.runner.run(self.open_book())
@@ -145,8 +185,36 @@ class LeaseMachine(RuleBasedStateMachine):
         for book in self.books:
             other = Window(f"machine:{secrets.token_hex(6)}", 1, 60, Measure.TOKENS)
             self.runner.run(book.reserve([(other, 1)]))
-        self.admitted.clear()
-        self.highest = list(self.limits)
+            self.runner.run(wait_for_reports(book))
+        age_epoch(self.client, seconds=EPOCH_AGE_S)
+        self.admitted = [a for a in self.admitted if not a.window.is_sliding]
+        self.highest[:BUDGET] = self.limits[:BUDGET]
+        self.is_rebuilt = False
+
+    @precondition(lambda self: not self.is_rebuilt)
+    @rule()
+    def the_ledger_tells_what_was_used(self) -> None:
+        running = {id(part) for _, _, parts in self.held for part in parts}
+        period = self.window(BUDGET)
+        used = sum(
+            a.amount if a.used is None else a.used
+            for a in self.admitted
+            if a.window.key == period.key and id(a) not in running
+        )
+        assert rebuild(self.server.url, {period: used})
+        self.is_rebuilt = True
+
+    @rule()
+    def a_period_turns(self) -> None:
+        self.begin_period()
+        self.highest[BUDGET] = self.limits[BUDGET]
+        self.is_rebuilt = True
+
+    @invariant()
+    def no_budget_and_no_number_of_calls_is_passed(self) -> None:
+        for count in (BUDGET, AT_ONCE) if self.books else ():
+            mine = (a.amount for a in self.admitted if a.window.key == self.keys[count])
+            assert sum(mine) <= self.highest[count]
 
     @invariant()
     def no_window_holds_more_than_its_limit(self) -> None:
@@ -158,9 +226,9 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @invariant()
     def no_bucket_is_negative(self) -> None:
-        for count in range(len(LENGTHS_S) if self.books else 0):
+        for count in range(COUNTS if self.books else 0):
             stored = self.client.hgetall(self.window(count).store_name)
-            assert all(int(n) >= 0 for name, n in stored.items() if name[0] != "h")
+            assert all(int(n) >= 0 for name, n in stored.items() if str(name)[0] not in "hec")
 
     def teardown(self) -> None:
         for book in (*self.books, *self.abandoned):

@@ -162,7 +162,7 @@ async def test_the_application_user_needs_no_more_than_documented(
 ) -> None:
     rights = (
         "+fcall +function|load +time +info +hget +hset +hdel +hmget +hgetall +hexists +hincrby"
-        " +pexpire +publish +subscribe +unsubscribe +ping"
+        " +del +sadd +pexpire +publish +subscribe +unsubscribe +ping"
     )
     with server.client() as client:
         client.execute_command(

@@ -1,0 +1,53 @@
+"""Opens again what the store may have lost: periods whose use only the ledger still knows."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import cast
+
+from redis import Redis
+from redis.exceptions import ResponseError
+
+from proxy.leases.request import CLOSED_KEY, STATE_KEY
+from proxy.leases.store import LIBRARY, REBUILD_FUNCTION
+from proxy.leases.window import Window, require_amount
+
+_TIMEOUT_S = 2.0
+
+
+def closed_names(store_url: str) -> set[str]:
+    """The `store_name`s of the periods that callers wanted and that wait for `rebuild`."""
+    with _connect(store_url) as client:
+        names = cast("set[bytes]", client.smembers(CLOSED_KEY))
+    return {name.decode("ascii", "replace") for name in names}
+
+
+def rebuild(store_url: str, used: Mapping[Window, int]) -> bool:
+    """Open periods with what was used of them until now; one that is open already stays as it is.
+
+    used: by the ledger, read after every journal was shipped. A call that was running when the store lost
+    its writes may count twice until its period ends, and never not at all.
+    Returns: False while a lease of before the loss may still be spent: read the ledger again later.
+    """
+    for window, amount in used.items():
+        require_amount(amount, name="used")
+        if not window.ends_at:
+            raise ValueError("only periods with an end, and fixed sums, are rebuilt")
+    keys = [STATE_KEY, CLOSED_KEY, *(window.store_name for window in used)]
+    figures = [n for window, amount in used.items() for n in (amount, window.ends_at * 1_000_000)]
+    with _connect(store_url) as client:
+        try:
+            wait_us = client.fcall(REBUILD_FUNCTION, len(keys), *keys, *figures)
+        except ResponseError as error:
+            if "function not found" not in str(error).lower():
+                raise
+            # Another process may be faster.
+            with suppress(ResponseError):
+                client.function_load(LIBRARY)
+            wait_us = client.fcall(REBUILD_FUNCTION, len(keys), *keys, *figures)
+    return bool(wait_us == 0)
+
+
+def _connect(store_url: str) -> Redis:
+    return Redis.from_url(
+        store_url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+    )

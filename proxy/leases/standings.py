@@ -1,0 +1,114 @@
+"""How windows stand over all processes, for pages and alerts; nothing is lent or changed by looking."""
+
+from collections.abc import Sequence
+
+import msgspec
+from redis import Redis
+
+from proxy.leases.request import PROCESSES_KEY, STATE_KEY
+from proxy.leases.window import NEVER_ENDS_AT, Window
+
+_GONE_AFTER_US = 10_000_000
+_TIMEOUT_S = 2.0
+
+Fields = dict[bytes, bytes]
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """One window as the store counts it.
+
+    used: settled; in a sliding window all that was lent, since there what is reserved counts as used.
+    held: reserved by running calls, or idle in a slice; what a process that is gone held counts as used.
+    reset_s: seconds until nothing of it counts any more; None for what never ends.
+    is_closed: it waits for what was used before the store lost writes.
+    """
+
+    limit: int
+    used: int
+    held: int
+    reset_s: float | None
+    is_closed: bool = False
+
+    @property
+    def remaining(self) -> int:
+        """What a call could still have; below 0 where more was used than the limit."""
+        return self.limit - self.used - self.held
+
+
+class _Clock(msgspec.Struct, frozen=True):
+    """The store's time, and who was heard of when."""
+
+    raw_us: int
+    shift_us: int
+    woke_us: int
+    epoch: bytes
+    seen: dict[bytes, int]
+
+    def is_gone(self, process: bytes) -> bool:
+        since_us = self.raw_us - _GONE_AFTER_US
+        seen_us = self.seen.get(process, 0)
+        return not seen_us or (seen_us < since_us and self.woke_us < since_us)
+
+
+def read_standings(store_url: str, windows: Sequence[Window]) -> list[Standing]:
+    """Read all windows in one round trip, in their order. Raises: redis.RedisError where the store is away."""
+    with (
+        Redis.from_url(
+            store_url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
+        ) as client,
+        client.pipeline(transaction=False) as pipeline,
+    ):
+        pipeline.time()
+        pipeline.hmget(STATE_KEY, "shift_us", "woke_us", "epoch")
+        pipeline.hgetall(PROCESSES_KEY)
+        for window in windows:
+            pipeline.hgetall(window.store_name)
+        time, state, processes, *stored = pipeline.execute()
+    clock = _read_clock(time, state, processes)
+    return [_stand(window, fields, clock) for window, fields in zip(windows, stored, strict=True)]
+
+
+def _read_clock(time: tuple[int, int], state: list[bytes | None], processes: Fields) -> _Clock:
+    raw_us = time[0] * 1_000_000 + time[1]
+    seen = {name: int(at) for name, at in processes.items()}
+    return _Clock(raw_us, int(state[0] or 0), int(state[1] or raw_us), state[2] or b"", seen)
+
+
+def _stand(window: Window, fields: Fields, clock: _Clock) -> Standing:
+    if window.is_sliding:
+        return _stand_sliding(window, fields, clock)
+    held = gone = 0
+    for name, amount in fields.items():
+        if name[:1] != b"o":
+            continue
+        if clock.is_gone(name[1:]):
+            gone += int(amount)
+        else:
+            held += int(amount)
+    if window.is_of_now:
+        return Standing(window.limit, 0, held, 0.0)
+    is_endless = window.ends_at == NEVER_ENDS_AT
+    left_s = max(0.0, window.ends_at - clock.raw_us / 1_000_000)
+    return Standing(
+        window.limit,
+        int(fields.get(b"u", 0)) + gone,
+        held,
+        None if is_endless else left_s,
+        # Whether one that nobody has asked for yet is open is known when it is asked for.
+        is_closed=bool(fields) and fields.get(b"e") != clock.epoch,
+    )
+
+
+def _stand_sliding(window: Window, fields: Fields, clock: _Clock) -> Standing:
+    now_us = clock.raw_us + clock.shift_us
+    oldest = now_us // window.bucket_us - window.buckets
+    amounts: list[tuple[int, int]] = [
+        (int(name), int(amount)) for name, amount in fields.items() if name[:1] != b"h"
+    ]
+    live = [(bucket, amount) for bucket, amount in amounts if bucket >= oldest and amount > 0]
+    if not live:
+        return Standing(window.limit, 0, 0, 0.0)
+    newest = max(bucket for bucket, _ in live)
+    ends_us = (newest + window.buckets + 1) * window.bucket_us
+    reset_s = max(0.0, (ends_us - now_us) / 1_000_000)
+    return Standing(window.limit, sum(amount for _, amount in live), 0, reset_s)

@@ -1,0 +1,220 @@
+"""Budgets of a period or a fixed sum: never over, whatever processes do, and nothing held in the end."""
+
+import asyncio
+import secrets
+import time
+
+import pytest
+
+from proxy.leases.rebuild import closed_names, rebuild
+from proxy.leases.refusals import LimitReached, StoreAway
+from proxy.leases.standings import Standing, read_standings
+from proxy.leases.window import NEVER_ENDS_AT, Measure, Window
+from tests.proxy.leases.conftest import PRODUCTION_S, OpenBook
+from tests.proxy.leases.endings import age_epoch, die, wait_for_reports
+from tests.proxy.leases.server import StoreServer
+from tests.proxy.leases.test_book import count_admitted
+from tests.proxy.leases.test_store_away import wait_until_away, wait_until_back
+
+DAY_S = 86_400
+
+
+def budget(limit: int, *, ends_at: int = NEVER_ENDS_AT, is_soft: bool = False) -> Window:
+    """A budget that nobody else spends from."""
+    key = f"test:{secrets.token_hex(8)}"
+    return Window(key, limit, 0, Measure.MICRO_USD, ends_at, is_soft)
+
+
+def open_budget(server: StoreServer, limit: int, *, used: int = 0) -> Window:
+    """A fixed sum of which so much was used before."""
+    window = budget(limit)
+    with server.client() as client:
+        age_epoch(client)
+    assert rebuild(server.url, {window: used})
+    return window
+
+
+def stand(server: StoreServer, window: Window) -> Standing:
+    """How it stands over all processes."""
+    return read_standings(server.url, [window])[0]
+
+
+async def test_a_budget_is_spent_whole_and_not_passed_over_several_processes(
+    shared_server: StoreServer, open_book: OpenBook
+) -> None:
+    books = [await open_book(shared_server) for _ in range(3)]
+    window = open_budget(shared_server, 1000, used=400)
+    admitted = await asyncio.gather(
+        *(count_admitted(books[i % 3], [(window, 7)], tries=1) for i in range(200))
+    )
+    assert sum(admitted) == 600 // 7
+    assert stand(shared_server, window).held == 595
+
+
+async def test_what_is_settled_is_used_and_nothing_is_held_in_the_end(
+    shared_server: StoreServer, open_book: OpenBook
+) -> None:
+    book, window = await open_book(shared_server), open_budget(shared_server, 10_000)
+    held = [await book.reserve([(window, 100)]) for _ in range(20)]
+    for number, one in enumerate(held):
+        book.settle(one, [150 if number == 0 else 30])
+    await book.stop()
+    standing = stand(shared_server, window)
+    assert (standing.used, standing.held, standing.remaining) == (720, 0, 9280)
+    assert standing.reset_s is None
+
+
+async def test_a_process_that_dies_takes_what_it_held_and_no_more(
+    shared_server: StoreServer, open_book: OpenBook
+) -> None:
+    dying, other = await open_book(shared_server), await open_book(shared_server)
+    window = open_budget(shared_server, 1000)
+    for _ in range(10):
+        await dying.reserve([(window, 10)])
+    await die(dying, shared_server)
+    standing = stand(shared_server, window)
+    assert standing.held == 0, "The dead hold nothing."
+    assert 100 <= standing.used <= 100 + 30, "A slice is 3 % of a budget at most."
+    left = (1000 - standing.used) // 10
+    assert await count_admitted(other, [(window, 10)], tries=120) == left
+
+
+async def test_what_was_lent_in_an_answer_that_got_lost_comes_back(
+    server: StoreServer, open_book: OpenBook
+) -> None:
+    book = await open_book(server, call_timeout_s=PRODUCTION_S)
+    window = open_budget(server, 1000)
+    await book.reserve([(window, 10)])
+    server.freeze()
+    with pytest.raises(StoreAway):
+        await book.reserve([(window, 500)])
+    await asyncio.sleep(0.3)
+    server.thaw()
+    await wait_until_back(book)
+    await wait_for_reports(book)
+    assert stand(server, window).held == 10
+
+
+async def test_a_period_that_ended_lends_nothing(
+    shared_server: StoreServer, open_book: OpenBook
+) -> None:
+    book = await open_book(shared_server)
+    ends_at = int(time.time()) + 2
+    window = Window(f"test:{secrets.token_hex(8)}", 100, 1, Measure.MICRO_USD, ends_at)
+    with shared_server.client() as client:
+        age_epoch(client)
+    assert rebuild(shared_server.url, {window: 0})
+    await book.reserve([(window, 1)])
+    await asyncio.sleep(ends_at - time.time())
+    assert book.try_reserve([(window, 0)]) is None, "No lease outlives its period."
+    with pytest.raises(LimitReached) as refused:
+        await book.reserve([(window, 1)])
+    assert refused.value.retry_after_s == 1
+
+
+async def test_a_period_that_began_in_this_epoch_is_open_at_once(
+    shared_server: StoreServer, open_book: OpenBook
+) -> None:
+    book = await open_book(shared_server)
+    await book.reserve([(budget(1, is_soft=True), 1)])
+    with shared_server.client() as client:
+        age_epoch(client, seconds=100)
+    now = int(time.time())
+    begun = Window(f"test:{secrets.token_hex(8)}", 10, DAY_S, Measure.TOKENS, now + DAY_S - 50)
+    older = Window(f"test:{secrets.token_hex(8)}", 10, DAY_S, Measure.TOKENS, now + DAY_S - 500)
+    await book.reserve([(begun, 10)])
+    with pytest.raises(LimitReached) as refused:
+        await book.reserve([(begun, 1)])
+    # What is only held may come back at any moment.
+    assert refused.value.retry_after_s == 1
+    with pytest.raises(StoreAway):
+        await book.reserve([(older, 1)])
+
+
+async def test_a_used_up_period_says_when_it_ends(
+    shared_server: StoreServer, open_book: OpenBook
+) -> None:
+    book, endless = await open_book(shared_server), open_budget(shared_server, 10, used=10)
+    period = budget(10, ends_at=int(time.time()) + 1000)
+    assert rebuild(shared_server.url, {period: 10})
+    for window, expected in ((endless, {None}), (period, {999, 1000})):
+        with pytest.raises(LimitReached) as refused:
+            await book.reserve([(window, 1)])
+        assert refused.value.retry_after_s in expected
+
+
+async def test_a_soft_budget_is_counted_and_never_refused(
+    server: StoreServer, open_book: OpenBook
+) -> None:
+    book = await open_book(server, call_timeout_s=PRODUCTION_S)
+    window = budget(10, is_soft=True)
+    for _ in range(30):
+        book.settle(await book.reserve([(window, 100)]), [50])
+    await wait_for_reports(book)
+    assert stand(server, window).used == 1500
+    server.freeze()
+    await wait_until_away(book)
+    for _ in range(30):
+        book.settle(await book.reserve([(window, 100)]), [50])
+    server.thaw()
+    await wait_until_back(book)
+    await wait_for_reports(book)
+    assert stand(server, window).used == 3000
+
+
+async def test_a_budget_refuses_while_the_store_is_away_and_counts_once_afterwards(
+    server: StoreServer, open_book: OpenBook
+) -> None:
+    book = await open_book(server, call_timeout_s=PRODUCTION_S)
+    window, rate = open_budget(server, 100_000), Window("rate", 100_000, 3600, Measure.REQUESTS)
+    running = await book.reserve([(window, 100)])
+    while book.try_reserve([(window, 1), (rate, 1)]) is None:
+        await book.reserve([(window, 1), (rate, 1)])
+    server.freeze()
+    await wait_until_away(book)
+    assert book.try_reserve([(window, 1)]) is None
+    with pytest.raises(StoreAway):
+        await book.reserve([(window, 1)])
+    book.settle(running, [60])
+    server.thaw()
+    await wait_until_back(book)
+    await wait_for_reports(book)
+    assert stand(server, window).used == 60
+    assert await count_admitted(book, [(window, 100)], tries=10) == 10
+
+
+async def test_a_store_that_lost_everything_lends_no_budget_until_it_hears_what_was_used(
+    server: StoreServer, open_book: OpenBook
+) -> None:
+    book = await open_book(server, call_timeout_s=PRODUCTION_S)
+    window = open_budget(server, 1000)
+    running = await book.reserve([(window, 100)])
+    server.kill()
+    await wait_until_away(book)
+    server.start()
+    await wait_until_back(book)
+    with pytest.raises(StoreAway) as refused:
+        await book.reserve([(window, 1)])
+    assert refused.value.retry_after_s >= 1
+    assert closed_names(server.url) == {window.store_name}
+    assert stand(server, window).is_closed
+    assert not rebuild(server.url, {window: 800}), "A lease of before may still be spent."
+    with server.client() as client:
+        age_epoch(client)
+    for _ in range(2):
+        assert rebuild(server.url, {window: 800}), "Twice is once."
+    assert closed_names(server.url) == set()
+    await wait_for_reports(book)
+    standing = stand(server, window)
+    assert (standing.used, standing.held) == (800, 100), "A call that went on still holds its part."
+    assert await count_admitted(book, [(window, 100)], tries=3) == 1
+    book.settle(running, [40])
+    await wait_for_reports(book)
+    assert stand(server, window).used == 840
+
+
+def test_only_periods_are_rebuilt_and_only_with_whole_amounts(server: StoreServer) -> None:
+    with pytest.raises(ValueError, match="are rebuilt"):
+        rebuild(server.url, {Window("rate", 1, 60, Measure.REQUESTS): 1})
+    with pytest.raises(ValueError, match="used is a whole number"):
+        rebuild(server.url, {budget(1): -1})
