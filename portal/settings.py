@@ -179,6 +179,14 @@ LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE = env.whole(
     default=600,
     minimum=1,
 )
+# What is done with a class of limits while their store cannot be asked.
+_WITHOUT_STORE = ("refuse", "spend-borrowed")
+LATCHKEY_BUDGETS_WITHOUT_STORE = env.choice(
+    "LATCHKEY_BUDGETS_WITHOUT_STORE", _WITHOUT_STORE, default="refuse"
+)
+LATCHKEY_RATES_WITHOUT_STORE = env.choice(
+    "LATCHKEY_RATES_WITHOUT_STORE", _WITHOUT_STORE, default="spend-borrowed"
+)
 LATCHKEY_DEFAULT_TOKENS_PER_MINUTE = env.whole(
     "LATCHKEY_DEFAULT_TOKENS_PER_MINUTE",
     accepts="tokens a minute of a key that names no limit",
@@ -458,6 +466,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_BEAT_SCHEDULE = {
     "make-partitions": {"task": "proxy.tasks.make_partitions", "schedule": 6 * 60 * 60},
     "drop-partitions": {"task": "proxy.tasks.drop_partitions", "schedule": 6 * 60 * 60},
+    "open-closed-periods": {"task": "proxy.tasks.open_closed_periods", "schedule": 60},
     "count-usage": {"task": "proxy.tasks.count_usage", "schedule": 60},
     "send-mail": {"task": "accounts.mail.task.send_due_mail", "schedule": 30},
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},

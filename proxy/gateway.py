@@ -10,16 +10,19 @@ from django.conf import settings
 from accounts.change_feed import ChangeFeed, Changes
 from accounts.key_use import note_key_use
 from proxy import readiness
+from proxy.closed_periods import reopen_periods
 from proxy.errors import Code
 from proxy.identities import FRESH_S, Identities
 from proxy.journal.journal import Journal
 from proxy.journal.shipper import Shipper
+from proxy.leases.absence import Absence
 from proxy.leases.book import LeaseBook
 from proxy.limit import Limiter
 from proxy.open_calls import OpenCalls
 from proxy.pipeline import Pipeline
 from proxy.principals import load_principal
 from proxy.record import Recorder
+from proxy.reopening import Reopening
 from proxy.route import load_routes
 from proxy.upstreams.client import UpstreamClient
 from proxy.upstreams.timeouts import Timeouts
@@ -41,6 +44,7 @@ class Gateway:
     feed: ChangeFeed
     identities: Identities
     book: LeaseBook
+    reopening: Reopening
     journal: Journal
     client: UpstreamClient
     open_calls: OpenCalls
@@ -57,6 +61,7 @@ class Gateway:
             self.journal, settings.LATCHKEY_DATABASE_URL, note_key_use=note_key_use
         )
         self.shipper.start()
+        self.reopening.start()
         await self.book.start()
         await self.feed.start()
         self.open_calls.start()
@@ -86,6 +91,7 @@ class Gateway:
         await self._no_calls_within(CUT_S)
         await self.open_calls.stop()
         await self.feed.stop()
+        await self.reopening.stop()
         await self.book.stop()
         await self.client.aclose()
         self.identities.close()
@@ -142,8 +148,16 @@ def build_gateway() -> Gateway:
         open_calls.apply(changes)
 
     feed.on_changes = apply
+    reopening = Reopening(reopen_periods)
     book = LeaseBook(
-        settings.LATCHKEY_LIMITS_URL, process_id=process_id, call_timeout_s=STORE_TIMEOUT_S
+        settings.LATCHKEY_LIMITS_URL,
+        process_id=process_id,
+        call_timeout_s=STORE_TIMEOUT_S,
+        absence=Absence(
+            refuses_budgets=settings.LATCHKEY_BUDGETS_WITHOUT_STORE == "refuse",
+            refuses_rates=settings.LATCHKEY_RATES_WITHOUT_STORE == "refuse",
+        ),
+        on_closed=reopening.want,
     )
     journal = Journal(
         settings.LATCHKEY_JOURNAL_DIR,
@@ -175,6 +189,7 @@ def build_gateway() -> Gateway:
         feed,
         identities,
         book,
+        reopening,
         journal,
         client,
         open_calls,

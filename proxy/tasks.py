@@ -6,6 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection
 
+from proxy.closed_periods import reopen_periods
 from proxy.usage.rollup import count_stale_hours
 
 _log = logging.getLogger("latchkey.ledger")
@@ -47,3 +48,9 @@ def drop_partitions() -> int:
 def count_usage() -> int:
     """Count the usage of the hours that rows came for; return how many hours were counted."""
     return count_stale_hours(HOURS_A_RUN)
+
+
+@shared_task(ignore_result=True)
+def open_closed_periods() -> bool:
+    """Give the limits store the ledger's figures of periods that wait for them; soft ones have nobody else who asks."""
+    return reopen_periods()

@@ -41,7 +41,9 @@ class LeaseBook:
         clock: Callable[[], float] = time.monotonic,
         call_timeout_s: float = _CALL_TIMEOUT_S,
         absence: Absence = _AS_DOCUMENTED,
+        on_closed: Callable[[], None] = lambda: None,
     ) -> None:
+        """on_closed: hears that a caller wants a period which waits for `rebuild`."""
         if not _PROCESS_ID.fullmatch(process_id):
             raise ValueError("process_id is 1 to 80 of A-Z a-z 0-9 _ . : -")
         # A restarted process may bear the same id; the store must not take it for the old one.
@@ -51,7 +53,12 @@ class LeaseBook:
         self._shares = Shares(clock=clock)
         self._store = Store(store_url, timeout_s=call_timeout_s)
         self._borrower = Borrower(
-            self._store, self._shares, process=process, clock=clock, absence=absence
+            self._store,
+            self._shares,
+            process=process,
+            clock=clock,
+            absence=absence,
+            on_closed=on_closed,
         )
         self._listener = RecallListener(
             store_url, process=process, on_recall=self._borrower.return_named

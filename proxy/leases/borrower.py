@@ -20,7 +20,8 @@ _TICK_S = 0.1
 _HEARTBEAT_S = 0.5
 _RECALL_S = 0.05
 _RECALL_AGAIN_S = 0.005
-_REOPENS_S = 2
+_OPENING_S = 1.5
+_OPENING_AGAIN_S = 0.05
 # A century: a wait for the end of what has none.
 _NEVER_S = 3_153_600_000.0
 _MOST_ASKS = 128
@@ -38,12 +39,14 @@ class Borrower:
         process: str,
         clock: Callable[[], float],
         absence: Absence,
+        on_closed: Callable[[], None],
     ) -> None:
         self._store = store
         self._shares = shares
         self._process = process
         self._clock = clock
         self._absence = absence
+        self._on_closed = on_closed
         self._queue: deque[Ask] = deque()
         self._parked: set[Ask] = set()
         self._work = asyncio.Event()
@@ -217,7 +220,7 @@ class Borrower:
         if ask.recall_until is None:
             ask.recall_until = now + _RECALL_S
         if refused.is_closed:
-            ask.future.set_exception(StoreAway(retry_after_s=_REOPENS_S))
+            self._await_opening(ask, refused, now=now)
             return
         if refused.is_recalling and now < ask.recall_until:
             self._park(ask)
@@ -238,9 +241,19 @@ class Borrower:
             )
         )
 
-    def _park(self, ask: Ask) -> None:
+    def _await_opening(self, ask: Ask, refused: Refused, *, now: float) -> None:
+        """Have the window opened; only where that can be at once, the caller waits for it."""
+        self._on_closed()
+        if ask.recall_until is None:
+            ask.recall_until = now + _OPENING_S
+        if not refused.wait_s and now < ask.recall_until:
+            self._park(ask, again_s=_OPENING_AGAIN_S)
+        else:
+            ask.future.set_exception(StoreAway(retry_after_s=whole_seconds(refused.wait_s + 1)))
+
+    def _park(self, ask: Ask, *, again_s: float = _RECALL_AGAIN_S) -> None:
         self._parked.add(ask)
-        asyncio.get_running_loop().call_later(_RECALL_AGAIN_S, self._unpark, ask)
+        asyncio.get_running_loop().call_later(again_s, self._unpark, ask)
 
     def _unpark(self, ask: Ask) -> None:
         if ask in self._parked:

@@ -15,6 +15,8 @@
 
 local ACTIVE_FOR_US = 10 * 1000 * 1000
 local LEASE_LIFE_US = 2 * 1000 * 1000
+-- By then whoever borrowed before has heard of the loss, and what was spent is in the ledger.
+local SURELY_OVER_US = 2 * LEASE_LIFE_US
 local RECALL_AGAIN_US = 10 * 1000
 local PROCESS_LIFE_MS = 60 * 1000
 -- A process that has not been heard for so long holds no call any more.
@@ -130,9 +132,9 @@ local function open_period(window, store)
   if known[2] ~= store.epoch then
     redis.call('DEL', window.key)
     redis.call('HSET', window.key, 'c', store.epoch)
-    redis.call('SADD', store.closed, window.key)
     keep(window, store)
   end
+  redis.call('SADD', store.closed, window.key)
 end
 
 -- Returns credit the bucket they were lent in; a bucket never holds less than nothing.
@@ -257,7 +259,9 @@ local function wait_us(window, amount, store)
     return slide_us(window, amount, store.now_us)
   end
   local is_used_up = window.kind == PERIOD and window.settled + amount > window.limit
-  if window.closed or not is_used_up then
+  if window.closed then
+    return math.max(0, window.opens_us - store.raw_us)
+  elseif not is_used_up then
     return ASK_AGAIN_US
   end
   return math.max(ASK_AGAIN_US, window.ends_us - store.raw_us)
@@ -385,9 +389,11 @@ end
 local function open_window(window, store)
   if window.kind == PERIOD then
     window.ended = store.raw_us >= window.ends_us
+    window.opens_us = store.opened_us + SURELY_OVER_US
     open_period(window, store)
   elseif window.kind == NOW then
-    window.closed = store.raw_us < store.opened_us + LEASE_LIFE_US
+    window.opens_us = store.opened_us + LEASE_LIFE_US
+    window.closed = store.raw_us < window.opens_us
   end
 end
 
@@ -446,7 +452,7 @@ end
 -- Returns microseconds still to wait, 0 when it is done.
 local function rebuild(keys, args)
   local store = open_store(keys[1])
-  local wait_us = store.opened_us + 2 * LEASE_LIFE_US - store.raw_us
+  local wait_us = store.opened_us + SURELY_OVER_US - store.raw_us
   if wait_us > 0 then
     return wait_us
   end

@@ -1,6 +1,6 @@
 """Opens again what the store may have lost: periods whose use only the ledger still knows."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import cast
 
@@ -19,6 +19,13 @@ def closed_names(store_url: str) -> set[str]:
     with _connect(store_url) as client:
         names = cast("set[bytes]", client.smembers(CLOSED_KEY))
     return {name.decode("ascii", "replace") for name in names}
+
+
+def forget_closed(store_url: str, names: Collection[str]) -> None:
+    """Strike names out that nobody can open; whoever wants one of them puts it back."""
+    if names:
+        with _connect(store_url) as client:
+            client.srem(CLOSED_KEY, *names)
 
 
 def rebuild(store_url: str, used: Mapping[Window, int]) -> bool:

@@ -1,0 +1,85 @@
+"""Tells the limits store what the ledger knows, of periods whose counts it may have lost or never had."""
+
+import datetime
+import logging
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Coalesce
+
+from models_registry.models import Limit, LimitMeasure, LimitPeriod
+from models_registry.models.limits import CALENDAR_PERIODS
+from models_registry.periods import calendar_period
+from portal.lib.clock import utc_now
+from proxy.call import CallStatus
+from proxy.leases.rebuild import closed_names, forget_closed, rebuild
+from proxy.leases.window import MAX_AMOUNT
+from proxy.limit_windows import window_of
+from proxy.models import Adjustment, Call, first_id_at
+
+_log = logging.getLogger("latchkey.limits")
+_WITH_END = (*CALENDAR_PERIODS, LimitPeriod.FIXED_SUM)
+_SUBJECT = ("key_id", "service_account_id", "person_id", "team_id", "model_id")
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    LimitMeasure.INPUT_TOKENS: ("input_tokens",),
+    LimitMeasure.OUTPUT_TOKENS: ("output_tokens",),
+    LimitMeasure.TOKENS: ("input_tokens", "output_tokens"),
+    LimitMeasure.MICRO_USD: ("cost_micro_usd",),
+}
+
+
+def reopen_periods() -> bool:
+    """Open every period that waits for its figures; False where one has to wait a little longer.
+
+    What is not shipped yet is not counted: gateways ship within a second, and the store waits for longer than
+    that after a loss. Raises: redis.RedisError, django.db.Error.
+    """
+    store_url = settings.LATCHKEY_LIMITS_URL
+    names = closed_names(store_url)
+    if not names:
+        return True
+    now = utc_now()
+    used = {
+        window: used_of(limit, now=now)
+        for limit in Limit.objects.filter(period__in=_WITH_END)
+        if (window := window_of(limit, now=now)).store_name in names
+    }
+    if not rebuild(store_url, used):
+        return False
+    # Of what is left the period is over or the limit is gone; who still wants it names it again.
+    forget_closed(store_url, names - {window.store_name for window in used})
+    _log.info("Periods were opened with the ledger's figures.", extra={"periods": len(used)})
+    return True
+
+
+def used_of(limit: Limit, *, now: datetime.datetime) -> int:
+    """What the ledger says was used of the limit in the period that lasts."""
+    since = limit.created_at
+    if limit.period in CALENDAR_PERIODS:
+        since = calendar_period(LimitPeriod(limit.period), limit.zone, now=now).starts_at
+    calls = Call.objects.filter(_subject_of(limit), id__gte=_first_id(since))
+    if limit.measure == LimitMeasure.REQUESTS:
+        counted = calls.exclude(status=CallStatus.REFUSED).aggregate(n=Count("id"))["n"]
+    else:
+        columns = _COLUMNS[limit.measure]
+        later = Adjustment.objects.filter(
+            call_id__gte=_first_id(since), call_id__in=calls.values("id")
+        )
+        counted = _sum(calls, columns) + _sum(later, columns)
+    return int(max(0, min(counted, MAX_AMOUNT)))
+
+
+def _sum(rows: Any, columns: tuple[str, ...]) -> int:
+    total = sum((F(column) for column in columns[1:]), start=F(columns[0]))
+    return int(rows.aggregate(n=Coalesce(Sum(total), 0))["n"])
+
+
+def _subject_of(limit: Limit) -> Q:
+    named = {name: getattr(limit, name) for name in _SUBJECT if getattr(limit, name) is not None}
+    return Q(**named)
+
+
+def _first_id(moment: datetime.datetime) -> uuid.UUID:
+    return first_id_at(int(moment.timestamp() * 1000))
