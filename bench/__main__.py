@@ -4,7 +4,21 @@ import signal
 import sys
 from types import FrameType
 
-from bench import answers, bodies, call, ledger, pages, revocation, schema, speed, story, streams
+from bench import (
+    answers,
+    bodies,
+    call,
+    disk_full,
+    kill9,
+    ledger,
+    memory,
+    pages,
+    revocation,
+    schema,
+    speed,
+    story,
+    streams,
+)
 from bench.proof import NotProven, Proof
 
 PROOFS: tuple[Proof, ...] = (
@@ -17,6 +31,9 @@ PROOFS: tuple[Proof, ...] = (
     streams,
     revocation,
     ledger,
+    kill9,
+    disk_full,
+    memory,
     schema,
 )
 

@@ -3,7 +3,9 @@
 import datetime as dt
 import secrets
 from collections.abc import Callable
+from io import StringIO
 
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from accounts.audit import SYSTEM
@@ -19,6 +21,7 @@ from bench.page_rows import count_queries, make_pages
 from models_registry.models import AiModel, ModelStatus, Provider
 from models_registry.writes.grants import grant_model
 from portal.lib.clock import utc_now
+from proxy.models import StaleHour
 
 MOST_PER_MINUTE = 2_000_000_000
 
@@ -113,6 +116,21 @@ def count_ledger() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
+def count_waiting_hours() -> int:
+    """How many notes of hours wait for their usage to be counted."""
+    return StaleHour.objects.count()
+
+
+def verify_ledger() -> str:
+    """What `manage.py verify_ledger` says."""
+    said = StringIO()
+    try:
+        call_command("verify_ledger", stdout=said)
+    except CommandError as error:
+        said.write(str(error))
+    return said.getvalue()
+
+
 DUTIES: dict[str, Callable[..., object]] = {
     duty.__name__: duty
     for duty in (
@@ -123,6 +141,8 @@ DUTIES: dict[str, Callable[..., object]] = {
         revoke_key,
         list_listeners,
         count_ledger,
+        count_waiting_hours,
+        verify_ledger,
         make_pages,
         count_queries,
     )

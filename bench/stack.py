@@ -66,14 +66,19 @@ def copy_tree(folder: Path) -> Path:
 
 
 @contextmanager
-def start_stack(folder: Path, *, core: int | None = None) -> Iterator[Stack]:
-    """Copy, start and seed a Latchkey of our own on free ports; end it and all its children."""
+def start_stack(
+    folder: Path, *, core: int | None = None, keeper: str = "portal.quickstart"
+) -> Iterator[Stack]:
+    """Copy, start and seed a Latchkey of our own on free ports; end it and all its children.
+
+    keeper: the module that starts the parts, and decides what becomes of one that ends.
+    """
     # As root, the servers run under another account, which has to get through to its files.
     folder.chmod(0o755)
     tree = copy_tree(folder / "tree")
     if not (tree / "portal" / "quickstart" / "__main__.py").exists():
         raise NotProven("portal/quickstart is not there yet, so no Latchkey can be started.")
-    command = [sys.executable, "-m", "portal.quickstart", "--port", str(find_free_port())]
+    command = [sys.executable, "-m", keeper, "--port", str(find_free_port())]
     log = folder / "quickstart.log"
     with start(command, log=log, core=core, folder=tree) as supervisor:
         facts = wait_for_facts(tree, supervisor, timeout_s=READY_TIMEOUT_S)
@@ -106,13 +111,18 @@ def _read_server_environment(supervisor: Measured) -> dict[str, str]:
 
 @contextmanager
 def start_gateway(
-    stack: Stack, name: str, *, core: int | None = None, application: str = APPLICATION
+    stack: Stack,
+    name: str,
+    *,
+    core: int | None = None,
+    application: str = APPLICATION,
+    extra: dict[str, str] | None = None,
 ) -> Iterator[tuple[Measured, int]]:
     """One more gateway process of this stack; yields it and its port."""
     port = find_free_port()
     journals = stack.folder / ".latchkey" / f"journal-{name}"
     # A journal of its own keeps a gateway's segments apart from those of the quickstart's server.
-    environment = stack.environment | {"LATCHKEY_JOURNAL_DIR": str(journals)}
+    environment = stack.environment | {"LATCHKEY_JOURNAL_DIR": str(journals)} | (extra or {})
     journals.mkdir(mode=0o700, exist_ok=True)
     command = [sys.executable, "-m", "portal.server", "--port", str(port)]
     command += ["--stop-timeout", "5", application]
