@@ -2,17 +2,22 @@ from django.apps import AppConfig
 
 
 class ProxyConfig(AppConfig):
-    """Tells the registry how to ask about usage when Django starts."""
+    """Tells the registry how to ask about usage and limits when Django starts."""
 
     name = "proxy"
     verbose_name = "Calls"
 
     def ready(self) -> None:
-        from models_registry.usage_source import (  # noqa: PLC0415 - models exist only once apps are loaded.
-            answer_with,
+        from models_registry import (  # noqa: PLC0415 - models exist only once apps are loaded.
+            limit_standings,
+            usage_source,
+        )
+        from proxy.limit_standings import (  # noqa: PLC0415 - as above.
+            standings_now,
         )
         from proxy.usage.of_team import (  # noqa: PLC0415 - as above.
             use_by_model,
         )
 
-        answer_with(use_by_model)
+        usage_source.answer_with(use_by_model)
+        limit_standings.answer_with(standings_now)

@@ -20,7 +20,8 @@ from models_registry.limit_amounts import (
     counted_amount,
     entered_amount,
 )
-from models_registry.limit_words import limit_text
+from models_registry.limit_standings import standings_of
+from models_registry.limit_words import amount_text, limit_text
 from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod, SubjectKind
 from models_registry.models.limits import of_kind
 from models_registry.writes.limits import Subject, change_limit, remove_limit, set_limit
@@ -216,8 +217,12 @@ class LimitAdmin(PortalAdmin):
         return f"{limit_text(found)} of {subject_name(found)}"
 
     def facts(self, found: Limit) -> list[tuple[str, Cell]]:
+        standing = standings_of([found]).get(found.pk)
         return [
             ("At most", limit_text(found)),
+            ("Used", amount_text(standing.used, found.measure) if standing else None),
+            ("Held", amount_text(standing.held, found.measure) if standing else None),
+            ("Begins anew", moment(standing.resets_at if standing else None)),
             ("Kind", kind_of(found)),
             ("API key", link_to(found.key)),
             ("Service account", link_to(found.service_account)),

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from accounts.access import access_key, access_service_account, access_team
 from accounts.api.fields import Choice, Flag, Given, Id, Taken, Text, Whole
 from accounts.api.operations import operation
-from accounts.api.pages import PageQuery, page_of
+from accounts.api.pages import PageQuery, page_of, take_page
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView, ManagementView, done
 from accounts.models import ApiKey, ServiceAccount, Team, User
@@ -24,6 +24,7 @@ from models_registry.limit_access import (
     limits_of_team,
     limits_seen_by,
 )
+from models_registry.limit_standings import standings_of
 from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod, SubjectKind
 from models_registry.models.limits import ALERTS_MAX, AMOUNT_MAX, PERCENT_MAX, of_kind
 from models_registry.writes.limits import Subject, change_limit, remove_limit, set_limit
@@ -53,6 +54,24 @@ class LimitGiven(Given):
     alert_percents = serializers.ListField(child=serializers.IntegerField(), help_text=_PERCENTS)
     by_administrator = serializers.BooleanField(
         help_text="Set by one; who manages the team leaves it as it is."
+    )
+    used = serializers.IntegerField(
+        source="standing.used",
+        default=None,
+        allow_null=True,
+        help_text="Null while the counts cannot be read.",
+    )
+    held = serializers.IntegerField(
+        source="standing.held",
+        default=None,
+        allow_null=True,
+        help_text="What running calls have reserved, and slices that gateways have borrowed.",
+    )
+    resets_at = serializers.DateTimeField(
+        source="standing.resets_at",
+        default=None,
+        allow_null=True,
+        help_text="When it is free again; null where it is now, and where time alone frees nothing.",
     )
     created_at = serializers.DateTimeField()
     changed_at = serializers.DateTimeField()
@@ -110,7 +129,15 @@ _EXAMPLE = {
 }
 
 
-class Limits(ManagementView):
+class _LimitPages(ManagementView):
+    """Lists of limits with how each stands, asked for at once."""
+
+    def page(self, rows: QuerySet[Any], kind: type[Given], *, by: str, of: str) -> Response:
+        found, after = take_page(rows, by=by, of=of, asked=self.asked)
+        return Response({"data": kind(_standing(found), many=True).data, "next": after})
+
+
+class Limits(_LimitPages):
     @operation(
         "list_limits",
         "List limits.",
@@ -142,7 +169,7 @@ class Limits(ManagementView):
         facts = dict(self.taken)
         subject = self._subject(facts)
         made = set_limit_as(self.person, subject, **_typed(facts))
-        return Response(LimitGiven(made).data, status=201)
+        return Response(_given(made), status=201)
 
     def _subject(self, facts: dict[str, Any]) -> Subject:
         """Take the subject out of the facts, as the person may see it. Raises: Http404, Problem."""
@@ -166,7 +193,7 @@ class LimitView(ManagementView):
     @operation("get_limit", "Read a limit.", gives=LimitGiven, refuses=_MISSING)
     def get(self, request: Request, limit: uuid.UUID) -> Response:
         """Answer one limit that you see."""
-        return Response(LimitGiven(access_limit(self.person, limit)).data)
+        return Response(_given(access_limit(self.person, limit)))
 
     @operation(
         "change_limit",
@@ -181,7 +208,7 @@ class LimitView(ManagementView):
         found = access_limit(self.person, limit)
         _refuse_own(request.auth, found)
         change_limit_as(self.person, found, **self.taken)
-        return Response(LimitGiven(access_limit(self.person, limit)).data)
+        return Response(_given(access_limit(self.person, limit)))
 
     @operation("remove_limit", "Remove a limit.", gives=None, status=204, refuses=_MISSING)
     def delete(self, request: Request, limit: uuid.UUID) -> Response:
@@ -192,7 +219,7 @@ class LimitView(ManagementView):
         return done()
 
 
-class KeyLimits(ManagementView):
+class KeyLimits(_LimitPages):
     @operation(
         "list_key_limits",
         "List what bounds an API key.",
@@ -207,7 +234,7 @@ class KeyLimits(ManagementView):
         return self.page(limits, LimitGiven, by="-id", of=f"key-limits.{found.pk}")
 
 
-class AllLimits(AdministratorView):
+class AllLimits(_LimitPages, AdministratorView):
     @operation(
         "list_all_limits",
         "List all limits.",
@@ -231,14 +258,14 @@ class AllLimits(AdministratorView):
         """Limit a key, a service account, a person, a team, a model, a member, or a team's use of a model."""
         facts = dict(self.taken)
         made = set_limit(_any_subject(facts), actor=self.actor, **_typed(facts))
-        return Response(LimitGiven(made).data, status=201)
+        return Response(_given(made), status=201)
 
 
 class AnyLimitView(AdministratorView):
     @operation("get_any_limit", "Read any limit.", gives=LimitGiven, refuses=_MISSING)
     def get(self, request: Request, limit: uuid.UUID) -> Response:
         """Answer one limit."""
-        return Response(LimitGiven(get_object_or_404(all_limits(), pk=limit)).data)
+        return Response(_given(get_object_or_404(all_limits(), pk=limit)))
 
     @operation(
         "change_any_limit",
@@ -252,13 +279,26 @@ class AnyLimitView(AdministratorView):
         """Change a limit, which is an administrator's from then on. What is looser below is tightened with it."""
         found = get_object_or_404(all_limits(), pk=limit)
         change_limit(found, actor=self.actor, **self.taken)
-        return Response(LimitGiven(get_object_or_404(all_limits(), pk=limit)).data)
+        return Response(_given(get_object_or_404(all_limits(), pk=limit)))
 
     @operation("remove_any_limit", "Remove any limit.", gives=None, status=204, refuses=_MISSING)
     def delete(self, request: Request, limit: uuid.UUID) -> Response:
         """Take a limit away; those above and below it stay."""
         remove_limit(get_object_or_404(all_limits(), pk=limit), actor=self.actor)
         return done()
+
+
+def _given(limit: Limit) -> dict[str, Any]:
+    (limit,) = _standing([limit])
+    return dict(LimitGiven(limit).data)
+
+
+def _standing(limits: list[Limit]) -> list[Limit]:
+    """The limits, each with how it stands."""
+    standings = standings_of(limits)
+    for limit in limits:
+        limit.standing = standings.get(limit.pk)  # type: ignore[attr-defined]
+    return limits
 
 
 def _typed(facts: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,18 +10,23 @@ import pytest
 from accounts.audit import COMMAND
 from accounts.models.teams import Role
 from accounts.writes.teams import add_member
+from models_registry.limit_standings import standings_of
 from models_registry.models import Limit, LimitMeasure, LimitPeriod
+from models_registry.models.limits import CALENDAR_PERIODS
+from models_registry.periods import calendar_period
 from models_registry.writes.limits import Subject, change_limit, remove_limit, set_limit
+from portal.lib.clock import utc_now
 from tests.flows.answers import CHAT, EMBEDDINGS, chat_body, demo, embeddings_body
 from tests.flows.conftest import CallerMaker, Catalogue
 from tests.flows.house import Caller, new_caller, new_member, new_model, new_team
 from tests.flows.ledger import find_call
 from tests.flows.processes import RunningGateway
-from tests.flows.wire import Reply
+from tests.flows.wire import Reply, connect, write_request
 
 REQUESTS, TOKENS = LimitMeasure.REQUESTS, LimitMeasure.TOKENS
 HOUR = LimitPeriod.HOUR
 ACTS_WITHIN_S = 1.0
+OPEN_WITHIN_S = 5.0
 
 
 def limit(measure: LimitMeasure, period: LimitPeriod, amount: int, **facts: Any) -> Limit:
@@ -39,6 +45,15 @@ def until(caller: Caller, body: bytes, right: Callable[[Reply], bool]) -> Reply:
             return reply
         assert time.monotonic() < deadline, (reply.status, reply.body)
         time.sleep(0.02)
+
+
+def opened(caller: Caller, body: bytes) -> Reply:
+    """The first call of a period that began before the store did: it is refused until the ledger was asked."""
+    deadline = time.monotonic() + OPEN_WITHIN_S
+    while (reply := caller.post(CHAT, body)).status == 503:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return reply
 
 
 def message_of(reply: Reply) -> str:
@@ -181,3 +196,115 @@ def test_list_of_models_counts_against_the_limits_of_calls_alone(
     limit(REQUESTS, HOUR, 1, team=caller.team)
     limit(LimitMeasure.OUTPUT_TOKENS, HOUR, 1, team=caller.team)
     assert [caller.send("GET", "/v1/models").status for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize("period", CALENDAR_PERIODS)
+def test_calendars_period_is_spent_until_its_end(
+    catalogue: Catalogue, new_caller_of: CallerMaker, period: LimitPeriod
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    limit(REQUESTS, period, 2, team=caller.team, zone="Pacific/Auckland")
+    body = chat_body(catalogue.chat.name)
+    replies = [opened(caller, body), *(caller.post(CHAT, body) for _ in range(2))]
+    assert [reply.status for reply in replies] == [200, 200, 429]
+    end = calendar_period(period, "Pacific/Auckland", now=utc_now()).ends_at
+    assert f"may use 2 calls until {end:%Y-%m-%dT%H:%M:%SZ}; 0 are left now." in message_of(
+        replies[2]
+    )
+    wait_s = int(replies[2].headers["retry-after"])
+    assert abs(wait_s - (end - utc_now()).total_seconds()) < 10
+    assert f'"team-requests-{period}";q=2;w=' in replies[2].headers["ratelimit-policy"]
+
+
+def test_budget_of_a_month_and_a_fixed_sum_hold_the_ledgers_cost(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    for period in (LimitPeriod.CALENDAR_MONTH, LimitPeriod.FIXED_SUM):
+        caller = new_caller_of(catalogue.chat)
+        row = limit(LimitMeasure.MICRO_USD, period, 5_000, team=caller.team)
+        body = chat_body(catalogue.chat.name, demo(tokens=100), max_tokens=300)
+        replies = [opened(caller, body), *(caller.post(CHAT, body) for _ in range(7))]
+        answered = [reply for reply in replies if reply.status == 200]
+        refused = [reply for reply in replies if reply.status == 429]
+        assert answered
+        assert refused
+        cost = sum(find_call(reply.request_id).cost_micro_usd for reply in answered)
+        assert 5_000 - 300 * 8 - 1_000 < cost <= 5_000
+        is_sum = period is LimitPeriod.FIXED_SUM
+        assert ("retry-after" in refused[0].headers) == (not is_sum)
+        assert ("does not come back by itself" in message_of(refused[0])) == is_sum
+        change_limit(row, amount=50_000, actor=COMMAND)
+        until(caller, body, lambda reply: reply.status == 200)
+
+
+def test_calls_at_once_are_held_while_they_run_and_returned_however_they_end(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat, catalogue.scripted_chat)
+    limit(LimitMeasure.CONCURRENT, LimitPeriod.AT_ONCE, 2, service_account=caller.holder)
+    slow = chat_body(catalogue.chat.name, demo(delay_s=1.5))
+    fast = chat_body(catalogue.chat.name)
+    with ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(caller.post, CHAT, slow) for _ in range(2)]
+        time.sleep(0.7)
+        refused = caller.post(CHAT, fast)
+        assert "may use 2 calls at once; 0 are left now." in message_of(refused)
+        assert '"service_account-concurrent-at_once";r=0' in refused.headers["ratelimit"]
+        assert [one.result().status for one in running] == [200, 200]
+    # Each ends in another way: answered, failed upstream, refused by a guard, and hung up in mid-stream.
+    for ended in (
+        fast,
+        chat_body(catalogue.chat.name, demo(status=500)),
+        chat_body(catalogue.chat.name, unknown_member=1),
+    ):
+        for _ in range(3):
+            assert caller.post(CHAT, ended).status != 429
+    for _ in range(3):
+        hang_up(
+            caller, chat_body(catalogue.chat.name, demo(chunk_delay_s=1, chunks=30), stream=True)
+        )
+    until(caller, fast, lambda reply: reply.status == 200)
+
+
+def hang_up(caller: Caller, body: bytes) -> None:
+    """Make a call, read the first bytes of its answer, and go away."""
+    with connect(caller.port, address=caller.address) as connection:
+        connection.sendall(write_request("POST", CHAT, body, headers=caller.headers()))
+        connection.recv(64)
+
+
+def test_pages_and_api_tell_how_a_limit_stands(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    row = limit(LimitMeasure.MICRO_USD, LimitPeriod.FIXED_SUM, 50_000, team=caller.team)
+    calls = limit(REQUESTS, HOUR, 50, key=caller.key)
+    body = chat_body(catalogue.chat.name, demo(tokens=100), max_tokens=300)
+    replies = [opened(caller, body), *(caller.post(CHAT, body) for _ in range(2))]
+    cost = sum(find_call(reply.request_id).cost_micro_usd for reply in replies)
+
+    def stands() -> bool:
+        found = standings_of([row, calls])
+        return (found[row.pk].used, found[calls.pk].used >= 3) == (cost, True)
+
+    # What a gateway settled is told to the store within a moment.
+    deadline = time.monotonic() + 3
+    while not stands():
+        assert time.monotonic() < deadline, standings_of([row, calls])
+        time.sleep(0.05)
+    found = standings_of([row, calls])
+    assert found[row.pk].held <= 50_000 - cost
+    assert found[row.pk].resets_at is None
+    assert found[calls.pk].resets_at is not None
+
+
+def test_soft_limit_refuses_nothing_and_is_not_told(
+    catalogue: Catalogue, new_caller_of: CallerMaker
+) -> None:
+    caller = new_caller_of(catalogue.chat)
+    limit(REQUESTS, HOUR, 1, team=caller.team, is_soft=True)
+    limit(TOKENS, LimitPeriod.CALENDAR_DAY, 1, team=caller.team, is_soft=True)
+    replies = [caller.post(CHAT, chat_body(catalogue.chat.name)) for _ in range(4)]
+    assert [reply.status for reply in replies] == [200] * 4
+    assert "team" not in replies[3].headers["ratelimit-policy"]
+    assert caller.send("GET", "/v1/models").status == 200
