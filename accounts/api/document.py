@@ -6,6 +6,9 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 
 from accounts.api.fields import Taken
 
+_ANYTHING = r"^[^\u0000]*$"
+_SOMETHING = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
+
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "accounts.api.authentication.KeyAuthentication"
@@ -44,12 +47,20 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 
 def close_what_is_taken(result: dict[str, Any], generator: Any, **kwargs: Any) -> dict[str, Any]:
-    """Say of every body that it takes the declared members and no other; see Taken."""
+    """Say of every body that it takes the declared members and no other, and which texts it takes; see Taken and Text."""
     for name, schema in result.get("components", {}).get("schemas", {}).items():
         if name in Taken.names:
             schema["additionalProperties"] = False
+            for member in schema.get("properties", {}).values():
+                _describe_text(member.get("items", member))
     _drop_marks(result)
     return result
+
+
+def _describe_text(schema: dict[str, Any]) -> None:
+    """A text that may not be empty is no mere space either, and none holds what PostgreSQL cannot keep."""
+    if schema.get("type") == "string" and not {"format", "enum", "pattern"} & schema.keys():
+        schema["pattern"] = _SOMETHING if schema.get("minLength") else _ANYTHING
 
 
 def _drop_marks(part: Any) -> None:

@@ -22,7 +22,10 @@ LATEST = datetime.datetime(9000, 1, 1, tzinfo=datetime.UTC)
 
 
 class Text(serializers.CharField):
-    """A text. What PostgreSQL cannot hold is refused by DRF's own validators."""
+    """A text. What PostgreSQL cannot hold is refused by DRF's own validators; the document says where it may be empty."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**({} if options.get("allow_blank") else {"min_length": 1}) | options)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):

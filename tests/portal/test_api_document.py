@@ -70,6 +70,19 @@ def test_every_body_is_closed_to_what_is_not_declared(document: dict[str, Any]) 
             assert schemas[ref.rpartition("/")[2]]["additionalProperties"] is False, (path, method)
 
 
+def test_document_says_which_texts_may_not_be_empty(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    needed = schemas["NewComment"]["properties"]["text"]
+    free = schemas["NewProvider"]["properties"]["credential"]
+    assert needed["minLength"] == 1
+    assert "minLength" not in free
+    for text, is_something in (("a", True), (" a\n", True), ("", False), (" \n", False)):
+        assert bool(re.search(needed["pattern"], text)) == is_something
+        assert re.search(free["pattern"], text)
+    for one in (needed, free):
+        assert not re.search(one["pattern"], "a\x00b")
+
+
 def test_everything_that_changes_something_takes_an_idempotency_key(
     document: dict[str, Any],
 ) -> None:
