@@ -49,3 +49,4 @@ lock:
 	$(LOCK) pyproject.toml -o requirements/base.txt
 	$(LOCK) --group embedded -c requirements/base.txt -o requirements/embedded.txt
 	$(LOCK) --group test -c requirements/base.txt -c requirements/embedded.txt -o requirements/test.txt
+	$(LOCK) --group schema -o requirements/schema.txt

@@ -90,18 +90,23 @@ def _target(
     return Target(name, url, AUTHORIZATION, MODEL, process, core, checks_key)
 
 
-def prepare_environment(name: str, requirement: str) -> Path:
-    """A virtual environment of its own under bench/.env, made once."""
+def prepare_environment(name: str, requirement: str | Path) -> Path:
+    """A virtual environment of its own under bench/.env, made once for each requirement, or for each lock with hashes."""
     folder = ENVIRONMENTS / name
-    if not (folder / "ready").exists():
+    ready = folder / "ready"
+    if isinstance(requirement, Path):
+        wanted, asked = requirement.read_text(), ["--require-hashes", "-r", str(requirement)]
+    else:
+        wanted, asked = requirement, [requirement]
+    if not ready.exists() or ready.read_text() != wanted:
         print(f"installing {requirement} into bench/.env/{name}, once", flush=True)
         for command in (
             [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [str(folder / "bin" / "pip"), "install", "--quiet", requirement],
+            [str(folder / "bin" / "pip"), "install", "--quiet", *asked],
         ):
             if subprocess.run(command, check=False, timeout=900).returncode:
                 raise NotProven(f"{requirement} could not be installed; is a registry reached?")
-        (folder / "ready").touch()
+        ready.write_text(wanted)
     return folder
 
 
