@@ -97,6 +97,9 @@ class Share(msgspec.Struct, eq=False):
     def wanted_slice(self, now: float) -> int:
         """How much beyond the call itself is worth borrowing, by what was spent lately."""
         piece = self.slice
+        if self.window.is_of_now:
+            # Its places come back, so that what was spent lately says nothing; what runs says how many are needed.
+            return max(self.running, 1)
         if not self.window.is_sliced or piece is None:
             return 0
         spent = piece.lent - piece.left

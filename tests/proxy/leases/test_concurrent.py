@@ -133,3 +133,17 @@ async def test_a_store_that_slept_takes_nobody_for_dead(
             client.hincrby("latchkey:lease:1:processes", name, -20_000_000)
     await wait_until_back(other)
     assert await hold_all(other, window, tries=2) == []
+
+
+async def test_calls_one_after_another_ask_the_store_once_in_a_while(
+    shared_server: StoreServer, open_book: OpenBook
+) -> None:
+    (book,) = await open_books(open_book, shared_server, 1)
+    window, asked = concurrent(10), 0
+    for _ in range(200):
+        held = book.try_reserve([(window, 1)])
+        if held is None:
+            asked += 1
+            held = await book.reserve([(window, 1)])
+        book.settle(held, [0])
+    assert asked <= 5

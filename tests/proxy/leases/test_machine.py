@@ -241,5 +241,5 @@ class LeaseMachine(RuleBasedStateMachine):
 def test_no_order_of_events_passes_a_limit(server: StoreServer) -> None:
     machine = type("Machine", (LeaseMachine,), {"server": server})
     case = machine.TestCase  # type: ignore[attr-defined]
-    case.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
+    case.settings = settings(max_examples=12, stateful_step_count=30, deadline=None)
     case("runTest").runTest()
