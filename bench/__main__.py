@@ -12,12 +12,15 @@ from bench import (
     kill9,
     ledger,
     memory,
+    overshoot,
     pages,
     revocation,
     schema,
     speed,
+    store_loss,
     story,
     streams,
+    windows,
 )
 from bench.proof import NotProven, Proof
 
@@ -34,6 +37,9 @@ PROOFS: tuple[Proof, ...] = (
     kill9,
     disk_full,
     memory,
+    overshoot,
+    windows,
+    store_loss,
     schema,
 )
 

@@ -17,6 +17,7 @@ from accounts.writes.keys import issue_key as issue
 from accounts.writes.keys import revoke_key as revoke
 from accounts.writes.people import create_person
 from accounts.writes.teams import add_member, create_service_account, create_team
+from bench.budget_duties import read_budget, read_last_cost, set_budget
 from bench.page_rows import count_queries, make_pages
 from models_registry.models import AiModel, ModelStatus, Provider
 from models_registry.writes.grants import grant_model
@@ -143,6 +144,9 @@ DUTIES: dict[str, Callable[..., object]] = {
         count_ledger,
         count_waiting_hours,
         verify_ledger,
+        set_budget,
+        read_budget,
+        read_last_cost,
         make_pages,
         count_queries,
     )
