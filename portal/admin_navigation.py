@@ -4,43 +4,50 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.urls import reverse_lazy
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 # Each group with its items: title, symbol, and the name of the part of the admin.
-_GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
-    ("Approvals", [("Access requests", "approval", "models_registry_accessrequest")]),
+_GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
     (
-        "Registry",
+        gettext_lazy("Approvals"),
+        [(gettext_lazy("Access requests"), "approval", "models_registry_accessrequest")],
+    ),
+    (
+        gettext_lazy("Registry"),
         [
-            ("Models", "neurology", "models_registry_aimodel"),
-            ("Providers", "dns", "models_registry_provider"),
-            ("Grants", "handshake", "models_registry_grant"),
-            ("Limits", "speed", "models_registry_limit"),
+            (gettext_lazy("Models"), "neurology", "models_registry_aimodel"),
+            (gettext_lazy("Providers"), "dns", "models_registry_provider"),
+            (gettext_lazy("Grants"), "handshake", "models_registry_grant"),
+            (gettext_lazy("Limits"), "speed", "models_registry_limit"),
         ],
     ),
     (
-        "People and teams",
+        gettext_lazy("People and teams"),
         [
-            ("People", "person", "accounts_user"),
-            ("Teams", "groups", "accounts_team"),
-            ("Memberships", "badge", "accounts_membership"),
-            ("Service accounts", "smart_toy", "accounts_serviceaccount"),
-            ("Invitations", "drafts", "accounts_invitation"),
+            (gettext_lazy("People"), "person", "accounts_user"),
+            (gettext_lazy("Teams"), "groups", "accounts_team"),
+            (gettext_lazy("Memberships"), "badge", "accounts_membership"),
+            (gettext_lazy("Service accounts"), "smart_toy", "accounts_serviceaccount"),
+            (gettext_lazy("Invitations"), "drafts", "accounts_invitation"),
         ],
     ),
-    ("Keys", [("API keys", "key", "accounts_apikey")]),
+    (gettext_lazy("Keys"), [(gettext_lazy("API keys"), "key", "accounts_apikey")]),
     (
-        "Ledger",
+        gettext_lazy("Ledger"),
         [
-            ("Calls", "receipt_long", "proxy_call"),
-            ("Usage by hour", "bar_chart", "proxy_usagehour"),
+            (gettext_lazy("Calls"), "receipt_long", "proxy_call"),
+            (gettext_lazy("Usage by hour"), "bar_chart", "proxy_usagehour"),
+            (gettext_lazy("Usage by day"), "calendar_month", "proxy_usageday"),
         ],
     ),
-    ("Audit", [("Audit trail", "policy", "accounts_auditentry")]),
+    (gettext_lazy("Audit"), [(gettext_lazy("Audit trail"), "policy", "accounts_auditentry")]),
     (
-        "Mail",
+        gettext_lazy("Mail"),
         [
-            ("Notifications", "outgoing_mail", "accounts_notification"),
-            ("Mail of the demonstration", "inbox", "accounts_caughtmail"),
+            (gettext_lazy("Notifications"), "outgoing_mail", "accounts_notification"),
+            (gettext_lazy("Mail of the demonstration"), "inbox", "accounts_caughtmail"),
         ],
     ),
 ]
@@ -48,10 +55,10 @@ _GROUPS: list[tuple[str, list[tuple[str, str, str]]]] = [
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The groups of what the person may see; the theme leaves out a group without any."""
-    home = {"title": "Home", "icon": "home", "link": reverse_lazy("admin:index")}
+    home = {"title": _("Home"), "icon": "home", "link": reverse_lazy("admin:index")}
     # The theme takes every address for one below the portal's home, and would mark it as where one is.
     portal = {
-        "title": "To the portal",
+        "title": _("To the portal"),
         "icon": "arrow_back",
         "link": reverse_lazy("home"),
         "active": False,
@@ -64,7 +71,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return groups
 
 
-def _item(title: str, symbol: str, name: str) -> dict[str, Any]:
+def _item(title: "str | Promise", symbol: str, name: str) -> dict[str, Any]:
     return {"title": title, "icon": symbol, "link": reverse_lazy(f"admin:{name}_changelist")}
 
 

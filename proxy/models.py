@@ -7,6 +7,7 @@ keys and models, and holds their ids only.
 import uuid
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Call(models.Model):
@@ -150,18 +151,14 @@ class Adjustment(models.Model):
         return f"{self.kind} of {self.call_id}"
 
 
-class UsageHour(models.Model):
-    """What one key used of one model in one hour, by how the calls came out: what pages read instead of the ledger.
+class Usage(models.Model):
+    """What one key used of one model in a span of time, by how the calls came out: what pages read instead of the ledger.
 
-    Made anew from the ledger whenever a row of the hour came or was corrected; see proxy/usage/rollup.py.
-
-    hour: its beginning.
     status: proxy.call.CallStatus, corrections included.
     calls: number of calls; the other figures are sums over them.
     """
 
     id = models.BigAutoField(primary_key=True)
-    hour = models.DateTimeField()
     team_id = models.UUIDField()
     key_id = models.UUIDField()
     service_account_id = models.UUIDField(null=True)
@@ -177,6 +174,20 @@ class UsageHour(models.Model):
     duration_us = models.BigIntegerField()
 
     class Meta:
+        abstract = True
+
+
+class UsageHour(Usage):
+    """Usage of one hour, made anew from the ledger whenever a row of the hour came or was corrected: proxy/usage/rollup.py.
+
+    hour: its beginning.
+    """
+
+    hour = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("usage of an hour")
+        verbose_name_plural = _("usage by hour")
         constraints = (
             models.UniqueConstraint(
                 fields=["hour", "key_id", "team_id", "model_id", "status"],
@@ -193,29 +204,14 @@ class UsageHour(models.Model):
         return f"{self.calls} calls in the hour of {self.hour:%Y-%m-%d %H:%M}"
 
 
-class UsageDay(models.Model):
-    """The same for one day in UTC: the sum of its hours, made with them. A page over months reads a row where it would 24.
+class UsageDay(Usage):
+    """Usage of one day in UTC: the sum of its hours, made with them. A page over months reads a row where it would 24."""
 
-    The figures are those of UsageHour.
-    """
-
-    id = models.BigAutoField(primary_key=True)
     day = models.DateField()
-    team_id = models.UUIDField()
-    key_id = models.UUIDField()
-    service_account_id = models.UUIDField(null=True)
-    person_id = models.UUIDField(null=True)
-    model_id = models.UUIDField(null=True)
-    status = models.TextField()
-    calls = models.BigIntegerField()
-    input_tokens = models.BigIntegerField()
-    cached_tokens = models.BigIntegerField()
-    output_tokens = models.BigIntegerField()
-    reasoning_tokens = models.BigIntegerField()
-    cost_micro_usd = models.BigIntegerField()
-    duration_us = models.BigIntegerField()
 
     class Meta:
+        verbose_name = _("usage of a day")
+        verbose_name_plural = _("usage by day")
         constraints = (
             models.UniqueConstraint(
                 fields=["day", "key_id", "team_id", "model_id", "status"],

@@ -149,5 +149,13 @@ def test_admin_is_for_administrators_alone(asked: Asked, route: Route) -> None:
 
 def is_closed(route: Route) -> bool:
     """What the admin offers to nobody: changing by hand what writes and the clock make, and what is not there."""
-    closed = ("_add", "_delete", "_history", "_act", "usagehour_change", ":app_list")
+    closed = (
+        "_add",
+        "_delete",
+        "_history",
+        "_act",
+        "usagehour_change",
+        "usageday_change",
+        ":app_list",
+    )
     return route.name.endswith(closed) or not route.name.removeprefix("admin:")

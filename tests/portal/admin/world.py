@@ -28,7 +28,7 @@ from models_registry.writes.grants import grant_model
 from models_registry.writes.requests import comment_on_request
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
-from proxy.models import Call, UsageHour
+from proxy.models import Call, UsageDay, UsageHour
 from tests.accounts.rows import new_name, new_person, tomorrow
 from tests.models_registry.rows import ask, new_decider, new_deployment, new_limit, new_offer
 
@@ -87,6 +87,11 @@ def usage_facts(call: Call) -> dict[str, Any]:
     }
 
 
+def _usage_day(call: Call) -> UsageDay:
+    facts = usage_facts(call)
+    return UsageDay.objects.create(day=facts.pop("hour").date(), **facts)
+
+
 def hostile_world() -> dict[type[Model], Model]:
     """Rows by their model, one for each part of the admin."""
     team = create_team(hostile(new_name("t"))[:100], actor=COMMAND, cost_centre=HOSTILE[:60])
@@ -125,6 +130,7 @@ def hostile_world() -> dict[type[Model], Model]:
         call,
         new_limit(team=team),
         UsageHour.objects.create(**usage_facts(call)),
+        _usage_day(call),
         deployment,
         Provider.objects.get(pk=deployment.provider_id),
         AuditEntry.objects.latest("id"),

@@ -1,0 +1,5 @@
+"""The ledger, and the usage counted from it, in the admin."""
+
+from proxy.admin import calls, usage
+
+__all__ = ["calls", "usage"]
