@@ -3,8 +3,9 @@
 import datetime
 from typing import Any
 
-from django.db.models import Min, Q, Sum
+from django.db.models import Count, Min, Prefetch, Q, Sum
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
 
 from accounts.admin.cells import (
     NOTHING,
@@ -21,7 +22,7 @@ from accounts.admin.mail import STUCK
 from accounts.models import ApiKey, Notification, User
 from accounts.roles import is_administrator
 from models_registry.access import may_decide
-from models_registry.models import AccessRequest, Grant, RequestStatus
+from models_registry.models import AccessRequest, Grant, RequestedModel, RequestStatus
 from portal import health
 from portal.lib.clock import utc_now
 from proxy.call import CallStatus
@@ -61,23 +62,28 @@ def _last_day(now: datetime.datetime) -> list[tuple[str, str, str]]:
         cost=Sum("cost_micro_usd"),
     )
     calls, faults = sums["all_calls"] or 0, sums["faults"] or 0
-    share = f"{100 * faults / calls:.1f} % of the calls" if calls else "no calls"
+    share = (
+        _("%(share)s %% of the calls") % {"share": f"{100 * faults / calls:.1f}"}
+        if calls
+        else _("no calls")
+    )
     return [
-        ("Calls", whole(calls), "in 24 hours"),
-        ("Failed", whole(faults), share),
-        ("Refused", whole(sums["refused"] or 0), "limits, rights and policies"),
-        ("Cost", micro_usd(int(sums["cost"] or 0)), "in 24 hours"),
+        (_("Calls"), whole(calls), _("in 24 hours")),
+        (_("Failed"), whole(faults), share),
+        (_("Refused"), whole(sums["refused"] or 0), _("limits, rights and policies")),
+        (_("Cost"), micro_usd(int(sums["cost"] or 0)), _("in 24 hours")),
     ]
 
 
 def _requests(now: datetime.datetime) -> Table:
     waiting = AccessRequest.objects.filter(status=RequestStatus.OPEN).order_by("created_at")
+    models = RequestedModel.objects.select_related("model")
     found = waiting.select_related("team", "requested_by").prefetch_related(
-        "requested_models__model"
+        Prefetch("requested_models", models)
     )[:SHOWN_MAX]
     return Table(
-        "Requests that wait, the oldest first",
-        ["Asks for", "Team", "Asked by", "Waits"],
+        _("Requests that wait, the oldest first"),
+        [_("Asks for"), _("Team"), _("Asked by"), _("Waits")],
         [
             [
                 link_to(one, ", ".join(sorted(m.model.name for m in one.requested_models.all()))),
@@ -87,7 +93,7 @@ def _requests(now: datetime.datetime) -> Table:
             ]
             for one in found
         ],
-        empty="No request waits for a decision.",
+        empty=_("No request waits for a decision."),
         more=list_of(AccessRequest, "?status__exact=open"),
     )
 
@@ -95,8 +101,8 @@ def _requests(now: datetime.datetime) -> Table:
 def _mail() -> Table:
     stuck = Notification.objects.filter(state__in=STUCK).order_by("created_at")[:SHOWN_MAX]
     return Table(
-        "Mail that did not get through",
-        ["Kind", "To", "State", "Asked for"],
+        _("Mail that did not get through"),
+        [_("Kind"), _("To"), _("State"), _("Asked for")],
         [
             [
                 link_to(one, one.get_kind_display()),
@@ -106,7 +112,7 @@ def _mail() -> Table:
             ]
             for one in stuck
         ],
-        empty="All mail got through.",
+        empty=_("All mail got through."),
         more=list_of(Notification),
     )
 
@@ -117,10 +123,10 @@ def _keys(now: datetime.datetime) -> Table:
     )
     found = ending.select_related("team").order_by("expires_at")[:SHOWN_MAX]
     return Table(
-        f"Keys that end within {SOON_DAYS} days",
-        ["Key", "Name", "Team", "Ends"],
+        _("Keys that end within %(days)s days") % {"days": SOON_DAYS},
+        [_("Key"), _("Name"), _("Team"), _("Ends")],
         [[link_to(key), key.name, key.team.name, moment(key.expires_at)] for key in found],
-        empty="No key ends soon.",
+        empty=_("No key ends soon."),
         more=list_of(ApiKey, "?life=live"),
     )
 
@@ -130,8 +136,8 @@ def _grants(now: datetime.datetime) -> Table:
         ends_at__gt=now, ends_at__lte=now + datetime.timedelta(SOON_DAYS)
     ).select_related("model", "team", "service_account")
     return Table(
-        f"Grants that end within {SOON_DAYS} days",
-        ["Model", "Granted to", "Ends"],
+        _("Grants that end within %(days)s days") % {"days": SOON_DAYS},
+        [_("Model"), _("Granted to"), _("Ends")],
         [
             [
                 link_to(grant, grant.model),
@@ -140,25 +146,28 @@ def _grants(now: datetime.datetime) -> Table:
             ]
             for grant in ending.order_by("ends_at")[:SHOWN_MAX]
         ],
-        empty="No grant ends soon.",
+        empty=_("No grant ends soon."),
         more=list_of(Grant, "?life=live"),
     )
 
 
 def _system(now: datetime.datetime) -> list[tuple[str, Cell]]:
-    stale = StaleHour.objects.aggregate(oldest=Min("hour"))["oldest"]
-    hours = StaleHour.objects.values("hour").distinct().count()
+    stale = StaleHour.objects.aggregate(oldest=Min("hour"), hours=Count("hour", distinct=True))
+    oldest = stale["oldest"]
     last = Call.objects.order_by("-id").values_list("admitted_at", flat=True).first()
     parts: list[tuple[str, Cell]] = [
         (
             name.replace("_", " ").capitalize(),
-            pill("works", "ok") if works else pill("does not work", "bad"),
+            pill(_("works"), "ok") if works else pill(_("does not work"), "bad"),
         )
         for name, works in health.parts().items()
     ]
     return [
         *parts,
-        ("Last call", moment(last)),
-        ("Hours whose usage is to be counted again", whole(hours)),
-        ("The oldest of them", f"{timesince(stale, now)} ago" if stale else None),
+        (_("Last call"), moment(last)),
+        (_("Hours whose usage is to be counted again"), whole(stale["hours"])),
+        (
+            _("The oldest of them"),
+            _("%(span)s ago") % {"span": timesince(oldest, now)} if oldest else None,
+        ),
     ]

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import ActForm, moment_field
 from models_registry.models import AiModel, ModelKind
@@ -15,7 +16,9 @@ def _reason(*, required: bool) -> forms.CharField:
         max_length=REASON_MAX,
         required=required,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="The team reads it, and it is kept in the audit trail: name no person and no secret.",
+        help_text=gettext_lazy(
+            "The team reads it, and it is kept in the audit trail: name no person and no secret."
+        ),
     )
 
 
@@ -30,30 +33,34 @@ class ApproveForm(ActForm):
     id_prefix = "approve"
     models = ModelChoice(queryset=AiModel.objects.none(), widget=forms.CheckboxSelectMultiple)
     scopes = forms.MultipleChoiceField(
-        label="Kinds of call",
+        label=gettext_lazy("Kinds of call"),
         widget=forms.CheckboxSelectMultiple,
-        help_text="A model that is called by a kind left out is not granted.",
+        help_text=gettext_lazy("A model that is called by a kind left out is not granted."),
     )
-    ends_at = moment_field(label="Until (UTC)", help_text="At most until what was asked for.")
+    ends_at = moment_field(
+        label=gettext_lazy("Until (UTC)"),
+        help_text=gettext_lazy("At most until what was asked for."),
+    )
     requests_per_minute = forms.IntegerField(
-        label="Calls a minute", min_value=1, max_value=2**31 - 1, required=False
+        label=gettext_lazy("Calls a minute"), min_value=1, max_value=2**31 - 1, required=False
     )
     tokens_per_minute = forms.IntegerField(
-        label="Tokens a minute", min_value=1, max_value=2**31 - 1, required=False
+        label=gettext_lazy("Tokens a minute"), min_value=1, max_value=2**31 - 1, required=False
     )
     reason = _reason(required=False)
 
     def prepare(self) -> None:
-        asked = AiModel.objects.filter(requested_models__request=self.subject).order_by("name")
         choice = self.fields["models"]
         if isinstance(choice, ModelChoice):
-            choice.queryset = asked
+            asked = AiModel.objects.filter(requested_models__request=self.subject)
+            choice.queryset = asked.order_by("name")
         asked_scopes = [one for one in ModelKind.choices if one[0] in self.subject.scopes]
         kinds = self.fields["scopes"]
         if isinstance(kinds, forms.MultipleChoiceField):
             kinds.choices = asked_scopes
-        self.initial.setdefault("models", list(asked))
         self.initial.setdefault("scopes", self.subject.scopes)
+        named = self.subject.requested_models.all()
+        self.initial.setdefault("models", [one.model_id for one in named])
         self.initial.setdefault("ends_at", localtime(self.subject.wanted_until))
         self.initial.setdefault("requests_per_minute", self.subject.requests_per_minute)
         self.initial.setdefault("tokens_per_minute", self.subject.tokens_per_minute)
@@ -72,8 +79,8 @@ class DenyForm(ActForm):
 class CommentForm(ActForm):
     id_prefix = "comment"
     text = forms.CharField(
-        label="Comment",
+        label=gettext_lazy("Comment"),
         max_length=COMMENT_MAX,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="The team is told by e-mail.",
+        help_text=gettext_lazy("The team is told by e-mail."),
     )

@@ -3,6 +3,7 @@
 import datetime
 
 from django.db.models import Model, Q
+from django.utils.translation import gettext as _
 
 from accounts.admin.cells import (
     NOTHING,
@@ -37,10 +38,15 @@ def link_for(found: Model | None, *, is_linked: bool) -> Cell:
 
 
 def _asked(request: AccessRequest, *, is_linked: bool) -> Table:
-    named = request.requested_models.select_related("model", "grant").order_by("model__name")
     return Table(
-        "Models asked for",
-        ["Model", "Status", "Class of data", "Price in / out, a million tokens", "Grant"],
+        _("Models asked for"),
+        [
+            _("Model"),
+            _("Status"),
+            _("Class of data"),
+            _("Price in / out, a million tokens"),
+            _("Grant"),
+        ],
         [
             [
                 link_for(one.model, is_linked=is_linked),
@@ -49,16 +55,16 @@ def _asked(request: AccessRequest, *, is_linked: bool) -> Table:
                 f"{micro_usd(one.model.price_input)} / {micro_usd(one.model.price_output)}",
                 _outcome(one.grant, is_linked=is_linked),
             ]
-            for one in named
+            for one in request.requested_models.all()
         ],
-        empty="The models that were asked for are gone.",
+        empty=_("The models that were asked for are gone."),
     )
 
 
 def _outcome(grant: Grant | None, *, is_linked: bool) -> Cell:
     if grant is None:
         return None
-    return link_to(grant, "granted") if is_linked else pill("granted", "ok")
+    return link_to(grant, "granted") if is_linked else pill(_("granted"), "ok")
 
 
 def _granted(request: AccessRequest, *, is_linked: bool) -> Table:
@@ -66,19 +72,19 @@ def _granted(request: AccessRequest, *, is_linked: bool) -> Table:
     live = Grant.objects.filter(holder, ends_at__gt=utc_now())
     found = live.select_related("model", "service_account").order_by("model__name")[:SHOWN_MAX]
     return Table(
-        "What the team has already",
-        ["Model", "Class of data", "For", "At most, a minute", "Ends"],
+        _("What the team has already"),
+        [_("Model"), _("Class of data"), _("For"), _("At most, a minute"), _("Ends")],
         [
             [
                 link_for(grant.model, is_linked=is_linked),
                 grant.model.get_data_class_display(),
-                str(grant.service_account or "whole team"),
+                str(grant.service_account or _("whole team")),
                 _limits(grant),
                 moment(grant.ends_at),
             ]
             for grant in found
         ],
-        empty="The team has no live grant.",
+        empty=_("The team has no live grant."),
         more=list_of(Grant, f"?team__id__exact={request.team_id}") if is_linked else "",
     )
 
@@ -93,8 +99,8 @@ def _used(request: AccessRequest, *, is_linked: bool) -> Table:
     uses = use_of_team(request.team_id, since=since)[:SHOWN_MAX]
     models = AiModel.objects.in_bulk([use.model_id for use in uses])
     return Table(
-        f"What the team used in {USE_DAYS} days",
-        ["Model", "Calls", "Tokens", "Cost"],
+        _("What the team used in %(days)s days") % {"days": USE_DAYS},
+        [_("Model"), _("Calls"), _("Tokens"), _("Cost")],
         [
             [
                 link_for(models[use.model_id], is_linked=is_linked)
@@ -106,5 +112,5 @@ def _used(request: AccessRequest, *, is_linked: bool) -> Table:
             ]
             for use in uses
         ],
-        empty=f"The team called nothing in {USE_DAYS} days.",
+        empty=_("The team called nothing in %(days)s days.") % {"days": USE_DAYS},
     )

@@ -4,10 +4,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin import display
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
+from django.db.models import Case, Exists, F, OuterRef, Prefetch, QuerySet, When
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin, acting_person
@@ -39,7 +41,7 @@ WAITING_FIRST = Case(When(status=RequestStatus.OPEN, then=F("created_at"))).asc(
 class DataClassFilter(ChoiceFilter):
     """Requests that name at least one model of the class."""
 
-    title = "class of data"
+    title = gettext_lazy("class of data")
     parameter_name = "data_class"
 
     def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
@@ -97,32 +99,48 @@ class AccessRequestAdmin(PortalAdmin):
         "justification",
         "requested_models__model__name",
     )
-    search_help_text = "Team, person, model or reason"
+    search_help_text = gettext_lazy("Team, person, model or reason")
     ordering = (WAITING_FIRST, "-id")
     acts = (
-        Act("approve", "Approve", _approve, "The request is approved.", ApproveForm, is_open),
+        Act(
+            "approve",
+            gettext_lazy("Approve"),
+            _approve,
+            gettext_lazy("The request is approved."),
+            ApproveForm,
+            is_open,
+        ),
         Act(
             "approve-as-asked",
-            "Approve as asked",
+            gettext_lazy("Approve as asked"),
             _approve_as_asked,
-            "Approved as asked.",
+            gettext_lazy("Approved as asked."),
             ApproveAsAskedForm,
             is_open,
-            warning="Each request is granted in full, until the end that was asked for.",
+            warning=gettext_lazy(
+                "Each request is granted in full, until the end that was asked for."
+            ),
             is_bulk=True,
             is_listed=False,
         ),
         Act(
             "deny",
-            "Deny",
+            gettext_lazy("Deny"),
             _deny,
-            "The request is denied.",
+            gettext_lazy("The request is denied."),
             DenyForm,
             is_open,
             is_danger=True,
             is_bulk=True,
         ),
-        Act("comment", "Comment", _comment, "The comment is there.", CommentForm, is_open),
+        Act(
+            "comment",
+            gettext_lazy("Comment"),
+            _comment,
+            gettext_lazy("The comment is there."),
+            CommentForm,
+            is_open,
+        ),
     )
 
     def may_act(self, request: HttpRequest) -> bool:
@@ -136,38 +154,40 @@ class AccessRequestAdmin(PortalAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessRequest]:
         found: QuerySet[AccessRequest] = super().get_queryset(request)
+        named = RequestedModel.objects.select_related("model", "grant").order_by("model__name")
         return found.select_related(
             "team", "requested_by", "decided_by", "service_account"
-        ).prefetch_related("requested_models__model")
+        ).prefetch_related(Prefetch("requested_models", named))
 
-    @display(description="asks for")
+    @display(description=gettext_lazy("asks for"))
     def asks_for(self, request: AccessRequest) -> str:
         return ", ".join(sorted(named.model.name for named in request.requested_models.all()))
 
-    @display(description="asked by", ordering="requested_by__email")
+    @display(description=gettext_lazy("asked by"), ordering="requested_by__email")
     def asker(self, request: AccessRequest) -> str:
         return str(request.requested_by or NOTHING)
 
-    @display(description="status", ordering="status")
+    @display(description=gettext_lazy("status"), ordering="status")
     def status_shown(self, request: AccessRequest) -> SafeString:
         return status_of(request)
 
-    @display(description="class of data")
+    @display(description=gettext_lazy("class of data"))
     def classes(self, request: AccessRequest) -> str:
         order = list(DataClass.values)
         named = {one.model.data_class for one in request.requested_models.all()}
         return ", ".join(DataClass(one).label for one in sorted(named, key=order.index))
 
-    @display(description="age", ordering="created_at")
+    @display(description=gettext_lazy("age"), ordering="created_at")
     def age(self, request: AccessRequest) -> str:
         return timesince(request.created_at, depth=1)
 
-    @display(description="until", ordering="wanted_until")
+    @display(description=gettext_lazy("until"), ordering="wanted_until")
     def until(self, request: AccessRequest) -> Cell:
         return moment(request.wanted_until)
 
     def name_of(self, found: AccessRequest) -> str:
-        return f"{found.team} asks for {self.asks_for(found)}"
+        facts = {"team": found.team, "models": self.asks_for(found)}
+        return _("%(team)s asks for %(models)s") % facts
 
     def object_context(self, request: HttpRequest, found: AccessRequest) -> dict[str, Any]:
         person = acting_person(request)
@@ -208,39 +228,41 @@ def _why_not(request: AccessRequest, person: User) -> str:
     if request.status != RequestStatus.OPEN:
         return ""
     if request.requested_by_id == person.pk:
-        return "You made this request yourself. Nobody decides on a request of their own: another approver has to."
-    return "" if may_decide(person) else "You may see requests, and not decide on them."
+        return _(
+            "You made this request yourself. Nobody decides on a request of their own: another approver has to."
+        )
+    return "" if may_decide(person) else _("You may see requests, and not decide on them.")
 
 
 def _decision(request: AccessRequest) -> list[tuple[str, Cell]]:
     if request.status == RequestStatus.OPEN:
         return []
     return [
-        ("Decided", moment(request.decided_at)),
-        ("By", str(request.decided_by or NOTHING)),
-        ("Reason", text(request.decision_reason)),
+        (_("Decided"), moment(request.decided_at)),
+        (_("By"), str(request.decided_by or NOTHING)),
+        (_("Reason"), text(request.decision_reason)),
     ]
 
 
 def _facts(request: AccessRequest, *, is_linked: bool) -> list[tuple[str, Cell]]:
     membership = request.team.memberships.filter(person=request.requested_by_id).first()
-    role = membership.get_role_display() if membership else "no longer in the team"
+    role = membership.get_role_display() if membership else _("no longer in the team")
     return [
-        ("Status", status_of(request)),
-        ("Asked by", link_for(request.requested_by, is_linked=is_linked)),
-        ("Role in the team", role),
-        ("Team", link_for(request.team, is_linked=is_linked)),
+        (_("Status"), status_of(request)),
+        (_("Asked by"), link_for(request.requested_by, is_linked=is_linked)),
+        (_("Role in the team"), role),
+        (_("Team"), link_for(request.team, is_linked=is_linked)),
         (
-            "For",
+            _("For"),
             link_for(request.service_account, is_linked=is_linked)
             if request.service_account
-            else "The whole team",
+            else _("The whole team"),
         ),
-        ("Why", text(request.justification)),
-        ("Kinds of call", ", ".join(request.scopes)),
-        ("Wished until", moment(request.wanted_until)),
-        ("Wished calls a minute", whole(request.requests_per_minute)),
-        ("Wished tokens a minute", whole(request.tokens_per_minute)),
-        ("Asked", moment(request.created_at)),
-        ("Waits", timesince(request.created_at) if is_open(request) else None),
+        (_("Why"), text(request.justification)),
+        (_("Kinds of call"), ", ".join(request.scopes)),
+        (_("Wished until"), moment(request.wanted_until)),
+        (_("Wished calls a minute"), whole(request.requests_per_minute)),
+        (_("Wished tokens a minute"), whole(request.tokens_per_minute)),
+        (_("Asked"), moment(request.created_at)),
+        (_("Waits"), timesince(request.created_at) if is_open(request) else None),
     ]
