@@ -9,6 +9,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import URLPattern, URLResolver, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy
 from unfold.sites import UnfoldAdminSite
 
 # Signing out and passwords have pages of their own; nothing here is looked up by typing or opened in the portal.
@@ -31,7 +32,7 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]
 
     enable_nav_sidebar = True
     index_template = "admin/latchkey/home.html"
-    index_title = "Home"
+    index_title = gettext_lazy("Home")
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Take in the portal's own parts alone: libraries bring parts that write without a named write or an audit."""

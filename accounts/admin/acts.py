@@ -7,6 +7,8 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.widgets import Input
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
 from unfold.widgets import (
     CHECKBOX_CLASSES,
     INPUT_CLASSES,
@@ -69,7 +71,7 @@ class ReasonForm(ActForm):
     reason = forms.CharField(
         max_length=REASON_MAX,
         widget=forms.Textarea(attrs={"rows": 3}),
-        help_text="It is kept in the audit trail: name no person and no secret.",
+        help_text=gettext_lazy("It is kept in the audit trail: name no person and no secret."),
     )
 
 
@@ -93,12 +95,12 @@ class Act:
     """
 
     name: str
-    label: str
+    label: "str | Promise"
     write: Write
-    done: str
+    done: "str | Promise"
     form: type[ActForm] = ActForm
     shows: Callable[[Any], bool] = always
-    warning: str = ""
+    warning: "str | Promise" = ""
     is_danger: bool = False
     is_bulk: bool = False
     is_listed: bool = True

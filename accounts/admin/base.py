@@ -11,10 +11,12 @@ from django.contrib.admin import ShowFacets, helpers
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 from unfold.admin import ModelAdmin
 
 from accounts.admin.acts import Act, ActForm
@@ -25,6 +27,9 @@ from accounts.roles import is_administrator
 from portal.lib.validation_text import validation_text
 
 BULK_MAX = 50
+# Nothing that is searched for is longer, and each word of a search is looked for in every row.
+SEARCH_MAX = 200
+WORDS_MAX = 8
 _also: dict[type[Model], list[Callable[[Any], Table]]] = {}
 METHODS = ("GET", "HEAD", "POST")
 
@@ -55,7 +60,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
     list_per_page = 50
     list_max_show_all = 0
     list_disable_select_all = True
-    search_help_text = ""
+    search_help_text: "str | Promise" = ""
 
     # --- What one object is shown as --------------------------------------------------------------------------------
     def facts(self, found: Any) -> list[tuple[str, Cell]]:
@@ -100,6 +105,30 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
         return BoundedChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """The rows in whose search_fields each of the words stands; only the first WORDS_MAX count."""
+        if len(search_term) > SEARCH_MAX:
+            return queryset.none(), False
+        for word in search_term.split()[:WORDS_MAX]:
+            asked = Q()
+            for name in self.get_search_fields(request):
+                asked |= self._holds(name, word)
+            queryset = queryset.filter(asked)
+        return queryset, False
+
+    def _holds(self, name: str, word: str) -> Q:
+        """The word stands in the field. What is related is looked through once by itself, not again for each row."""
+        relation, _, field = name.partition("__")
+        if not field:
+            return Q(**{f"{name}__icontains": word})
+        related = self.opts.get_field(relation)
+        found = related.related_model._default_manager.filter(**{f"{field}__icontains": word})  # noqa: SLF001 - Django's own name for it.
+        if related.one_to_many:
+            return Q(pk__in=found.values(related.field.name))
+        return Q(**{f"{relation}__in": found.values("pk")})
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         if not self.may_act(request):
@@ -200,7 +229,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
         if data is not None and form.is_valid():
             made, is_done = self._write(act, form, found)
             if is_done:
-                messages.success(request, act.done)
+                messages.success(request, str(act.done))
                 return HttpResponseRedirect(self._after(made, found))
         context = self.act_context(request, act, form, found)
         return TemplateResponse(request, self.act_template, context)
@@ -213,7 +242,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
         except ValidationError as error:
             form.add_write_errors(error)
         except PermissionDenied as error:
-            form.add_error(None, str(error) or "You may not do this.")
+            form.add_error(None, str(error) or _("You may not do this."))
         return None, False
 
     def _after(self, made: Any, found: Any) -> str:
@@ -229,7 +258,10 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
         """Ask for the values of an act that counts for several objects, then do it to each in a transaction of its own."""
         chosen = list(selected[: BULK_MAX + 1])
         if len(chosen) > BULK_MAX:
-            messages.error(request, f"Choose at most {BULK_MAX} at once. Nothing was done.")
+            messages.error(
+                request,
+                _("Choose at most %(most)s at once. Nothing was done.") % {"most": BULK_MAX},
+            )
             return None
         is_confirmed = "confirmed" in request.POST
         form = act.form(request.POST if is_confirmed else None, person=acting_person(request))
@@ -252,11 +284,17 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
             except ValidationError as error:
                 messages.error(request, f"{self.name_of(found)}: {validation_text(error)}")
             except PermissionDenied as error:
-                messages.error(request, f"{self.name_of(found)}: {error or 'you may not do this.'}")
+                messages.error(
+                    request, f"{self.name_of(found)}: {str(error) or _('You may not do this.')}"
+                )
             else:
                 done += 1
         if done:
-            messages.success(request, f"{act.done} ({done} of {len(chosen)})")
+            messages.success(
+                request,
+                _("%(done)s (%(count)s of %(all)s)")
+                % {"done": act.done, "count": done, "all": len(chosen)},
+            )
 
 
 def acting_person(request: HttpRequest) -> User:

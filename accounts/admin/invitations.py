@@ -4,6 +4,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin import display
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin
@@ -17,7 +19,7 @@ from accounts.writes.invitations import invite, withdraw_invitation
 
 class InvitationForm(ActForm):
     team = forms.ModelChoiceField(Team.objects.order_by("name"))
-    email = forms.EmailField(label="E-mail address", max_length=254)
+    email = forms.EmailField(label=gettext_lazy("E-mail address"), max_length=254)
     role = forms.ChoiceField(choices=Role.choices, initial=Role.MEMBER)
 
 
@@ -37,39 +39,45 @@ class InvitationAdmin(PortalAdmin):
     list_filter = (("role", ChoicesFilter),)
     list_select_related = ("team",)
     search_fields = ("email", "team__name")
-    search_help_text = "E-mail address or team"
+    search_help_text = gettext_lazy("E-mail address or team")
     ordering = ("-created_at",)
-    add_act = Act("add", "Invite", _invite, "The invitation goes out by e-mail.", InvitationForm)
+    add_act = Act(
+        "add",
+        gettext_lazy("Invite"),
+        _invite,
+        gettext_lazy("The invitation goes out by e-mail."),
+        InvitationForm,
+    )
     acts = (
         Act(
             "withdraw",
-            "Withdraw",
+            gettext_lazy("Withdraw"),
             _withdraw,
-            "The invitation is withdrawn.",
+            gettext_lazy("The invitation is withdrawn."),
             shows=lambda invitation: invitation.closed_at is None,
-            warning="The link that was sent lets nobody in any more.",
+            warning=gettext_lazy("The link that was sent lets nobody in any more."),
             is_danger=True,
         ),
     )
 
-    @display(description="state", ordering="closed_at")
+    @display(description=gettext_lazy("state"), ordering="closed_at")
     def state(self, invitation: Invitation) -> SafeString:
         if invitation.accepted_by_id is not None:
-            return pill("accepted", "ok")
-        return pill("open", "warn") if invitation.closed_at is None else pill("withdrawn")
+            return pill(_("accepted"), "ok")
+        return pill(_("open"), "warn") if invitation.closed_at is None else pill(_("withdrawn"))
 
-    @display(description="ends", ordering="ends_at")
+    @display(description=gettext_lazy("ends"), ordering="ends_at")
     def ends(self, invitation: Invitation) -> Cell:
         return moment(invitation.ends_at)
 
     def facts(self, found: Invitation) -> list[tuple[str, Cell]]:
         return [
-            ("E-mail address", found.email),
-            ("Team", link_to(found.team)),
-            ("Role", found.get_role_display()),
-            ("State", self.state(found)),
-            ("Invited by", link_to(found.invited_by)),
-            ("Made", moment(found.created_at)),
-            ("Ends", moment(found.ends_at)),
-            ("Accepted by", link_to(found.accepted_by)),
+            (_("E-mail address"), found.email),
+            (_("Team"), link_to(found.team)),
+            (_("Role"), found.get_role_display()),
+            (_("State"), self.state(found)),
+            (_("Invited by"), link_to(found.invited_by)),
+            (_("Made"), moment(found.created_at)),
+            (_("Ends"), moment(found.ends_at)),
+            (_("Accepted by"), link_to(found.accepted_by)),
         ]

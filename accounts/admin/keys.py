@@ -6,6 +6,8 @@ from django.contrib.admin import display
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ReasonForm
 from accounts.admin.base import PortalAdmin
@@ -18,11 +20,11 @@ from portal.lib.clock import utc_now
 
 
 class LifeFilter(ChoiceFilter):
-    title = "state"
+    title = gettext_lazy("state")
     parameter_name = "life"
 
     def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
-        return [("live", "Live"), ("revoked", "Revoked"), ("ended", "Ended")]
+        return [("live", _("Live")), ("revoked", _("Revoked")), ("ended", _("Ended"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
         now = utc_now()
@@ -47,18 +49,20 @@ class KeyAdmin(PortalAdmin):
     list_filter = (LifeFilter, ("team", RelatedFilter))
     list_select_related = ("team", "service_account", "person", "use")
     search_fields = ("public_id", "name", "team__name", "person__email", "service_account__name")
-    search_help_text = "Key, name, team or holder"
+    search_help_text = gettext_lazy("Key, name, team or holder")
     # Ids are in the order of time, and their index spares sorting every key there is.
     ordering = ("-id",)
     acts = (
         Act(
             "revoke",
-            "Revoke",
+            gettext_lazy("Revoke"),
             _revoke,
-            "The key is revoked: it is refused within a second.",
+            gettext_lazy("The key is revoked: it is refused within a second."),
             ReasonForm,
             shows=lambda key: key.revoked_at is None,
-            warning="Applications that use it are refused within a second, and their open streams are cut. It cannot be undone.",
+            warning=gettext_lazy(
+                "Applications that use it are refused within a second, and their open streams are cut. It cannot be undone."
+            ),
             is_danger=True,
             is_bulk=True,
         ),
@@ -72,27 +76,27 @@ class KeyAdmin(PortalAdmin):
         holder = _as_id(term)
         if holder is not None:
             return queryset.filter(Q(person=holder) | Q(service_account=holder)), False
-        return super().get_search_results(request, queryset, _public_part(term))  # type: ignore[no-any-return]
+        return super().get_search_results(request, queryset, _public_part(term))
 
-    @display(description="key")
+    @display(description=gettext_lazy("key"))
     def shown(self, key: ApiKey) -> Cell:
         return code(key)
 
-    @display(description="holder")
+    @display(description=gettext_lazy("holder"))
     def holder(self, key: ApiKey) -> Cell:
         return str(key.person or (key.service_account and key.service_account.name) or NOTHING)
 
-    @display(description="state", ordering="expires_at")
+    @display(description=gettext_lazy("state"), ordering="expires_at")
     def state(self, key: ApiKey) -> SafeString:
         if key.revoked_at is not None:
-            return pill("revoked", "bad")
-        return pill("ended") if key.expires_at <= utc_now() else pill("live", "ok")
+            return pill(_("revoked"), "bad")
+        return pill(_("ended")) if key.expires_at <= utc_now() else pill(_("live"), "ok")
 
-    @display(description="ends", ordering="expires_at")
+    @display(description=gettext_lazy("ends"), ordering="expires_at")
     def ends(self, key: ApiKey) -> Cell:
         return moment(key.expires_at)
 
-    @display(description="last used", ordering="use__last_used_at")
+    @display(description=gettext_lazy("last used"), ordering="use__last_used_at")
     def used(self, key: ApiKey) -> Cell:
         return moment(key.use.last_used_at) if hasattr(key, "use") else NOTHING
 
@@ -100,30 +104,36 @@ class KeyAdmin(PortalAdmin):
         holder = found.person or found.service_account
         reader = User.objects.filter(pk__in=[found.created_by, found.revoked_by]).in_bulk()
         return [
-            ("Key", code(found)),
-            ("Name", found.name),
-            ("State", self.state(found)),
-            ("Team", link_to(found.team)),
-            ("Holder", link_to(holder, self.holder(found))),
-            ("Purpose", found.purpose),
-            ("Tags", ", ".join(found.tags)),
-            ("Cost centre", found.cost_centre),
-            ("Scopes", ", ".join(found.scopes)),
+            (_("Key"), code(found)),
+            (_("Name"), found.name),
+            (_("State"), self.state(found)),
+            (_("Team"), link_to(found.team)),
+            (_("Holder"), link_to(holder, self.holder(found))),
+            (_("Purpose"), found.purpose),
+            (_("Tags"), ", ".join(found.tags)),
+            (_("Cost centre"), found.cost_centre),
+            (_("Scopes"), ", ".join(found.scopes)),
             (
-                "Models",
-                "A narrower list of its own" if found.is_narrowed else "All that are granted",
+                _("Models"),
+                _("A narrower list of its own") if found.is_narrowed else _("All that are granted"),
             ),
-            ("Networks", ", ".join(found.networks) or "Any"),
-            ("Calls a minute", whole(found.requests_per_minute)),
-            ("Tokens a minute", whole(found.tokens_per_minute)),
-            ("Issued", moment(found.created_at)),
-            ("Issued by", link_to(reader.get(found.created_by)) if found.created_by else NOTHING),
-            ("Ends", moment(found.expires_at)),
-            ("Last used", self.used(found)),
-            ("From", found.use.last_peer if hasattr(found, "use") else NOTHING),
-            ("Revoked", moment(found.revoked_at)),
-            ("Revoked by", link_to(reader.get(found.revoked_by)) if found.revoked_by else NOTHING),
-            ("Reason", found.revoked_reason),
+            (_("Networks"), ", ".join(found.networks) or _("Any")),
+            (_("Calls a minute"), whole(found.requests_per_minute)),
+            (_("Tokens a minute"), whole(found.tokens_per_minute)),
+            (_("Issued"), moment(found.created_at)),
+            (
+                _("Issued by"),
+                link_to(reader.get(found.created_by)) if found.created_by else NOTHING,
+            ),
+            (_("Ends"), moment(found.expires_at)),
+            (_("Last used"), self.used(found)),
+            (_("From"), found.use.last_peer if hasattr(found, "use") else NOTHING),
+            (_("Revoked"), moment(found.revoked_at)),
+            (
+                _("Revoked by"),
+                link_to(reader.get(found.revoked_by)) if found.revoked_by else NOTHING,
+            ),
+            (_("Reason"), found.revoked_reason),
         ]
 
 

@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy
 from unfold.contrib.filters.admin import (
     ChoicesDropdownFilter,
     DropdownFilter,
@@ -91,24 +92,24 @@ class ChoiceFilter(DropdownFilter):  # type: ignore[misc]
 
 
 PERIODS = {
-    "hour": ("Last hour", datetime.timedelta(hours=1)),
-    "day": ("Last 24 hours", datetime.timedelta(days=1)),
-    "week": ("Last 7 days", datetime.timedelta(days=7)),
-    "month": ("Last 30 days", datetime.timedelta(days=30)),
-    "quarter": ("Last 90 days", datetime.timedelta(days=90)),
-    "year": ("Last 366 days", datetime.timedelta(days=366)),
+    "hour": (gettext_lazy("Last hour"), datetime.timedelta(hours=1)),
+    "day": (gettext_lazy("Last 24 hours"), datetime.timedelta(days=1)),
+    "week": (gettext_lazy("Last 7 days"), datetime.timedelta(days=7)),
+    "month": (gettext_lazy("Last 30 days"), datetime.timedelta(days=30)),
+    "quarter": (gettext_lazy("Last 90 days"), datetime.timedelta(days=90)),
+    "year": (gettext_lazy("Last 366 days"), datetime.timedelta(days=366)),
 }
 
 
 class PeriodFilter(ChoiceFilter):
     """How far back the list reaches. `default` keeps a list bounded where nothing is chosen."""
 
-    title = "period"
+    title = gettext_lazy("period")
     parameter_name = "period"
     default: str | None = None
 
     def choices_for(self, request: HttpRequest) -> Iterable[tuple[str, str]]:
-        return [(name, label) for name, (label, _) in PERIODS.items()]
+        return [(name, str(label)) for name, (label, _) in PERIODS.items()]
 
     def value(self) -> str | None:
         return super().value() or self.default

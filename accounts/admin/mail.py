@@ -3,6 +3,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin import display
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act
 from accounts.admin.base import PortalAdmin
@@ -34,41 +36,46 @@ class NotificationAdmin(PortalAdmin):
     list_display = ("kind", "email", "state_shown", "tries", "created", "fault")
     list_filter = (("state", ChoicesFilter), ("kind", ChoicesFilter))
     search_fields = ("email",)
-    search_help_text = "E-mail address"
+    search_help_text = gettext_lazy("E-mail address")
     ordering = ("-created_at",)
     acts = (
         Act(
             "send-again",
-            "Send again",
+            gettext_lazy("Send again"),
             _send_again,
-            "The mail is sent again.",
+            gettext_lazy("The mail is sent again."),
             shows=lambda notification: notification.state in STUCK,
-            warning="Where the first try got through after all, the person has the mail twice.",
+            warning=gettext_lazy(
+                "Where the first try got through after all, the person has the mail twice."
+            ),
             is_bulk=True,
         ),
     )
 
-    @display(description="state", ordering="state")
+    @display(description=gettext_lazy("state"), ordering="state")
     def state_shown(self, notification: Notification) -> SafeString:
         state = NotificationState(notification.state)
         return pill(str(state.label), _TONES[state])
 
-    @display(description="asked for", ordering="created_at")
+    @display(description=gettext_lazy("asked for"), ordering="created_at")
     def created(self, notification: Notification) -> Cell:
         return moment(notification.created_at)
 
     def facts(self, found: Notification) -> list[tuple[str, Cell]]:
         return [
-            ("Kind", found.get_kind_display()),
-            ("To", found.email),
-            ("Person", link_to(found.person)),
-            ("State", self.state_shown(found)),
-            ("Tries", found.tries),
-            ("What went wrong", found.fault),
-            ("Asked for", moment(found.created_at)),
-            ("Next try", moment(found.next_try_at)),
-            ("Handed over", moment(found.handed_over_at)),
-            *[(f"Fact: {name}", str(value)) for name, value in found.facts.items()],
+            (_("Kind"), found.get_kind_display()),
+            (_("To"), found.email),
+            (_("Person"), link_to(found.person)),
+            (_("State"), self.state_shown(found)),
+            (_("Tries"), found.tries),
+            (_("What went wrong"), found.fault),
+            (_("Asked for"), moment(found.created_at)),
+            (_("Next try"), moment(found.next_try_at)),
+            (_("Handed over"), moment(found.handed_over_at)),
+            *[
+                (_("Fact: %(name)s") % {"name": name}, str(value))
+                for name, value in found.facts.items()
+            ],
         ]
 
 
@@ -78,10 +85,10 @@ class CaughtMailAdmin(PortalAdmin):
 
     list_display = ("subject", "to", "caught")
     search_fields = ("to", "subject")
-    search_help_text = "E-mail address or subject"
+    search_help_text = gettext_lazy("E-mail address or subject")
     ordering = ("-at",)
 
-    @display(description="caught", ordering="at")
+    @display(description=gettext_lazy("caught"), ordering="at")
     def caught(self, mail: CaughtMail) -> Cell:
         return moment(mail.at)
 
@@ -90,8 +97,8 @@ class CaughtMailAdmin(PortalAdmin):
 
     def facts(self, found: CaughtMail) -> list[tuple[str, Cell]]:
         return [
-            ("To", found.to),
-            ("Subject", found.subject),
-            ("Caught", moment(found.at)),
-            ("Text", text(found.text)),
+            (_("To"), found.to),
+            (_("Subject"), found.subject),
+            (_("Caught"), moment(found.at)),
+            (_("Text"), text(found.text)),
         ]

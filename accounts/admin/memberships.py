@@ -4,6 +4,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin import display
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin
@@ -18,16 +20,18 @@ from accounts.writes.teams import add_member, change_member_role, remove_member
 class NewMemberForm(ActForm):
     team = forms.ModelChoiceField(Team.objects.order_by("name"))
     email = forms.EmailField(
-        label="E-mail address",
+        label=gettext_lazy("E-mail address"),
         max_length=254,
-        help_text="Of somebody who has an account. Others are invited on the team's page in the portal.",
+        help_text=gettext_lazy(
+            "Of somebody who has an account. Others are invited on the team's page in the portal."
+        ),
     )
     role = forms.ChoiceField(choices=Role.choices, initial=Role.MEMBER)
 
     def clean_email(self) -> User:
         person = User.objects.filter(email__iexact=self.cleaned_data["email"]).first()
         if person is None:
-            raise forms.ValidationError("Nobody has an account with this address.")
+            raise forms.ValidationError(_("Nobody has an account with this address."))
         return person
 
 
@@ -59,22 +63,34 @@ class MembershipAdmin(PortalAdmin):
     list_filter = (("team", RelatedFilter), ("role", ChoicesFilter))
     list_select_related = ("person", "team")
     search_fields = ("person__email", "team__name")
-    search_help_text = "E-mail address or team"
+    search_help_text = gettext_lazy("E-mail address or team")
     ordering = ("team__name", "person__email")
-    add_act = Act("add", "Add member", _add, "The person is in the team now.", NewMemberForm)
+    add_act = Act(
+        "add",
+        gettext_lazy("Add member"),
+        _add,
+        gettext_lazy("The person is in the team now."),
+        NewMemberForm,
+    )
     acts = (
-        Act("role", "Change role", _change, "The role is changed.", MemberRoleForm),
+        Act(
+            "role",
+            gettext_lazy("Change role"),
+            _change,
+            gettext_lazy("The role is changed."),
+            MemberRoleForm,
+        ),
         Act(
             "remove",
-            "Remove from team",
+            gettext_lazy("Remove from team"),
             _remove,
-            "The person has left the team, and their keys there are revoked.",
-            warning="Their own keys of this team are revoked for good.",
+            gettext_lazy("The person has left the team, and their keys there are revoked."),
+            warning=gettext_lazy("Their own keys of this team are revoked for good."),
             is_danger=True,
         ),
     )
 
-    @display(description="since", ordering="created_at")
+    @display(description=gettext_lazy("since"), ordering="created_at")
     def created(self, membership: Membership) -> Cell:
         return moment(membership.created_at)
 
@@ -82,15 +98,15 @@ class MembershipAdmin(PortalAdmin):
         return super().get_queryset(request).select_related("person", "team")
 
     def name_of(self, found: Membership) -> str:
-        return f"{found.person} in {found.team}"
+        return _("%(person)s in %(team)s") % {"person": found.person, "team": found.team}
 
     def trail_of(self, found: Membership) -> str:
         return str(found.person_id)
 
     def facts(self, found: Membership) -> list[tuple[str, Cell]]:
         return [
-            ("Person", link_to(found.person)),
-            ("Team", link_to(found.team)),
-            ("Role", found.get_role_display()),
-            ("Since", moment(found.created_at)),
+            (_("Person"), link_to(found.person)),
+            (_("Team"), link_to(found.team)),
+            (_("Role"), found.get_role_display()),
+            (_("Since"), moment(found.created_at)),
         ]

@@ -7,6 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm, ReasonForm
 from accounts.admin.base import PortalAdmin
@@ -23,28 +25,30 @@ SHOWN_MAX = 50
 class StateFilter(ChoiceFilter):
     """Whether the person may sign in."""
 
-    title = "state"
+    title = gettext_lazy("state")
     parameter_name = "state"
     field_path = "is_active"
 
     def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
-        return [("True", "May sign in"), ("False", "Disabled")]
+        return [("True", _("May sign in")), ("False", _("Disabled"))]
 
 
 class RoleFilter(ChoiceFilter):
-    title = "portal role"
+    title = gettext_lazy("portal role")
     parameter_name = "role"
     field_path = "is_staff"
 
     def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
-        return [("True", "Staff"), ("False", "No staff")]
+        return [("True", _("Staff")), ("False", _("No staff"))]
 
 
 class RoleForm(ActForm):
     role = forms.ChoiceField(
         choices=PortalRole.choices,
         widget=forms.RadioSelect,
-        help_text="An approver decides on access requests. An administrator may do everything here.",
+        help_text=gettext_lazy(
+            "An approver decides on access requests. An administrator may do everything here."
+        ),
     )
 
     def prepare(self) -> None:
@@ -53,7 +57,7 @@ class RoleForm(ActForm):
 
 def _disable(person: User, actor: User, values: dict[str, Any]) -> None:
     if person.pk == actor.pk:
-        raise ValidationError("Nobody disables themselves. Ask another administrator.")
+        raise ValidationError(_("Nobody disables themselves. Ask another administrator."))
     disable_person(person, actor=acting(actor), reason=values["reason"])
 
 
@@ -72,31 +76,33 @@ class PersonAdmin(PortalAdmin):
     list_display = ("email", "name", "state", "role", "teams", "created")
     list_filter = (StateFilter, RoleFilter)
     search_fields = ("email", "name")
-    search_help_text = "E-mail address or name"
+    search_help_text = gettext_lazy("E-mail address or name")
     ordering = ("email",)
     acts = (
         Act(
             "portal-role",
-            "Change portal role",
+            gettext_lazy("Change portal role"),
             _change_role,
-            "The portal role is changed.",
+            gettext_lazy("The portal role is changed."),
             RoleForm,
         ),
         Act(
             "disable",
-            "Disable",
+            gettext_lazy("Disable"),
             _disable,
-            "Nobody can sign in as this person or call with their keys any more.",
+            gettext_lazy("Nobody can sign in as this person or call with their keys any more."),
             ReasonForm,
             shows=lambda person: person.is_active,
-            warning="They are signed out everywhere, their keys are refused in every team, and their running calls are cut.",
+            warning=gettext_lazy(
+                "They are signed out everywhere, their keys are refused in every team, and their running calls are cut."
+            ),
             is_danger=True,
         ),
         Act(
             "enable",
-            "Enable",
+            gettext_lazy("Enable"),
             _enable,
-            "The person can sign in and call again.",
+            gettext_lazy("The person can sign in and call again."),
             shows=lambda person: not person.is_active,
         ),
     )
@@ -105,30 +111,30 @@ class PersonAdmin(PortalAdmin):
         people: QuerySet[User] = super().get_queryset(request)
         return people.annotate(team_count=Count("memberships"))
 
-    @display(description="state", ordering="is_active")
+    @display(description=gettext_lazy("state"), ordering="is_active")
     def state(self, person: User) -> SafeString:
-        return pill("active", "ok") if person.is_active else pill("disabled", "bad")
+        return pill(_("active"), "ok") if person.is_active else pill(_("disabled"), "bad")
 
-    @display(description="portal role")
+    @display(description=gettext_lazy("portal role"))
     def role(self, person: User) -> str:
         return portal_role(person).label
 
-    @display(description="teams", ordering="team_count")
+    @display(description=gettext_lazy("teams"), ordering="team_count")
     def teams(self, person: Any) -> int:
         return int(person.team_count)
 
-    @display(description="since", ordering="created_at")
+    @display(description=gettext_lazy("since"), ordering="created_at")
     def created(self, person: User) -> Cell:
         return moment(person.created_at)
 
     def facts(self, found: User) -> list[tuple[str, Cell]]:
         return [
-            ("E-mail address", found.email),
-            ("Name", found.name),
-            ("State", self.state(found)),
-            ("Portal role", portal_role(found).label),
-            ("Last sign-in", moment(found.last_login)),
-            ("Since", moment(found.created_at)),
+            (_("E-mail address"), found.email),
+            (_("Name"), found.name),
+            (_("State"), self.state(found)),
+            (_("Portal role"), portal_role(found).label),
+            (_("Last sign-in"), moment(found.last_login)),
+            (_("Since"), moment(found.created_at)),
         ]
 
     def tables(self, found: User) -> list[Table]:
@@ -136,8 +142,8 @@ class PersonAdmin(PortalAdmin):
         keys = found.keys.select_related("team").order_by("-created_at")[:SHOWN_MAX]
         return [
             Table(
-                "Teams",
-                ["Team", "Role", "Since"],
+                _("Teams"),
+                [_("Team"), _("Role"), _("Since")],
                 [
                     [
                         link_to(membership.team),
@@ -146,16 +152,16 @@ class PersonAdmin(PortalAdmin):
                     ]
                     for membership in memberships
                 ],
-                empty="This person is in no team, and can therefore have no key.",
+                empty=_("This person is in no team, and can therefore have no key."),
             ),
             Table(
-                "Keys of their own",
-                ["Key", "Name", "Team", "Ends"],
+                _("Keys of their own"),
+                [_("Key"), _("Name"), _("Team"), _("Ends")],
                 [
                     [link_to(key), key.name, link_to(key.team), moment(key.expires_at)]
                     for key in keys
                 ],
-                empty="This person has no key of their own.",
+                empty=_("This person has no key of their own."),
                 more=list_of(ApiKey, f"?q={found.pk}"),
             ),
         ]

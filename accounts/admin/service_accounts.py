@@ -4,6 +4,8 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin import display
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm, ReasonForm
 from accounts.admin.base import PortalAdmin
@@ -52,60 +54,66 @@ class ServiceAccountAdmin(PortalAdmin):
     list_filter = (("team", RelatedFilter), DisabledFilter)
     list_select_related = ("team",)
     search_fields = ("name", "team__name")
-    search_help_text = "Name or team"
+    search_help_text = gettext_lazy("Name or team")
     ordering = ("team__name", "name")
     add_act = Act(
-        "add", "Create service account", _create, "The service account is created.", NewAccountForm
+        "add",
+        gettext_lazy("Create service account"),
+        _create,
+        gettext_lazy("The service account is created."),
+        NewAccountForm,
     )
     acts = (
         Act(
             "disable",
-            "Disable",
+            gettext_lazy("Disable"),
             _disable,
-            "The account's keys are refused from now on.",
+            gettext_lazy("The account's keys are refused from now on."),
             ReasonForm,
             shows=lambda account: account.disabled_at is None,
-            warning="Its keys are refused until it is enabled again, and its running calls are cut.",
+            warning=gettext_lazy(
+                "Its keys are refused until it is enabled again, and its running calls are cut."
+            ),
             is_danger=True,
         ),
         Act(
             "enable",
-            "Enable",
+            gettext_lazy("Enable"),
             _enable,
-            "The account's keys may call again.",
+            gettext_lazy("The account's keys may call again."),
             shows=lambda account: account.disabled_at is not None,
         ),
     )
 
-    @display(description="state", ordering="disabled_at")
+    @display(description=gettext_lazy("state"), ordering="disabled_at")
     def state(self, account: ServiceAccount) -> SafeString:
         return state_of(account.disabled_at)
 
-    @display(description="since", ordering="created_at")
+    @display(description=gettext_lazy("since"), ordering="created_at")
     def created(self, account: ServiceAccount) -> Cell:
         return moment(account.created_at)
 
     def facts(self, found: ServiceAccount) -> list[tuple[str, Cell]]:
         return [
-            ("Name", found.name),
-            ("Team", link_to(found.team)),
-            ("State", state_of(found.disabled_at)),
-            ("Disabled", moment(found.disabled_at)),
-            ("Description", text(found.description)),
-            ("Since", moment(found.created_at)),
+            (_("Name"), found.name),
+            (_("Team"), link_to(found.team)),
+            (_("State"), state_of(found.disabled_at)),
+            (_("Disabled"), moment(found.disabled_at)),
+            (_("Description"), text(found.description)),
+            (_("Since"), moment(found.created_at)),
         ]
 
     def tables(self, found: ServiceAccount) -> list[Table]:
         keys = found.keys.order_by("-created_at")[:SHOWN_MAX]
         return [
             Table(
-                "Keys",
-                ["Key", "Name", "Ends", "Revoked"],
+                _("Keys"),
+                [_("Key"), _("Name"), _("Ends"), _("Revoked")],
                 [
                     [link_to(key), key.name, moment(key.expires_at), moment(key.revoked_at)]
                     for key in keys
                 ],
-                empty="This service account has no key. Its team issues one in the portal.",
+                empty=_("This service account has no key. Its team issues one in the portal."),
                 more=list_of(ApiKey, f"?q={found.pk}"),
             )
         ]

@@ -6,6 +6,8 @@ from django.contrib.admin import display
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm, ReasonForm
 from accounts.admin.base import PortalAdmin
@@ -21,11 +23,11 @@ SHOWN_MAX = 50
 class DisabledFilter(ChoiceFilter):
     """Whether it works: of teams and of service accounts."""
 
-    title = "state"
+    title = gettext_lazy("state")
     parameter_name = "state"
 
     def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
-        return [("active", "Active"), ("disabled", "Disabled")]
+        return [("active", _("Active")), ("disabled", _("Disabled"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         chosen = self.chosen()
@@ -62,7 +64,7 @@ def _enable(team: Team, actor: User, values: dict[str, Any]) -> None:
 
 
 def state_of(disabled_at: object) -> SafeString:
-    return pill("active", "ok") if disabled_at is None else pill("disabled", "bad")
+    return pill(_("active"), "ok") if disabled_at is None else pill(_("disabled"), "bad")
 
 
 @admin.register(Team)
@@ -70,26 +72,40 @@ class TeamAdmin(PortalAdmin):
     list_display = ("name", "state", "members", "cost_centre", "created")
     list_filter = (DisabledFilter,)
     search_fields = ("name", "slug", "cost_centre")
-    search_help_text = "Name or cost centre"
+    search_help_text = gettext_lazy("Name or cost centre")
     ordering = ("name",)
-    add_act = Act("add", "Create team", _create, "The team is created.", NewTeamForm)
+    add_act = Act(
+        "add",
+        gettext_lazy("Create team"),
+        _create,
+        gettext_lazy("The team is created."),
+        NewTeamForm,
+    )
     acts = (
-        Act("change", "Change", _change, "The team is changed.", TeamForm),
+        Act(
+            "change",
+            gettext_lazy("Change"),
+            _change,
+            gettext_lazy("The team is changed."),
+            TeamForm,
+        ),
         Act(
             "disable",
-            "Disable",
+            gettext_lazy("Disable"),
             _disable,
-            "Every key of the team is refused from now on.",
+            gettext_lazy("Every key of the team is refused from now on."),
             ReasonForm,
             shows=lambda team: team.disabled_at is None,
-            warning="Every key of the team is refused until it is enabled again, and its running calls are cut.",
+            warning=gettext_lazy(
+                "Every key of the team is refused until it is enabled again, and its running calls are cut."
+            ),
             is_danger=True,
         ),
         Act(
             "enable",
-            "Enable",
+            gettext_lazy("Enable"),
             _enable,
-            "The team's keys may call again.",
+            gettext_lazy("The team's keys may call again."),
             shows=lambda team: team.disabled_at is not None,
         ),
     )
@@ -98,26 +114,26 @@ class TeamAdmin(PortalAdmin):
         teams: QuerySet[Team] = super().get_queryset(request)
         return teams.annotate(member_count=Count("memberships"))
 
-    @display(description="state", ordering="disabled_at")
+    @display(description=gettext_lazy("state"), ordering="disabled_at")
     def state(self, team: Team) -> SafeString:
         return state_of(team.disabled_at)
 
-    @display(description="members", ordering="member_count")
+    @display(description=gettext_lazy("members"), ordering="member_count")
     def members(self, team: Any) -> int:
         return int(team.member_count)
 
-    @display(description="since", ordering="created_at")
+    @display(description=gettext_lazy("since"), ordering="created_at")
     def created(self, team: Team) -> Cell:
         return moment(team.created_at)
 
     def facts(self, found: Team) -> list[tuple[str, Cell]]:
         return [
-            ("Name", found.name),
-            ("In addresses", code(found.slug)),
-            ("State", state_of(found.disabled_at)),
-            ("Disabled", moment(found.disabled_at)),
-            ("Cost centre", found.cost_centre),
-            ("Since", moment(found.created_at)),
+            (_("Name"), found.name),
+            (_("In addresses"), code(found.slug)),
+            (_("State"), state_of(found.disabled_at)),
+            (_("Disabled"), moment(found.disabled_at)),
+            (_("Cost centre"), found.cost_centre),
+            (_("Since"), moment(found.created_at)),
         ]
 
     def tables(self, found: Team) -> list[Table]:
@@ -127,8 +143,8 @@ class TeamAdmin(PortalAdmin):
 def _members(team: Team) -> Table:
     found = team.memberships.select_related("person").order_by("person__email")[:SHOWN_MAX]
     return Table(
-        "Members",
-        ["Person", "Role", "Since"],
+        _("Members"),
+        [_("Person"), _("Role"), _("Since")],
         [
             [
                 link_to(member.person),
@@ -137,7 +153,7 @@ def _members(team: Team) -> Table:
             ]
             for member in found
         ],
-        empty="Nobody is in this team. Add somebody under Memberships.",
+        empty=_("Nobody is in this team. Add somebody under Memberships."),
         more=list_of(Membership, f"?team__id__exact={team.pk}"),
     )
 
@@ -145,8 +161,8 @@ def _members(team: Team) -> Table:
 def _service_accounts(team: Team) -> Table:
     found = team.service_accounts.order_by("name")[:SHOWN_MAX]
     return Table(
-        "Service accounts",
-        ["Name", "State", "Since"],
+        _("Service accounts"),
+        [_("Name"), _("State"), _("Since")],
         [
             [
                 link_to(account, account.name),
@@ -155,7 +171,9 @@ def _service_accounts(team: Team) -> Table:
             ]
             for account in found
         ],
-        empty="This team has no service account: its applications would call with somebody's own key.",
+        empty=_(
+            "This team has no service account: its applications would call with somebody's own key."
+        ),
         more=list_of(ServiceAccount, f"?team__id__exact={team.pk}"),
     )
 
@@ -163,9 +181,9 @@ def _service_accounts(team: Team) -> Table:
 def _keys(team: Team) -> Table:
     found = team.keys.filter(revoked_at=None).order_by("expires_at")[:SHOWN_MAX]
     return Table(
-        "Keys, the next to end first",
-        ["Key", "Name", "Ends"],
+        _("Keys, the next to end first"),
+        [_("Key"), _("Name"), _("Ends")],
         [[link_to(key), key.name, moment(key.expires_at)] for key in found],
-        empty="This team has no key that was not revoked.",
+        empty=_("This team has no key that was not revoked."),
         more=list_of(ApiKey, f"?team__id__exact={team.pk}"),
     )

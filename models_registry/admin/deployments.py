@@ -2,6 +2,8 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin
@@ -14,7 +16,9 @@ from models_registry.writes.catalogue import change_deployment
 
 class PositionForm(ActForm):
     position = forms.IntegerField(
-        min_value=0, max_value=32767, help_text="The lowest position that is on is used first."
+        min_value=0,
+        max_value=32767,
+        help_text=gettext_lazy("The lowest position that is on is used first."),
     )
 
     def prepare(self) -> None:
@@ -44,34 +48,42 @@ class DeploymentAdmin(PortalAdmin):
     acts = (
         Act(
             "switch-on",
-            "Switch on",
+            gettext_lazy("Switch on"),
             _switch_on,
-            "The deployment is on.",
+            gettext_lazy("The deployment is on."),
             shows=lambda deployment: not deployment.enabled,
         ),
         Act(
             "switch-off",
-            "Switch off",
+            gettext_lazy("Switch off"),
             _switch_off,
-            "The deployment is off.",
+            gettext_lazy("The deployment is off."),
             shows=lambda deployment: deployment.enabled,
-            warning="Calls go to the next deployment of the model; without one they are refused.",
+            warning=gettext_lazy(
+                "Calls go to the next deployment of the model; without one they are refused."
+            ),
             is_danger=True,
         ),
-        Act("move", "Change position", _move, "The position is changed.", PositionForm),
+        Act(
+            "move",
+            gettext_lazy("Change position"),
+            _move,
+            gettext_lazy("The position is changed."),
+            PositionForm,
+        ),
     )
 
     def name_of(self, found: Deployment) -> str:
-        return f"{found.model} at {found.provider}"
+        return _("%(model)s at %(provider)s") % {"model": found.model, "provider": found.provider}
 
     def trail_of(self, found: Deployment) -> str:
         return str(found.model_id)
 
     def facts(self, found: Deployment) -> list[tuple[str, Cell]]:
         return [
-            ("Model", link_to(found.model)),
-            ("Provider", link_to(found.provider)),
-            ("Name at the provider", code(found.upstream_name)),
-            ("Position", found.position),
-            ("State", pill("on", "ok") if found.enabled else pill("off")),
+            (_("Model"), link_to(found.model)),
+            (_("Provider"), link_to(found.provider)),
+            (_("Name at the provider"), code(found.upstream_name)),
+            (_("Position"), found.position),
+            (_("State"), pill(_("on"), "ok") if found.enabled else pill(_("off"))),
         ]

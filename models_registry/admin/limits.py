@@ -6,6 +6,8 @@ from django.contrib.admin import display
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin, show_also
@@ -30,7 +32,7 @@ SHOWN_MAX = 20
 
 
 class SubjectFilter(ChoiceFilter):
-    title = "of"
+    title = gettext_lazy("of")
     parameter_name = "of"
 
     def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
@@ -45,22 +47,28 @@ class LimitForm(ActForm):
     """What a limit can be changed in."""
 
     amount = AmountField(
-        help_text="Calls or tokens in whole numbers; money in US dollars, as 50 or 0.25."
+        help_text=gettext_lazy(
+            "Calls or tokens in whole numbers; money in US dollars, as 50 or 0.25."
+        )
     )
     zone = forms.CharField(
-        label="Time zone",
+        label=gettext_lazy("Time zone"),
         max_length=64,
         required=False,
-        help_text="Of a calendar's day, week or month, as Europe/Berlin; UTC unless given.",
+        help_text=gettext_lazy(
+            "Of a calendar's day, week or month, as Europe/Berlin; UTC unless given."
+        ),
     )
     is_soft = forms.BooleanField(
-        label="Soft: refuse nothing, only tell",
+        label=gettext_lazy("Soft: refuse nothing, only tell"),
         required=False,
-        help_text="For periods of an hour or more.",
+        help_text=gettext_lazy("For periods of an hour or more."),
     )
     alert_percents = PercentsField(
-        label="Alerts at percent",
-        help_text="As 80, 100. Owners and managers of the team, and whoever set it, are told.",
+        label=gettext_lazy("Alerts at percent"),
+        help_text=gettext_lazy(
+            "As 80, 100. Owners and managers of the team, and whoever set it, are told."
+        ),
     )
 
     def prepare(self) -> None:
@@ -77,27 +85,31 @@ class NewLimitForm(LimitForm):
     team = forms.ModelChoiceField(
         Team.objects.order_by("name"),
         required=False,
-        help_text="Alone: all its keys. With a model: its calls of that model. With a person: that member.",
+        help_text=gettext_lazy(
+            "Alone: all its keys. With a model: its calls of that model. With a person: that member."
+        ),
     )
     model = forms.ModelChoiceField(
         AiModel.objects.order_by("name"),
         required=False,
-        help_text="Alone: everybody's calls of it.",
+        help_text=gettext_lazy("Alone: everybody's calls of it."),
     )
     service_account = forms.ModelChoiceField(
         ServiceAccount.objects.select_related("team").order_by("name"), required=False
     )
     email = forms.CharField(
-        label="Person's e-mail address",
+        label=gettext_lazy("Person's e-mail address"),
         max_length=254,
         required=False,
-        help_text="Alone: all their keys, in all their teams.",
+        help_text=gettext_lazy("Alone: all their keys, in all their teams."),
     )
     key = forms.CharField(
-        label="API key",
+        label=gettext_lazy("API key"),
         max_length=16,
         required=False,
-        help_text="The part that may be shown: what stands between lk_ and the next _.",
+        help_text=gettext_lazy(
+            "The part that may be shown: what stands between lk_ and the next _."
+        ),
     )
     measure = forms.ChoiceField(choices=LimitMeasure.choices)
     period = forms.ChoiceField(choices=LimitPeriod.choices)
@@ -110,14 +122,14 @@ class NewLimitForm(LimitForm):
         email = self.cleaned_data["email"].strip()
         found = User.objects.filter(email__iexact=email).first() if email else None
         if email and found is None:
-            raise forms.ValidationError("Nobody has this address.")
+            raise forms.ValidationError(_("Nobody has this address."))
         return found
 
     def clean_key(self) -> ApiKey | None:
         public_id = self.cleaned_data["key"].strip()
         found = ApiKey.objects.filter(public_id=public_id).first() if public_id else None
         if public_id and found is None:
-            raise forms.ValidationError("No key bears this.")
+            raise forms.ValidationError(_("No key bears this."))
         return found
 
 
@@ -171,17 +183,27 @@ class LimitAdmin(PortalAdmin):
     search_fields = (
         "team__name", "service_account__name", "model__name", "person__email", "key__public_id", "key__name",
     )  # fmt: skip
-    search_help_text = "Team, service account, model, person or key"
+    search_help_text = gettext_lazy("Team, service account, model, person or key")
     ordering = ("-created_at",)
-    add_act = Act("add", "Set limit", _set, "The limit is set.", NewLimitForm)
+    add_act = Act(
+        "add", gettext_lazy("Set limit"), _set, gettext_lazy("The limit is set."), NewLimitForm
+    )
     acts = (
-        Act("change", "Change", _change, "The limit is changed.", LimitForm),
+        Act(
+            "change",
+            gettext_lazy("Change"),
+            _change,
+            gettext_lazy("The limit is changed."),
+            LimitForm,
+        ),
         Act(
             "remove",
-            "Remove",
+            gettext_lazy("Remove"),
             _remove,
-            "The limit is removed.",
-            warning="Within a second nothing of it holds. The limits above and below it stay.",
+            gettext_lazy("The limit is removed."),
+            warning=gettext_lazy(
+                "Within a second nothing of it holds. The limits above and below it stay."
+            ),
             is_danger=True,
         ),
     )
@@ -189,51 +211,52 @@ class LimitAdmin(PortalAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Limit]:
         return all_limits()
 
-    @display(description="limit of")
+    @display(description=gettext_lazy("limit of"))
     def subject(self, limit: Limit) -> str:
         return subject_name(limit)
 
-    @display(description="kind of subject")
+    @display(description=gettext_lazy("kind of subject"))
     def of(self, limit: Limit) -> str:
         return limit.subject_kind.value.replace("_", " ")
 
-    @display(description="at most")
+    @display(description=gettext_lazy("at most"))
     def says(self, limit: Limit) -> str:
         return limit_text(limit)
 
-    @display(description="kind", ordering="is_soft")
+    @display(description=gettext_lazy("kind"), ordering="is_soft")
     def kind(self, limit: Limit) -> SafeString:
         return kind_of(limit)
 
-    @display(description="set by", ordering="by_administrator")
+    @display(description=gettext_lazy("set by"), ordering="by_administrator")
     def who(self, limit: Limit) -> str:
-        return "an administrator" if limit.by_administrator else "the team"
+        return _("an administrator") if limit.by_administrator else _("the team")
 
-    @display(description="changed", ordering="changed_at")
+    @display(description=gettext_lazy("changed"), ordering="changed_at")
     def changed(self, limit: Limit) -> Cell:
         return moment(limit.changed_at)
 
     def name_of(self, found: Limit) -> str:
-        return f"{limit_text(found)} of {subject_name(found)}"
+        facts = {"limit": limit_text(found), "subject": subject_name(found)}
+        return _("%(limit)s of %(subject)s") % facts
 
     def facts(self, found: Limit) -> list[tuple[str, Cell]]:
         standing = standings_of([found]).get(found.pk)
         return [
-            ("At most", limit_text(found)),
-            ("Used", amount_text(standing.used, found.measure) if standing else None),
-            ("Held", amount_text(standing.held, found.measure) if standing else None),
-            ("Begins anew", moment(standing.resets_at if standing else None)),
-            ("Kind", kind_of(found)),
-            ("API key", link_to(found.key)),
-            ("Service account", link_to(found.service_account)),
-            ("Person", link_to(found.person)),
-            ("Team", link_to(found.team)),
-            ("Model", link_to(found.model)),
-            ("Alerts at percent", ", ".join(map(str, found.alert_percents))),
-            ("Set by", self.who(found)),
-            ("Person who set it", link_to(found.set_by)),
-            ("Since", moment(found.created_at)),
-            ("Changed", moment(found.changed_at)),
+            (_("At most"), limit_text(found)),
+            (_("Used"), amount_text(standing.used, found.measure) if standing else None),
+            (_("Held"), amount_text(standing.held, found.measure) if standing else None),
+            (_("Begins anew"), moment(standing.resets_at if standing else None)),
+            (_("Kind"), kind_of(found)),
+            (_("API key"), link_to(found.key)),
+            (_("Service account"), link_to(found.service_account)),
+            (_("Person"), link_to(found.person)),
+            (_("Team"), link_to(found.team)),
+            (_("Model"), link_to(found.model)),
+            (_("Alerts at percent"), ", ".join(map(str, found.alert_percents))),
+            (_("Set by"), self.who(found)),
+            (_("Person who set it"), link_to(found.set_by)),
+            (_("Since"), moment(found.created_at)),
+            (_("Changed"), moment(found.changed_at)),
         ]
 
 
@@ -248,7 +271,7 @@ def subject_name(limit: Limit) -> str:
 
 
 def kind_of(limit: Limit) -> SafeString:
-    return pill("soft", "warn") if limit.is_soft else pill("hard", "ok")
+    return pill(_("soft"), "warn") if limit.is_soft else pill(_("hard"), "ok")
 
 
 def _limits_of(**subject: Any) -> Table:
@@ -256,8 +279,8 @@ def _limits_of(**subject: Any) -> Table:
     found = all_limits().filter(**subject).order_by("measure", "period")[:SHOWN_MAX]
     (name,) = subject
     return Table(
-        "Limits",
-        ["At most", "Of", "Kind", "Alerts at percent"],
+        _("Limits"),
+        [_("At most"), _("Of"), _("Kind"), _("Alerts at percent")],
         [
             [
                 link_to(limit, limit_text(limit)),
@@ -267,7 +290,7 @@ def _limits_of(**subject: Any) -> Table:
             ]
             for limit in found
         ],
-        empty="No limit is set here. What is above may have some.",
+        empty=_("No limit is set here. What is above may have some."),
         more=list_of(Limit, f"?{name}__id__exact={subject[name].pk}"),
     )
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import ActForm, moment_field
 from accounts.models import Team
@@ -16,9 +17,9 @@ from models_registry.models import (
     Visibility,
 )
 
-PRICE = "In 1e-6 USD for a million tokens: 150000 is $0.15."
-AS_INPUT = f"{PRICE} Empty: as input."
-AS_OUTPUT = f"{PRICE} Empty: as output."
+PRICE = gettext_lazy("In 1e-6 USD for a million tokens: 150000 is $0.15.")
+AS_INPUT = gettext_lazy("In 1e-6 USD for a million tokens. Empty: as input.")
+AS_OUTPUT = gettext_lazy("In 1e-6 USD for a million tokens. Empty: as output.")
 _BIG = 2**63 - 1
 _INTEGER = 2**31 - 1
 
@@ -30,26 +31,31 @@ class ModelForm(ActForm):
         max_length=5000, required=False, widget=forms.Textarea(attrs={"rows": 4})
     )
     owner = forms.ModelChoiceField(
-        Team.objects.order_by("name"), required=False, empty_label="No team"
+        Team.objects.order_by("name"), required=False, empty_label=gettext_lazy("No team")
     )
     data_class = forms.ChoiceField(
         choices=DataClass.choices,
         initial=DataClass.INTERNAL,
-        help_text="The most sensitive data it may be sent.",
+        help_text=gettext_lazy("The most sensitive data it may be sent."),
     )
     visibility = forms.ChoiceField(
         choices=Visibility.choices,
         initial=Visibility.EVERYONE,
-        help_text="Who sees it in the catalogue.",
+        help_text=gettext_lazy("Who sees it in the catalogue."),
     )
     context_tokens = forms.IntegerField(min_value=1, max_value=_INTEGER)
     max_output_tokens = forms.IntegerField(
-        min_value=0, max_value=_INTEGER, initial=0, help_text="0 for a model without text answers."
+        min_value=0,
+        max_value=_INTEGER,
+        initial=0,
+        help_text=gettext_lazy("0 for a model without text answers."),
     )
     tokens_per_byte = forms.FloatField(
         min_value=0.05,
         initial=1.0,
-        help_text="The most tokens a byte of the body can become; 1 is safe for every tokenizer.",
+        help_text=gettext_lazy(
+            "The most tokens a byte of the body can become; 1 is safe for every tokenizer."
+        ),
     )
     price_input = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
     price_cached_input = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
@@ -67,7 +73,9 @@ class ModelForm(ActForm):
         forms.CharField(max_length=60),
         required=False,
         max_length=50,
-        help_text="Names of further members of a request's body that are let through, parted by commas.",
+        help_text=gettext_lazy(
+            "Names of further members of a request's body that are let through, parted by commas."
+        ),
     )
     output_cap_member = forms.ChoiceField(
         choices=OutputCapMember.choices, initial=OutputCapMember.MAX_TOKENS
@@ -75,7 +83,7 @@ class ModelForm(ActForm):
     hang_up = forms.ChoiceField(
         choices=HangUp.choices,
         initial=HangUp.CLOSE,
-        help_text="What a caller's hang-up does to a stream.",
+        help_text=gettext_lazy("What a caller's hang-up does to a stream."),
     )
 
     def prepare(self) -> None:
@@ -86,7 +94,7 @@ class ModelForm(ActForm):
 
 class NewModelForm(ModelForm):
     name = forms.CharField(
-        max_length=120, help_text="The name that callers use. It stays as it is."
+        max_length=120, help_text=gettext_lazy("The name that callers use. It stays as it is.")
     )
     kind = forms.ChoiceField(choices=ModelKind.choices)
     field_order = ("name", "kind")
@@ -95,10 +103,12 @@ class NewModelForm(ModelForm):
 class DeploymentForm(ActForm):
     provider = forms.ModelChoiceField(Provider.objects.order_by("name"))
     upstream_name = forms.CharField(
-        label="Name at the provider", max_length=200, help_text="The provider's own name for it."
+        label=gettext_lazy("Name at the provider"),
+        max_length=200,
+        help_text=gettext_lazy("The provider's own name for it."),
     )
     position = forms.IntegerField(
-        min_value=0, max_value=32767, initial=0, help_text="The lowest is used first."
+        min_value=0, max_value=32767, initial=0, help_text=gettext_lazy("The lowest is used first.")
     )
 
     def prepare(self) -> None:
@@ -108,8 +118,10 @@ class DeploymentForm(ActForm):
 class SunsetForm(ActForm):
     sunset_at = moment_field(
         required=False,
-        label="Ends at (UTC)",
-        help_text="Callers see it in the Sunset header. Leave it empty where it is not known yet.",
+        label=gettext_lazy("Ends at (UTC)"),
+        help_text=gettext_lazy(
+            "Callers see it in the Sunset header. Leave it empty where it is not known yet."
+        ),
     )
 
 

@@ -3,6 +3,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin import display
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act
 from accounts.admin.base import PortalAdmin
@@ -105,72 +107,92 @@ class AiModelAdmin(PortalAdmin):
     )
     list_select_related = ("owner",)
     search_fields = ("name", "description")
-    search_help_text = "Name or description"
+    search_help_text = gettext_lazy("Name or description")
     ordering = ("name",)
-    add_act = Act("add", "Add model", _add, "The model is there, as a draft.", NewModelForm)
+    add_act = Act(
+        "add",
+        gettext_lazy("Add model"),
+        _add,
+        gettext_lazy("The model is there, as a draft."),
+        NewModelForm,
+    )
     acts = (
-        Act("change", "Change facts", _change, "The model is changed.", ModelForm),
-        Act("deploy", "Add deployment", _deploy, "The deployment is added.", DeploymentForm),
+        Act(
+            "change",
+            gettext_lazy("Change facts"),
+            _change,
+            gettext_lazy("The model is changed."),
+            ModelForm,
+        ),
+        Act(
+            "deploy",
+            gettext_lazy("Add deployment"),
+            _deploy,
+            gettext_lazy("The deployment is added."),
+            DeploymentForm,
+        ),
         Act(
             "publish",
-            "Publish",
+            gettext_lazy("Publish"),
             _publish,
-            "The model is published.",
+            gettext_lazy("The model is published."),
             shows=_may_become(ModelStatus.PUBLISHED),
-            warning="Everyone it is visible to finds it in the catalogue, and whoever has a grant may call it.",
+            warning=gettext_lazy(
+                "Everyone it is visible to finds it in the catalogue, and whoever has a grant may call it."
+            ),
         ),
         Act(
             "deprecate",
-            "Deprecate",
+            gettext_lazy("Deprecate"),
             _deprecate,
-            "The model is deprecated.",
+            gettext_lazy("The model is deprecated."),
             SunsetForm,
             shows=_may_become(ModelStatus.DEPRECATED),
-            warning="It goes on answering; callers are told by a header.",
+            warning=gettext_lazy("It goes on answering; callers are told by a header."),
         ),
         Act(
             "retire",
-            "Retire",
+            gettext_lazy("Retire"),
             _retire,
-            "The model is retired.",
+            gettext_lazy("The model is retired."),
             shows=_may_become(ModelStatus.RETIRED),
-            warning="Every call is refused from then on. It cannot be undone.",
+            warning=gettext_lazy("Every call is refused from then on. It cannot be undone."),
             is_danger=True,
         ),
     )
 
-    @display(description="status", ordering="status")
+    @display(description=gettext_lazy("status"), ordering="status")
     def status_shown(self, model: AiModel) -> SafeString:
         return status_of(model)
 
-    @display(description="price in / out")
+    @display(description=gettext_lazy("price in / out"))
     def price(self, model: AiModel) -> str:
         return f"{micro_usd(model.price_input)} / {micro_usd(model.price_output)}"
 
     def facts(self, found: AiModel) -> list[tuple[str, Cell]]:
         return [
-            ("Name", code(found.name)),
-            ("Kind", found.get_kind_display()),
-            ("Status", status_of(found)),
-            ("Deprecated", moment(found.deprecated_at)),
-            ("Ends", moment(found.sunset_at)),
-            ("Description", text(found.description)),
-            ("Owner", link_to(found.owner)),
-            ("Class of data", found.get_data_class_display()),
-            ("Visible to", found.get_visibility_display()),
-            ("Context window", f"{whole(found.context_tokens)} tokens"),
-            ("Largest output", f"{whole(found.max_output_tokens)} tokens"),
-            ("Tokens a byte", str(found.tokens_per_byte)),
-            ("Price of input", f"{micro_usd(found.price_input)} a million tokens"),
-            ("Price of cached input", f"{micro_usd(found.price_cached_input)} a million tokens"),
-            ("Price of output", f"{micro_usd(found.price_output)} a million tokens"),
-            ("Price of reasoning", _price_apart(found.price_reasoning, "output")),
-            ("Price of audio input", _price_apart(found.price_audio_input, "input")),
-            ("Price of audio output", _price_apart(found.price_audio_output, "output")),
-            ("Further members", ", ".join(found.extra_members)),
-            ("Output cap", code(found.output_cap_member)),
-            ("On hang-up", found.get_hang_up_display()),
-            ("Since", moment(found.created_at)),
+            (_("Name"), code(found.name)),
+            (_("Kind"), found.get_kind_display()),
+            (_("Status"), status_of(found)),
+            (_("Deprecated"), moment(found.deprecated_at)),
+            (_("Ends"), moment(found.sunset_at)),
+            (_("Description"), text(found.description)),
+            (_("Owner"), link_to(found.owner)),
+            (_("Class of data"), found.get_data_class_display()),
+            (_("Visible to"), found.get_visibility_display()),
+            (_("Context window"), _tokens(found.context_tokens)),
+            (_("Largest output"), _tokens(found.max_output_tokens)),
+            (_("Tokens a byte"), str(found.tokens_per_byte)),
+            (_("Price of input"), _a_million(found.price_input)),
+            (_("Price of cached input"), _a_million(found.price_cached_input)),
+            (_("Price of output"), _a_million(found.price_output)),
+            (_("Price of reasoning"), _price_apart(found.price_reasoning, _("as output"))),
+            (_("Price of audio input"), _price_apart(found.price_audio_input, _("as input"))),
+            (_("Price of audio output"), _price_apart(found.price_audio_output, _("as output"))),
+            (_("Further members"), ", ".join(found.extra_members)),
+            (_("Output cap"), code(found.output_cap_member)),
+            (_("On hang-up"), found.get_hang_up_display()),
+            (_("Since"), moment(found.created_at)),
         ]
 
     def tables(self, found: AiModel) -> list[Table]:
@@ -178,24 +200,24 @@ class AiModelAdmin(PortalAdmin):
 
 
 def _price_apart(price: int | None, else_as: str) -> str:
-    return f"as {else_as}" if price is None else f"{micro_usd(price)} a million tokens"
+    return else_as if price is None else _a_million(price)
 
 
 def _deployments(model: AiModel) -> Table:
     found = model.deployments.select_related("provider").order_by("position")[:SHOWN_MAX]
     return Table(
-        "Deployments, in the order they are used",
-        ["Position", "Provider", "Name there", "State"],
+        _("Deployments, in the order they are used"),
+        [_("Position"), _("Provider"), _("Name there"), _("State")],
         [
             [
                 one.position,
                 link_to(one.provider),
                 link_to(one, one.upstream_name),
-                pill("on", "ok") if one.enabled else pill("off"),
+                pill(_("on"), "ok") if one.enabled else pill(_("off")),
             ]
             for one in found
         ],
-        empty="No provider serves this model yet: calls would be refused. Add a deployment.",
+        empty=_("No provider serves this model yet: calls would be refused. Add a deployment."),
     )
 
 
@@ -203,8 +225,8 @@ def _grants(model: AiModel) -> Table:
     live = model.grants.filter(ends_at__gt=utc_now())
     found = live.select_related("team", "service_account").order_by("ends_at")[:SHOWN_MAX]
     return Table(
-        "Live grants, the next to end first",
-        ["Granted to", "Kinds of call", "Ends"],
+        _("Live grants, the next to end first"),
+        [_("Granted to"), _("Kinds of call"), _("Ends")],
         [
             [
                 link_to(grant, grant.team or grant.service_account),
@@ -213,6 +235,14 @@ def _grants(model: AiModel) -> Table:
             ]
             for grant in found
         ],
-        empty="Nobody may call this model at present.",
+        empty=_("Nobody may call this model at present."),
         more=list_of(Grant, f"?model__id__exact={model.pk}"),
     )
+
+
+def _tokens(number: int) -> str:
+    return _("%(tokens)s tokens") % {"tokens": whole(number)}
+
+
+def _a_million(price: int) -> str:
+    return _("%(price)s a million tokens") % {"price": micro_usd(price)}

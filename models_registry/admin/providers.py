@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.contrib.admin import display
 from django.core.exceptions import ValidationError
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin
@@ -30,21 +32,23 @@ class ProviderForm(ActForm):
     """Where a provider is and how it is called. It is asked for its models before it is saved."""
 
     base_url = forms.CharField(
-        label="Base URL",
+        label=gettext_lazy("Base URL"),
         max_length=500,
         validators=[validate_base_url],
-        help_text="The address before /chat/completions, such as https://models.corp/v1.",
+        help_text=gettext_lazy(
+            "The address before /chat/completions, such as https://models.corp/v1."
+        ),
     )
     credential = forms.CharField(
         max_length=1000,
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="It is sealed, and never shown again.",
+        help_text=gettext_lazy("It is sealed, and never shown again."),
     )
     save_anyway = forms.BooleanField(
         required=False,
-        label="Save although the test failed",
-        help_text="Only where you know why the provider does not answer yet.",
+        label=gettext_lazy("Save although the test failed"),
+        help_text=gettext_lazy("Only where you know why the provider does not answer yet."),
     )
 
     def clean(self) -> dict[str, Any]:
@@ -62,7 +66,9 @@ class ProviderForm(ActForm):
             )
         except ProviderSilent as silent:
             self.add_error(
-                None, f"The test failed: {silent}. Nothing was saved. Correct it, or tick the box."
+                None,
+                _("The test failed: %(fault)s. Nothing was saved. Correct it, or tick the box.")
+                % {"fault": silent},
             )
         else:
             values["found"] = names
@@ -73,7 +79,7 @@ class ProviderForm(ActForm):
 
 
 class NewProviderForm(ProviderForm):
-    name = forms.SlugField(max_length=60, help_text="Letters, digits, - and _.")
+    name = forms.SlugField(max_length=60, help_text=gettext_lazy("Letters, digits, - and _."))
     field_order = ("name", "base_url", "credential", "save_anyway")
 
 
@@ -81,21 +87,21 @@ class ChangedProviderForm(ProviderForm):
     """An empty credential keeps the one there is, but never takes it to another server than it was given for."""
 
     without_credential = forms.BooleanField(
-        required=False, label="Call it without a credential from now on"
+        required=False, label=gettext_lazy("Call it without a credential from now on")
     )
     field_order = ("base_url", "credential", "without_credential", "save_anyway")
 
     def prepare(self) -> None:
         self.initial.setdefault("base_url", self.subject.base_url)
         if self.subject.sealed_credential is not None:
-            self.fields[
-                "credential"
-            ].help_text = "It has one, which is never shown. Leave this empty to keep it."
+            self.fields["credential"].help_text = _(
+                "It has one, which is never shown. Leave this empty to keep it."
+            )
 
     def credential_to_test(self) -> str:
         values = self.cleaned_data
         if values["credential"] and values["without_credential"]:
-            self.add_error("credential", "Give a credential or go without one, not both.")
+            self.add_error("credential", _("Give a credential or go without one, not both."))
             return ""
         if values["credential"] or values["without_credential"]:
             return str(values["credential"])
@@ -109,7 +115,7 @@ class ChangedProviderForm(ProviderForm):
         try:
             return open_credential(self.subject)
         except SealBroken:
-            self.add_error("credential", "The kept credential cannot be opened. Give it again.")
+            self.add_error("credential", _("The kept credential cannot be opened. Give it again."))
             return ""
 
 
@@ -145,9 +151,13 @@ class TestForm(ActForm):
                 networks=settings.LATCHKEY_PROVIDER_NETWORKS,
             )
         except ProviderSilent as silent:
-            raise forms.ValidationError(f"The test failed: {silent}.") from None
+            raise forms.ValidationError(
+                _("The test failed: %(fault)s.") % {"fault": silent}
+            ) from None
         except SealBroken:
-            raise forms.ValidationError("The credential cannot be opened. Give it again.") from None
+            raise forms.ValidationError(
+                _("The credential cannot be opened. Give it again.")
+            ) from None
         return dict(super().clean() or {})
 
 
@@ -161,52 +171,66 @@ class ProviderAdmin(PortalAdmin):
 
     list_display = ("name", "base_url", "credential", "is_demonstration", "created")
     search_fields = ("name", "base_url")
-    search_help_text = "Name or address"
+    search_help_text = gettext_lazy("Name or address")
     ordering = ("name",)
-    add_act = Act("add", "Test and add provider", _add, "The provider is added.", NewProviderForm)
+    add_act = Act(
+        "add",
+        gettext_lazy("Test and add provider"),
+        _add,
+        gettext_lazy("The provider is added."),
+        NewProviderForm,
+    )
     acts = (
-        Act("change", "Change", _change, "The provider is changed.", ChangedProviderForm),
+        Act(
+            "change",
+            gettext_lazy("Change"),
+            _change,
+            gettext_lazy("The provider is changed."),
+            ChangedProviderForm,
+        ),
         Act(
             "test",
-            "Test",
+            gettext_lazy("Test"),
             _nothing,
-            "The provider answered with its models.",
+            gettext_lazy("The provider answered with its models."),
             TestForm,
-            warning="The provider is asked for its models with its credential. Nothing is changed.",
+            warning=gettext_lazy(
+                "The provider is asked for its models with its credential. Nothing is changed."
+            ),
         ),
     )
 
-    @display(description="credential")
+    @display(description=gettext_lazy("credential"))
     def credential(self, provider: Provider) -> SafeString:
-        return pill("has one", "ok") if provider.sealed_credential else pill("none")
+        return pill(_("has one"), "ok") if provider.sealed_credential else pill(_("none"))
 
-    @display(description="since", ordering="created_at")
+    @display(description=gettext_lazy("since"), ordering="created_at")
     def created(self, provider: Provider) -> Cell:
         return moment(provider.created_at)
 
     def facts(self, found: Provider) -> list[tuple[str, Cell]]:
         return [
-            ("Name", found.name),
-            ("Base URL", code(found.base_url)),
-            ("Credential", self.credential(found)),
-            ("Of the demonstration", "Yes" if found.is_demonstration else "No"),
-            ("Since", moment(found.created_at)),
+            (_("Name"), found.name),
+            (_("Base URL"), code(found.base_url)),
+            (_("Credential"), self.credential(found)),
+            (_("Of the demonstration"), _("Yes") if found.is_demonstration else _("No")),
+            (_("Since"), moment(found.created_at)),
         ]
 
     def tables(self, found: Provider) -> list[Table]:
         deployments = found.deployments.select_related("model").order_by("model__name")[:FOUND_MAX]
         return [
             Table(
-                "Models served here",
-                ["Model", "Name at the provider", "State"],
+                _("Models served here"),
+                [_("Model"), _("Name at the provider"), _("State")],
                 [
                     [
                         link_to(one.model),
                         link_to(one, one.upstream_name),
-                        pill("on", "ok") if one.enabled else pill("off"),
+                        pill(_("on"), "ok") if one.enabled else pill(_("off")),
                     ]
                     for one in deployments
                 ],
-                empty="No model is served here yet. Add a deployment on a model's page.",
+                empty=_("No model is served here yet. Add a deployment on a model's page."),
             )
         ]
