@@ -1,17 +1,35 @@
 """Every page that somebody can open, in a real browser: nothing fails, nothing comes from elsewhere, everybody can use it."""
 
 import pytest
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import Browser
 
-from bench.browser import NOT_OUR_OWN, THEMES
+from bench.browser import NOT_OUR_OWN, THEMES, Watched, open_tab
 from tests.browser.conftest import OpenAs
+from tests.flows.processes import RunningGateway
 from tests.portal.role_table import ROWS, expected
-from tests.portal.world import ADMINISTRATOR, OWNER, Route, World, every_route
+from tests.portal.world import (
+    ADMINISTRATOR,
+    AUDITOR,
+    MANAGER,
+    MEMBER,
+    OWNER,
+    Route,
+    World,
+    every_route,
+)
 
 pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.time_limit_s(90)]
 # They answer 200, and are no pages.
 NO_PAGES = {"health-live", "health-ready", "usage-csv", "api-schema"}
-# What an administrator outside the team sees otherwise than its owner.
-OF_ADMINISTRATORS = {"home", "request"}
+# What somebody who may do less in the team sees otherwise than its owner, and so does an administrator outside it.
+SEEN_OTHERWISE = {
+    MANAGER: {"home", "team"},
+    MEMBER: {"home", "keys", "request", "team", "usage"},
+    AUDITOR: {"calls", "home", "keys", "model", "team"},
+    ADMINISTRATOR: {"home", "request"},
+}
 PHONE_PX = 360
 
 
@@ -21,14 +39,21 @@ def pages_of(role: str) -> set[Route]:
     return {route for route in every_route() if route.name in open_to - NO_PAGES}
 
 
-SEEN_OTHERWISE = {route for route in pages_of(ADMINISTRATOR) if route.name in OF_ADMINISTRATORS}
+def pages_seen_otherwise(role: str) -> set[Route]:
+    """What this role sees and the owner does not, or not so."""
+    named = {route for route in pages_of(role) if route.name in SEEN_OTHERWISE[role]}
+    return named | pages_of(role) - pages_of(OWNER)
+
+
 PAGES = [
     *((OWNER, route) for route in sorted(pages_of(OWNER))),
-    *(
-        (ADMINISTRATOR, route)
-        for route in sorted(SEEN_OTHERWISE | pages_of(ADMINISTRATOR) - pages_of(OWNER))
-    ),
+    *((role, route) for role in SEEN_OTHERWISE for route in sorted(pages_seen_otherwise(role))),
 ]
+ADMIN_PAGES = sorted(
+    route
+    for route in every_route()
+    if route.name.startswith("admin:") and route.name.endswith((":index", "_changelist"))
+)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[f"{role}-{route.name}" for role, route in PAGES])
@@ -37,13 +62,60 @@ def test_page_runs_clean_for_everybody_on_every_screen(
 ) -> None:
     role, route = page
     tab = open_as(world.people[role])
-    assert tab.go(world.address_of(route)) == 200
+    assert_clean(tab, world.address_of(route), axe_if_required if is_our_own(route) else "")
+    assert tab.page.locator("h1").count() == is_our_own(route)
+
+
+@pytest.mark.parametrize("route", ADMIN_PAGES, ids=[route.name for route in ADMIN_PAGES])
+def test_page_of_the_admin_runs_clean_for_everybody_on_every_screen(
+    open_as: OpenAs, world: World, axe_if_required: str, route: Route
+) -> None:
+    tab = open_as(world.people[ADMINISTRATOR])
+    assert_clean(tab, world.address_of(route), axe_if_required)
+
+
+def assert_clean(tab: Watched, path: str, axe: str) -> None:
+    """The page runs without a fault, is usable by everybody, if axe is there to tell, and fits a phone."""
+    assert tab.go(path) == 200
     assert tab.faults() == []
-    assert tab.page.locator("h1").count() == (route.name not in NOT_OUR_OWN)
-    if axe_if_required and route.name not in NOT_OUR_OWN:
-        assert [found for theme in THEMES for found in tab.violations(axe_if_required, theme)] == []
+    if axe:
+        assert [found for theme in THEMES for found in tab.violations(axe, theme)] == []
     tab.page.set_viewport_size({"width": PHONE_PX, "height": 740})
     assert tab.overflow_px() == 0
+
+
+def is_our_own(route: Route) -> bool:
+    return route.name not in NOT_OUR_OWN
+
+
+def test_key_is_chosen_in_the_list_of_the_admin_to_be_revoked(
+    open_as: OpenAs, world: World
+) -> None:
+    tab = open_as(world.people[ADMINISTRATOR])
+    tab.go("/admin/accounts/apikey/")
+    tab.page.get_by_label(f"Select {world.key}").check()
+    tab.page.locator("select[name=action]").select_option("revoke")
+    tab.page.get_by_role("button", name="Run").click()
+    tab.page.get_by_text("This one is chosen:").wait_for()
+    assert tab.page.locator(".lk-list").inner_text().strip() == str(world.key)
+    assert tab.faults() == []
+
+
+def test_admin_is_gone_through_without_scripts_on_a_phone(
+    browser: Browser, portal: RunningGateway, committed: None, world: World
+) -> None:
+    client = Client()
+    person = world.people[ADMINISTRATOR]
+    assert person is not None
+    client.force_login(person)
+    address = f"http://127.0.0.1:{portal.port}"
+    with open_tab(browser, address, width=PHONE_PX, java_script_enabled=False) as tab:
+        tab.bring_session(client.cookies[settings.SESSION_COOKIE_NAME].value)
+        tab.go("/admin/")
+        tab.page.get_by_text("Menu", exact=True).click()
+        tab.page.get_by_role("link", name="Usage by day").click()
+        tab.page.wait_for_url("**/admin/proxy/usageday/")
+        assert tab.faults() == []
 
 
 def test_what_is_wrong_with_a_page_is_noticed(open_as: OpenAs, world: World) -> None:
