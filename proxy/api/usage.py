@@ -14,8 +14,9 @@ from accounts.api.problems import ProblemCode
 from accounts.api.views import ManagementView
 from proxy.access import sight_of
 from proxy.api.spans import SpanQuery, span_of
+from proxy.usage.kept import kept_summary
 from proxy.usage.names import holder_names, keys_by_id, model_names, team_names
-from proxy.usage.summary import Figures, Holder, Summary, summarise
+from proxy.usage.summary import Figures, Holder, Summary
 
 DAYS, DAYS_MAX = 30, 400
 ROWS_MAX = 1000
@@ -75,7 +76,7 @@ class Usage(ManagementView):
         sight = sight_of(self.person)
         if "team" in self.asked:
             sight = sight.narrowed_to(access_team(self.person, self.asked["team"]).pk)
-        summary = summarise(sight, span, keys_max=ROWS_MAX)
+        summary = kept_summary(sight, span, keys_max=ROWS_MAX)
         by = self.asked["by"]
         side = _side(summary, by)
         shown = side[:ROWS_MAX]

@@ -22,8 +22,9 @@ from proxy.pages.forms import PRESETS, SpanForm
 from proxy.templatetags.figures import short, usd, usd_short, whole
 from proxy.usage.chart import DAYS_MAX, Chart, columns_of, draw
 from proxy.usage.csv_export import csv_parts
+from proxy.usage.kept import kept_summary
 from proxy.usage.names import holder_names, keys_by_id, model_names
-from proxy.usage.summary import Figures, Summary, summarise
+from proxy.usage.summary import Figures, Summary
 
 ROWS_MAX = 50
 K = TypeVar("K")
@@ -99,7 +100,7 @@ def usage(request: HttpRequest) -> HttpResponse:
     shown: dict[str, object] = {"form": form, "presets": PRESETS, "measures": MEASURES}
     shown |= {"measure": measure, "sees_whole": bool(sight.whole_teams)}
     if form.is_valid():
-        summary = summarise(_narrowed(sight, form), form.span)
+        summary = kept_summary(_narrowed(sight, form), form.span)
         shown |= {"summary": summary, "span": form.span, "days": sorted(summary.by_day.items())}
         shown |= {"charts": _charts(summary, MEASURES[measure]), "tables": _tables(summary, sight)}
         shown |= {"series": MEASURES[measure].series, "is_weekly": len(form.span.days) > DAYS_MAX}

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from django.db.models import F
-
 from accounts.models import ApiKey, Team, User
 from models_registry.models import AiModel
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 from proxy.models import Adjustment, Call, UsageDay, UsageHour
 
+NAMED = ("team_id", "key_id", "model_id", "status")
 SUMMED = (
     "input_tokens",
     "cached_tokens",
@@ -33,15 +32,14 @@ def new_call(team: Team, person: User | None = None, **changes: Any) -> Call:
 
 
 def _count(usage: type[UsageHour | UsageDay], call: Call, **when: Any) -> None:
-    named = ("team_id", "key_id", "model_id", "status")
-    row, _ = usage.objects.get_or_create(
-        **when,
-        **{name: getattr(call, name) for name in named},
-        defaults=dict.fromkeys(("calls", *SUMMED), 0)
-        | {"person_id": call.person_id, "service_account_id": call.service_account_id},
-    )
-    sums = {name: F(name) + getattr(call, name) for name in SUMMED}
-    usage.objects.filter(pk=row.pk).update(calls=F("calls") + 1, **sums)
+    """Count the call, in a row that is written anew, as the roll-up does."""
+    facts = when | {name: getattr(call, name) for name in NAMED}
+    row = usage.objects.filter(**facts).first()
+    sums = {name: getattr(call, name) + getattr(row, name, 0) for name in SUMMED}
+    if row is not None:
+        row.delete()
+    facts |= {"person_id": call.person_id, "service_account_id": call.service_account_id}
+    usage.objects.create(**facts, calls=getattr(row, "calls", 0) + 1, **sums)
 
 
 def call_with(key: ApiKey, model: AiModel | None = None, **changes: Any) -> Call:
