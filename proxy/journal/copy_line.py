@@ -47,6 +47,7 @@ STAGING_COLUMNS = (
 )
 
 _NULL = "\\N"
+_COUNTS = "\t".join(["%d"] * 17)
 _UNSAFE = re.compile(r"[\x00-\x1f\\]")
 _ESCAPES = str.maketrans({"\0": "", "\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
 
@@ -101,7 +102,8 @@ def copy_line(batch_id: str, admission: Admission, end: End) -> str:
             end.status,
             code,
             "t" if end.usage_estimated else "f",
-            *map(str, counts if _all_fit(counts) else map(_bounded, counts)),
+            # Half the time of a text for each of them.
+            _COUNTS % (counts if _all_fit(counts) else tuple(map(_bounded, counts))),
             _price(admission.price_reasoning_micro_usd_per_million),
             _price(admission.price_audio_input_micro_usd_per_million),
             _price(admission.price_audio_output_micro_usd_per_million),
