@@ -8,6 +8,7 @@ import asyncio
 import secrets
 import time
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -238,6 +239,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.time.close()
 
 
+@pytest.mark.time_limit_s(90)
 def test_no_order_of_events_passes_a_limit(server: StoreServer) -> None:
     machine = type("Machine", (LeaseMachine,), {"server": server})
     case = machine.TestCase  # type: ignore[attr-defined]

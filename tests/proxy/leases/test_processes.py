@@ -12,6 +12,7 @@ import pytest
 from tests.proxy.leases.admissions import most_in_any_window
 from tests.proxy.leases.server import StoreServer
 
+pytestmark = pytest.mark.time_limit_s(90)
 PROCESSES = 4
 
 

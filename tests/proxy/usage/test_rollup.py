@@ -246,6 +246,7 @@ def test_an_hour_of_a_day_that_another_counts_is_left_with_its_note(
     assert len(counted(call.team_id)) == 1
 
 
+@pytest.mark.time_limit_s(120)
 def test_counting_from_many_sides_while_rows_come_loses_and_doubles_none(
     ledger: Ledger, database_url: str
 ) -> None:
