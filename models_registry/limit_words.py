@@ -30,6 +30,16 @@ _WHOSE = {
     SubjectKind.TEAM_MODEL: "the team's use of the model",
 }
 _MICRO = 1_000_000
+# For whoever chooses in a form; what the limit will say is in the same words.
+MEASURE_CHOICES = [
+    (LimitMeasure.REQUESTS.value, "calls"),
+    (LimitMeasure.INPUT_TOKENS.value, "input tokens"),
+    (LimitMeasure.OUTPUT_TOKENS.value, "output tokens"),
+    (LimitMeasure.TOKENS.value, "tokens, input and output"),
+    (LimitMeasure.MICRO_USD.value, "money, in US dollars"),
+    (LimitMeasure.CONCURRENT.value, "calls at once"),
+]
+PERIOD_CHOICES = [(period.value, words) for period, words in _PERIODS.items()]
 
 
 def amount_text(amount: int, measure: str) -> str:

@@ -23,7 +23,12 @@ from models_registry.limit_amounts import (
     entered_amount,
 )
 from models_registry.limit_standings import standings_of
-from models_registry.limit_words import amount_text, limit_text
+from models_registry.limit_words import (
+    MEASURE_CHOICES,
+    PERIOD_CHOICES,
+    amount_text,
+    limit_text,
+)
 from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod, SubjectKind
 from models_registry.models.limits import of_kind
 from models_registry.writes.limits import Subject, change_limit, remove_limit, set_limit
@@ -111,8 +116,8 @@ class NewLimitForm(LimitForm):
             "The part that may be shown: what stands between lk_ and the next _."
         ),
     )
-    measure = forms.ChoiceField(choices=LimitMeasure.choices)
-    period = forms.ChoiceField(choices=LimitPeriod.choices)
+    measure = forms.ChoiceField(choices=MEASURE_CHOICES)
+    period = forms.ChoiceField(choices=PERIOD_CHOICES)
     field_order = (
         "team", "model", "service_account", "email", "key",
         "measure", "period", "amount", "zone", "is_soft", "alert_percents",

@@ -7,7 +7,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from models_registry.limit_amounts import AmountField, PercentsField, entered_amount
-from models_registry.models import Limit, LimitMeasure, LimitPeriod
+from models_registry.limit_words import MEASURE_CHOICES, PERIOD_CHOICES
+from models_registry.models import Limit, LimitPeriod
 from models_registry.writes.limits import Subject
 from portal.lib.clock import utc_now
 
@@ -54,9 +55,9 @@ class NewLimitForm(LimitForm):
     """A limit of a key, a service account or a member of the team."""
 
     subject = forms.ChoiceField(label=_("Of"))
-    measure = forms.ChoiceField(label=_("Measure"), choices=LimitMeasure.choices)
+    measure = forms.ChoiceField(label=_("Measure"), choices=MEASURE_CHOICES)
     period = forms.ChoiceField(
-        label=_("Period"), choices=LimitPeriod.choices, initial=LimitPeriod.CALENDAR_MONTH
+        label=_("Period"), choices=PERIOD_CHOICES, initial=LimitPeriod.CALENDAR_MONTH
     )
     field_order = ("subject", "measure", "amount", "period", "zone", "is_soft", "alert_percents")
 
