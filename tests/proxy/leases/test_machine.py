@@ -239,7 +239,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.time.close()
 
 
-@pytest.mark.time_limit_s(90)
+@pytest.mark.time_limit_s(180)
 def test_no_order_of_events_passes_a_limit(server: StoreServer) -> None:
     machine = type("Machine", (LeaseMachine,), {"server": server})
     case = machine.TestCase  # type: ignore[attr-defined]
