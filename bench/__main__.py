@@ -15,6 +15,7 @@ from bench import (
     overshoot,
     pages,
     revocation,
+    scale,
     schema,
     speed,
     store_loss,
@@ -40,6 +41,7 @@ PROOFS: tuple[Proof, ...] = (
     overshoot,
     windows,
     store_loss,
+    scale,
     schema,
 )
 

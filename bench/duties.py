@@ -19,6 +19,7 @@ from accounts.writes.people import create_person
 from accounts.writes.teams import add_member, create_service_account, create_team
 from bench.budget_duties import read_budget, read_last_cost, set_budget
 from bench.page_rows import count_queries, make_pages
+from bench.scale_rows import count_usage, make_calls
 from models_registry.models import AiModel, ModelStatus, Provider
 from models_registry.writes.grants import grant_model
 from portal.lib.clock import utc_now
@@ -148,6 +149,8 @@ DUTIES: dict[str, Callable[..., object]] = {
         read_budget,
         read_last_cost,
         make_pages,
+        make_calls,
+        count_usage,
         count_queries,
     )
 }
