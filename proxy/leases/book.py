@@ -41,9 +41,9 @@ class LeaseBook:
         clock: Callable[[], float] = time.monotonic,
         call_timeout_s: float = _CALL_TIMEOUT_S,
         absence: Absence = _AS_DOCUMENTED,
-        on_closed: Callable[[], None] = lambda: None,
+        on_closed: Callable[[], None] | None = None,
     ) -> None:
-        """on_closed: hears that a caller wants a period which waits for `rebuild`."""
+        """on_closed: hears that a caller wants a period which waits for `rebuild`, and has it opened at once."""
         if not _PROCESS_ID.fullmatch(process_id):
             raise ValueError("process_id is 1 to 80 of A-Z a-z 0-9 _ . : -")
         # A restarted process may bear the same id; the store must not take it for the old one.

@@ -39,7 +39,7 @@ class Borrower:
         process: str,
         clock: Callable[[], float],
         absence: Absence,
-        on_closed: Callable[[], None],
+        on_closed: Callable[[], None] | None,
     ) -> None:
         self._store = store
         self._shares = shares
@@ -243,10 +243,12 @@ class Borrower:
 
     def _await_opening(self, ask: Ask, refused: Refused, *, now: float) -> None:
         """Have the window opened; only where that can be at once, the caller waits for it."""
-        self._on_closed()
+        if self._on_closed is not None:
+            self._on_closed()
         if ask.recall_until is None:
             ask.recall_until = now + _OPENING_S
-        if not refused.wait_s and now < ask.recall_until:
+        opens_now = self._on_closed is not None and not refused.wait_s
+        if opens_now and now < ask.recall_until:
             self._park(ask, again_s=_OPENING_AGAIN_S)
         else:
             ask.future.set_exception(StoreAway(retry_after_s=whole_seconds(refused.wait_s + 1)))
