@@ -30,7 +30,7 @@ from tests.services import (
 )
 
 DEFAULT_TIME_LIMIT_S = 60
-PLAIN_RENDER = Template._render
+PLAIN_RENDER = Template._render  # type: ignore[attr-defined]
 # Each takes three of Valkey's databases, and one is nobody's.
 MOST_WORKERS = (VALKEY_DATABASES - 1) // 3
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
