@@ -21,6 +21,8 @@ from proxy.exchange import Answer
 DOOR = "latchkey.door"
 HEAD_BYTES_MAX = 64 * 1024
 HEADERS_MAX = 100
+# Requests that came before the one ahead of them was answered.
+WAITING_MAX = 32
 HEAD_TIMEOUT_S = 10.0
 LINGER_S = 5.0
 LINGER_BYTES_MAX = 8 * 1024 * 1024
@@ -33,6 +35,10 @@ _HEAD_TOO_LARGE = b"431 Request Header Fields Too Large"
 
 class HeadTooLarge(Exception):
     """A head has more headers than anybody needs."""
+
+
+class TooManyWaiting(Exception):
+    """More requests were sent ahead than are kept for one connection."""
 
 
 class BadHost(Exception):
@@ -63,7 +69,8 @@ class HttpConnection(HttpToolsProtocol):
         self._quiet_until = 0.0
         self._is_begun = False
         self._is_in_head = True
-        self._head_bytes = 0
+        # Bytes since the last piece of a body, or the last whole request: of a head, a trailer or the framing of chunks.
+        self._loose_bytes = 0
         # Nothing more is read; a request that has begun is the last.
         self._is_spent = False
         self._is_lingering = False
@@ -90,8 +97,7 @@ class HttpConnection(HttpToolsProtocol):
         if self._is_spent:
             self._pass_over(data)
             return
-        if self._is_in_head:
-            self._head_bytes += len(data)
+        self._loose_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -101,8 +107,10 @@ class HttpConnection(HttpToolsProtocol):
             is_large = isinstance(error.__context__, HeadTooLarge)
             self._refuse(_HEAD_TOO_LARGE if is_large else _MALFORMED)
         else:
-            if self._is_in_head and self._head_bytes > HEAD_BYTES_MAX:
-                self._refuse(_HEAD_TOO_LARGE)
+            if self._loose_bytes > HEAD_BYTES_MAX:
+                self._refuse(_HEAD_TOO_LARGE if self._is_in_head else _MALFORMED)
+            elif self._is_begun and self._is_in_head:
+                self._keep_to_quiet_time()
 
     # What the parser calls.
 
@@ -125,6 +133,8 @@ class HttpConnection(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if len(self.pipeline) >= WAITING_MAX:
+            raise TooManyWaiting
         self._is_in_head = False
         path = _DIRECT_PATHS.get(self.url)
         parser = self.parser
@@ -147,6 +157,7 @@ class HttpConnection(HttpToolsProtocol):
             self.pipeline.appendleft((request, self.app))  # type: ignore[arg-type]
 
     def on_body(self, body: bytes) -> None:
+        self._loose_bytes = 0
         if type(self.cycle) is DirectRequest:
             self.cycle.take(body)
         else:
@@ -154,7 +165,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._is_in_head, self._is_begun = True, False
-        self._head_bytes = 0
+        self._loose_bytes = 0
         if type(self.cycle) is DirectRequest:
             self.cycle.take_end()
         else:
@@ -230,6 +241,9 @@ class HttpConnection(HttpToolsProtocol):
     def _allow_quiet(self, seconds: float) -> None:
         """Give the connection up unless a request arrives whole within this time."""
         self._quiet_until = self.loop.time() + seconds
+        self._keep_to_quiet_time()
+
+    def _keep_to_quiet_time(self) -> None:
         if self._timer is None or self._timer_at > self._quiet_until:
             self._set_timer()
 

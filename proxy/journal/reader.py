@@ -47,16 +47,20 @@ class JournalReader:
         self._offset = 0
         self._damaged: set[int] = set()
         self._open: dict[bytes, Admission] = {}
+        # What was read before the disk failed, and is behind this reader already.
+        self._unfinished = Batch()
 
     def read(self, *, until: Position | None, calls_max: int) -> Batch:
         """Return the next calls that ended; an empty batch once everything was read.
 
         until: where a living process writes next; None where it is dead and everything on disk counts.
+        Raises: OSError; what was read before it comes with the next call.
         """
-        batch = Batch()
+        batch = self._unfinished
         while len(batch.calls) + len(batch.late_ends) < calls_max:
             if not self._read_chunk(batch, until=until, calls_max=calls_max):
                 break
+        self._unfinished = Batch()
         return batch
 
     def read_fresh(self, fresh: Fresh, *, calls_max: int) -> Batch:
@@ -64,7 +68,8 @@ class JournalReader:
 
         Open calls that a new segment begins with are known here from the one before.
         """
-        if fresh.records is None or fresh.start != (self.number, self._offset):
+        goes_on = fresh.start == (self.number, self._offset) and not self._unfinished
+        if fresh.records is None or not goes_on:
             return self.read(until=fresh.end, calls_max=calls_max)
         batch = Batch()
         for start in range(0, len(fresh.records), RECORDS_BETWEEN_PAUSES):

@@ -1,7 +1,9 @@
+import errno
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.journal.directory import JournalDirectory
 from proxy.journal.frame import frame
-from proxy.journal.journal import Position
+from proxy.journal.journal import Journal, Position
 from proxy.journal.reader import JournalReader
 from proxy.journal.records import Admission, encode_admission, encode_end
 from tests.proxy.journal.calls import admission, end_of
@@ -117,3 +119,36 @@ def test_the_latest_use_of_a_key_is_told(root: Path) -> None:
     )
     batch = JournalReader(directory).read(until=None, calls_max=10)
     assert batch.key_uses == {early.key_id: (2, "10.0.0.2")}
+
+
+def test_a_disk_that_fails_once_while_it_is_read_costs_no_call(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal(root, segment_bytes=8_192, max_bytes=1 << 24)
+    journal.open()
+    reader = JournalReader(journal.directory)
+    calls = [admission() for _ in range(100)]
+    for call in calls:
+        journal.admit(call)
+        journal.end(end_of(call))
+    assert len(journal.directory.segment_numbers()) > 2
+    until = journal.position()
+    really, opened = os.open, []
+
+    def fail_the_second(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if str(path).endswith(".seg"):
+            opened.append(path)
+            if len(opened) == 2:
+                raise OSError(errno.EMFILE, "Too many open files")
+        return really(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", fail_the_second)
+    with pytest.raises(OSError, match="Too many"):
+        reader.read(until=until, calls_max=5_000)
+    found = []
+    while batch := reader.read_fresh(journal.take_fresh(), calls_max=5_000):
+        found += [call.call_id for call, _ in batch.calls]
+        reader.forget_read()
+    journal.close()
+    journal.directory.release()
+    assert sorted(found) == sorted(call.call_id for call in calls)

@@ -1,0 +1,149 @@
+"""What one connection of a stranger may hold: real sockets, and an application that only answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from portal import http_connection
+from portal.http_connection import DOOR, HEAD_BYTES_MAX, WAITING_MAX, HttpConnection
+from proxy.exchange import Request
+
+PAGE = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
+CALL = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
+CHUNKED = b"POST %b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+PATHS = pytest.mark.parametrize("path", [b"/x", b"/v1/chat/completions"], ids=["page", "call"])
+KEEP_ALIVE_S = 3
+
+
+async def page(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
+    )
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def door(request: Request) -> None:
+    await request.read_body(max_bytes=1 << 20, take=lambda _: None)
+    await asyncio.sleep(0)
+    await request.send_whole(200, [], b"")
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server that has nothing but our connections, the page and the door."""
+    config = Config(page, lifespan="off", ws="none", timeout_keep_alive=KEEP_ALIVE_S)
+    config.load()
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: HttpConnection(config, state, {DOOR: door}), "127.0.0.1", 0
+    )
+    async with server:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        yield reader, writer
+        writer.close()
+
+
+async def all_answered(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the connection is closed or broken."""
+    told = b""
+    try:
+        while piece := await reader.read(1 << 16):
+            told += piece
+    except ConnectionError:
+        pass
+    return told
+
+
+async def sent_before_the_end(writer: asyncio.StreamWriter, piece: bytes, *, most: int) -> int:
+    """How many bytes were taken before the connection was broken off, at most so many."""
+    sent = 0
+    try:
+        while sent < most:
+            writer.write(piece)
+            await writer.drain()
+            sent += len(piece)
+            await asyncio.sleep(0)
+    except ConnectionError:
+        pass
+    return sent
+
+
+@PATHS
+@pytest.mark.parametrize("trailer", [b"0\r\nX-A: ", b"0\r\n"], ids=["one-field", "many-fields"])
+async def test_a_trailer_is_bounded_like_a_head(path: bytes, trailer: bytes) -> None:
+    piece = b"a" * 4096 if trailer.endswith(b": ") else b"x-a: " + b"a" * 4089 + b"\r\n"
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED % path + trailer)
+        answer = asyncio.create_task(all_answered(reader))
+        # What follows a refusal is passed over for a while, so that the answer can be read.
+        most = http_connection.LINGER_BYTES_MAX + (8 << 20)
+        assert await sent_before_the_end(writer, piece, most=most) < most
+        told = await asyncio.wait_for(answer, 10)
+    assert told.startswith((b"HTTP/1.1 400 ", b""))
+    assert b" 200 " not in told
+
+
+@PATHS
+async def test_a_trailer_within_bounds_is_passed_over(path: bytes) -> None:
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED % path + b"3\r\nabc\r\n0\r\n")
+        await asyncio.sleep(0.05)
+        writer.write(b"x-a: " + b"a" * (HEAD_BYTES_MAX // 2) + b"\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+@PATHS
+async def test_chunks_may_come_slowly_and_many(path: bytes) -> None:
+    async with connected() as (reader, writer):
+        writer.write(CHUNKED % path)
+        for _ in range(40):
+            writer.write(b"800\r\n" + b"a" * 2048 + b"\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.001)
+        writer.write(b"0\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("request_bytes", [PAGE, CALL], ids=["page", "call"])
+async def test_few_requests_wait_behind_others_and_the_connection_ends_then(
+    request_bytes: bytes,
+) -> None:
+    async with connected() as (reader, writer):
+        writer.write(request_bytes * 10_000)
+        told = await asyncio.wait_for(all_answered(reader), 10)
+    answers = told.count(b"HTTP/1.1 200 ")
+    assert 1 <= answers <= WAITING_MAX + 1
+    assert told.count(b"HTTP/1.1 ") == answers
+
+
+@pytest.mark.parametrize("request_bytes", [PAGE, CALL], ids=["page", "call"])
+async def test_requests_sent_ahead_are_answered_in_turn(request_bytes: bytes) -> None:
+    async with connected() as (reader, writer):
+        for _ in range(3):
+            writer.write(request_bytes * WAITING_MAX)
+            for _ in range(WAITING_MAX):
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+                assert head.startswith(b"HTTP/1.1 200 ")
+                assert b"close" not in head
+
+
+async def test_a_head_on_a_kept_connection_has_no_more_time_than_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http_connection, "HEAD_TIMEOUT_S", 0.2)
+    async with connected() as (reader, writer):
+        writer.write(PAGE)
+        await reader.readuntil(b"\r\n\r\n")
+        # The timer of the first head goes off, and the one of the kept connection is set.
+        await asyncio.sleep(0.4)
+        for byte in (PAGE[:1], PAGE[1:5]):
+            writer.write(byte)
+            await asyncio.sleep(0.05)
+        assert await asyncio.wait_for(all_answered(reader), 1) == b""
