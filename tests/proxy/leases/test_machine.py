@@ -138,7 +138,11 @@ class LeaseMachine(RuleBasedStateMachine):
     def settle(self, which: int, percent: int) -> None:
         if not self.held:
             return
-        book, held, parts = self.held.pop(which % len(self.held))
+        self.end_call(*self.held.pop(which % len(self.held)), percent=percent)
+
+    def end_call(
+        self, book: LeaseBook, held: Held, parts: list[Admission], *, percent: int
+    ) -> None:
         used = [part.amount * percent // 100 for part in parts]
         # A call that is over runs no more.
         used = [0 if part.window.is_of_now else n for part, n in zip(parts, used, strict=True)]
@@ -158,7 +162,12 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule(place=Place)
     def a_process_stops_and_another_starts(self, place: int) -> None:
-        self.runner.run(self.books[place].stop())
+        stopping = self.books[place]
+        # It stops once its calls have ended.
+        for entry in [entry for entry in self.held if entry[0] is stopping]:
+            self.held.remove(entry)
+            self.end_call(*entry, percent=100)
+        self.runner.run(stopping.stop())
         self.books[place] = self.runner.run(self.open_book())
 
     @rule(place=Place)
@@ -187,7 +196,8 @@ class LeaseMachine(RuleBasedStateMachine):
             other = Window(f"machine:{secrets.token_hex(6)}", 1, 60, Measure.TOKENS)
             self.runner.run(book.reserve([(other, 1)]))
             self.runner.run(wait_for_reports(book))
-        age_epoch(self.client, seconds=EPOCH_AGE_S)
+        # Its first moments are over, and it is younger than the period.
+        age_epoch(self.client, seconds=EPOCH_AGE_S // 2 - 1)
         self.admitted = [a for a in self.admitted if not a.window.is_sliding]
         self.highest[:BUDGET] = self.limits[:BUDGET]
         self.is_rebuilt = False
@@ -207,6 +217,8 @@ class LeaseMachine(RuleBasedStateMachine):
 
     @rule()
     def a_period_turns(self) -> None:
+        # It begins after the epoch, however soon it turns after a loss.
+        age_epoch(self.client, seconds=EPOCH_AGE_S)
         self.begin_period()
         self.highest[BUDGET] = self.limits[BUDGET]
         self.is_rebuilt = True
