@@ -11,11 +11,11 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import access_team
+from accounts.access import access_team, role_in
 from accounts.models import Team, User
 from accounts.pages.parts import page_of, show_refusal
 from accounts.pages.team_frame import render_team
-from accounts.roles import Right
+from accounts.roles import Right, may
 from accounts.signed_in import person_of
 from models_registry.limit_access import access_limit, limits_of_team, may_change
 from models_registry.limit_amounts import counted_amount
@@ -64,8 +64,10 @@ def team_limits(request: HttpRequest, slug: str) -> HttpResponse:
     person = person_of(request)
     right = Right.MANAGE_LIMITS if request.method == "POST" else Right.SEE_TEAM
     team = access_team(person, slug, right=right)
-    form = NewLimitForm(team, request.POST or None)
-    if request.method == "POST" and form.is_valid() and _is_set(person, form):
+    form = None
+    if may(role_in(person, team), Right.MANAGE_LIMITS):
+        form = NewLimitForm(team, request.POST or None, of=request.GET.get("of", ""))
+    if request.method == "POST" and form and form.is_valid() and _is_set(person, form):
         messages.success(request, _("The limit is set. It acts within a second."))
         return redirect(TAB, team.slug)
     page = page_of(request, limits_of_team(person, team).order_by("-id"))

@@ -16,11 +16,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from redis.exceptions import RedisError
 
-from accounts.access import access_key, teams_of
+from accounts.access import access_key, role_in, teams_of
 from accounts.audit import acting
 from accounts.models import ApiKey, User
 from accounts.pages.parts import page_of, show_refusal
-from accounts.roles import Right
+from accounts.roles import Right, may
 from accounts.signed_in import person_of
 from accounts.writes.keys import IssuedKey, revoke_key
 from models_registry.key_models import models_of_key
@@ -137,6 +137,7 @@ def _show(request: HttpRequest, key: ApiKey, form: RevokeForm) -> HttpResponse:
             "is_narrowed": key.is_narrowed or KeyModel.objects.filter(key=key).exists(),
             "models": models_of_key(key, now=now)[:MODELS_SHOWN],
             "limits": limit_rows(list(limits_of_key(person, key).order_by("id")[:LIMITS_SHOWN])),
+            "may_limit": is_live and may(role_in(person, key.team), Right.MANAGE_LIMITS),
             "issued_by": people.get(key.created_by),
             "revoked_by": people.get(key.revoked_by),
             "requests_per_minute": key.requests_per_minute

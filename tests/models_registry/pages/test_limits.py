@@ -9,6 +9,7 @@ from django.urls import reverse
 from accounts.models import Team, User
 from accounts.models.teams import Role
 from models_registry.models import Limit, LimitMeasure, LimitPeriod
+from models_registry.pages import limit_forms
 from tests.accounts.rows import new_account, new_key, new_member, new_team
 from tests.models_registry.rows import new_limit, new_model
 
@@ -64,6 +65,30 @@ def test_manager_sets_changes_and_removes_a_limit_of_each_kind() -> None:
         assert (limit.amount, limit.alert_percents) == (10_000_000, [])
         assert client.post(page_of(team, limit, "team-limit-remove")).status_code == 302
         assert not Limit.objects.exists()
+
+
+def test_of_a_large_team_what_is_not_listed_is_chosen_by_a_link_on_its_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limit_forms, "CHOICES_MAX", 2)
+    team = new_team()
+    account = new_account(team)
+    keys = sorted((new_key(account).key for _ in range(4)), key=lambda key: key.name)
+    last, others = keys[-1], new_key(new_account()).key
+    client = signed_in(new_member(team, Role.MANAGER))
+    chosen = f'value="key:{last.pk}" selected'
+    assert chosen not in client.get(page_of(team)).content.decode()
+    assert f"?of=key:{last.pk}" in client.get(reverse("key", args=[last.pk])).content.decode()
+    assert chosen in client.get(page_of(team), {"of": f"key:{last.pk}"}).content.decode()
+    assert client.post(page_of(team), sent(subject=f"key:{last.pk}")).status_code == 302
+    assert Limit.objects.get().key == last
+    for strange in (f"key:{others.pk}", "key:x", "\x00", "key:"):
+        page = client.get(page_of(team), {"of": strange})
+        assert page.status_code == 200
+        assert str(others.pk) not in page.content.decode()
+        assert client.post(page_of(team), sent(subject=strange)).status_code == 200
+    member = signed_in(new_member(team))
+    assert "?of=" not in member.get(reverse("key", args=[last.pk])).content.decode()
 
 
 def test_what_is_refused_stands_in_the_form() -> None:
