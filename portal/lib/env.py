@@ -30,12 +30,13 @@ PASSWORD_MIN = 12
 
 @dataclass(frozen=True)
 class Setting:
-    """What an operator can set: its name, its default as text ("" means required) and what it accepts."""
+    """What an operator can set: its name, its default as text ("" where it is a secret or empty) and what it accepts."""
 
     name: str
     default: str
     accepts: str
     secret: bool
+    required: bool
 
 
 @dataclass
@@ -57,12 +58,13 @@ class Environment:
         secret: bool = False,
     ) -> T:
         """Return the setting's value; a fault is noted and `fallback` stands in until `refuse_faults`."""
-        shown = "" if default is _REQUIRED else str(default)
-        self.declared[name] = Setting(name, "" if secret else shown, accepts, secret)
+        required = default is _REQUIRED
+        shown = "" if required else str(default)
+        self.declared[name] = Setting(name, "" if secret else shown, accepts, secret, required)
         try:
             raw = self._raw(name)
             if raw is None:
-                if default is _REQUIRED:
+                if required:
                     raise ValueError("it is not set")
                 raw = shown
             return convert(raw)
