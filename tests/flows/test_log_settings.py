@@ -1,10 +1,10 @@
-"""What is logged decides nothing: a peer's limits went off with its log level."""
+"""What is logged and how long it is kept decide nothing: a peer's limits went off with its log level."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.flows.answers import CHAT, SECRET_PROMPT, chat_body
+from tests.flows.answers import CHAT, SECRET_PROMPT, chat_body, demo
 from tests.flows.conftest import Catalogue
 from tests.flows.house import new_caller
 from tests.flows.ledger import find_calls
@@ -13,12 +13,22 @@ from tests.flows.processes import run_gateway
 
 @pytest.mark.time_limit_s(120)
 @pytest.mark.parametrize(
-    ("call_log", "level"), [("none", "ERROR"), ("failures", "WARNING"), ("all", "DEBUG")]
+    ("call_log", "level", "months"),
+    [("none", "ERROR", "0"), ("failures", "WARNING", "1"), ("all", "DEBUG", "24")],
 )
-def test_limits_and_the_ledger_hold_whatever_is_logged(
-    catalogue: Catalogue, committed: None, tmp_path: Path, call_log: str, level: str
+def test_limits_and_the_ledger_hold_whatever_is_logged_and_kept(
+    catalogue: Catalogue,
+    committed: None,
+    tmp_path: Path,
+    call_log: str,
+    level: str,
+    months: str,
 ) -> None:
-    settings = {"LATCHKEY_CALL_LOG": call_log, "LATCHKEY_LOG_LEVEL": level}
+    settings = {
+        "LATCHKEY_CALL_LOG": call_log,
+        "LATCHKEY_LOG_LEVEL": level,
+        "LATCHKEY_LEDGER_KEEP_MONTHS": months,
+    }
     with run_gateway(tmp_path, **settings) as gateway:
         caller = new_caller(gateway.port, catalogue.chat, requests_per_minute=3)
         body = chat_body(catalogue.chat.name, SECRET_PROMPT)
@@ -27,6 +37,13 @@ def test_limits_and_the_ledger_hold_whatever_is_logged(
         assert [reply.status for reply in replies] == [200] * 3 + [429] * 3
         rows = find_calls(caller.key.id, count=6)
         assert [row.status for row in rows] == ["answered"] * 3 + ["refused"] * 3
+        by_tokens = new_caller(gateway.port, catalogue.chat, tokens_per_minute=1000)
+        long = chat_body(catalogue.chat.name, demo(tokens=400), max_tokens=450)
+        answers = [by_tokens.post(CHAT, long) for _ in range(5)]
+        assert [answer.status for answer in answers] == [200] * 2 + [429] * 3
+        assert {answer.json()["error"]["param"] for answer in answers[2:]} == {"tokens_per_minute"}
+        used = find_calls(by_tokens.key.id, count=5)
+        assert sum(row.input_tokens + row.output_tokens for row in used) <= 1000
         log = gateway.log()
     assert (replies[0].request_id in log) == (call_log == "all")
     assert SECRET_PROMPT not in log
