@@ -137,6 +137,32 @@ def test_other_host_is_refused(client: Client, host: str) -> None:
     assert client.get("/", headers={"x-forwarded-host": host or "x"}).status_code == 200
 
 
+FORWARDED = {
+    "x-forwarded-host": "evil.test",
+    "x-forwarded-prefix": "/health/live",
+    "forwarded": "for=127.0.0.1;host=evil.test",
+    "x-original-url": "/health/live",
+    "x-rewrite-url": "/health/live",
+    "x-http-method-override": "GET",
+}
+
+
+@pytest.mark.parametrize("is_administrator", [False, True])
+def test_no_route_is_reached_by_a_forged_host_and_none_decides_by_one(
+    client: Client, *, is_administrator: bool
+) -> None:
+    if is_administrator:
+        client.force_login(new_person(is_administrator=True))
+    plain = set()
+    for address in [*CALLS, *API, *(address for address, _ in PAGES)]:
+        for host in ("evil.test", "testserver@evil.test", ""):
+            assert client.get(address, headers={"host": host}).status_code in (400, 421), address
+        status = client.get(address).status_code
+        assert client.get(address, headers=FORWARDED).status_code == status, address
+        plain.add(status)
+    assert plain >= ({200, 401, 404} if is_administrator else {200, 302, 401})
+
+
 EVERY_REPLY = ["/", "/sign-in/", "/nowhere", "/health/live", "/static/latchkey.css"]
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

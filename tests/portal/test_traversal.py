@@ -1,0 +1,71 @@
+"""T13: no text in an address leads out of where it stands, on any route that takes one."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+
+from tests.portal.world import ADMINISTRATOR, Route, World, every_route, new_world
+from tests.services import ROOT
+
+pytestmark = pytest.mark.django_db
+TEXTS = ("str", "slug", "path", "row", "model_name")
+PLACE = re.compile(r"<(?:(\w+):)?(\w+)>")
+TRAVERSALS = [
+    "../../../../etc/passwd", "..", "../", "../manage.py", "../../manage.py", "..;/manage.py", ";/../manage.py",
+    "%2e%2e/manage.py", "..%2fmanage.py", "%252e%252e%252fmanage.py", "..%5cmanage.py", "..\\manage.py", "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+    "....//....//etc/passwd", "..%c0%afmanage.py", "/etc/passwd", "//etc/passwd", "%2fetc%2fpasswd", "file:///etc/passwd",
+    "manage.py%00", "%00", "./manage.py", "~/.ssh/id_rsa", "C:\\Windows\\win.ini", "a/../../manage.py",
+]  # fmt: skip
+# What the files begin with, or hold, that these would lead to.
+OUTSIDE = re.compile(rb"root:.*?:0:0:|execute_from_command_line|DJANGO_SETTINGS_MODULE")
+
+
+def text_routes() -> list[Route]:
+    """The routes that have a place for any text."""
+    return sorted(
+        {
+            route
+            for route in every_route()
+            if any((found[1] or "str") in TEXTS for found in PLACE.finditer(route.pattern))
+        }
+    )
+
+
+def addresses(world: World, route: Route) -> Iterator[str]:
+    """The route's address with each traversal in each of its places for text."""
+    for place in PLACE.finditer(route.pattern):
+        if (place[1] or "str") in TEXTS:
+            for traversal in TRAVERSALS:
+                led = route._replace(pattern=route.pattern.replace(place[0], "\0"))
+                yield world.address_of(led).replace("\0", traversal)
+
+
+def test_pattern_of_what_stands_outside_finds_it() -> None:
+    for file in ("/etc/passwd", "manage.py"):
+        assert OUTSIDE.search((ROOT / file).read_bytes())
+
+
+@pytest.mark.time_limit_s(120)
+def test_no_place_for_a_text_leads_to_a_file() -> None:
+    world, client = new_world(), Client(raise_request_exception=True)
+    person = world.people[ADMINISTRATOR]
+    assert person is not None
+    client.force_login(person)
+    routes = text_routes()
+    assert len(routes) > 20
+    for route in routes:
+        for address in addresses(world, route):
+            reply = client.get(address)
+            assert reply.status_code in (301, 302, 400, 401, 404, 405), (route.name, address)
+            assert not OUTSIDE.search(reply.getvalue()), address
+
+
+@pytest.mark.parametrize("folder", ["/static/", "/static/admin/", "/"])
+def test_no_address_of_static_files_leads_to_another_file(folder: str) -> None:
+    client = Client()
+    for traversal in TRAVERSALS:
+        reply = client.get(folder + traversal)
+        assert not OUTSIDE.search(reply.getvalue()), traversal
+        reply.close()
