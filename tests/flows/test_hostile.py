@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any, cast
 
-import psycopg
 import pytest
-import redis
-from psycopg import sql
 
 from accounts.audit import COMMAND
 from accounts.credential import checksum, make_credential
-from accounts.models import ApiKey, AuditEntry
+from accounts.models import ApiKey
 from accounts.writes.keys import revoke_key
 from accounts.writes.teams import disable_team
 from proxy.json_outline import SLICE_BYTES
@@ -31,7 +28,6 @@ from tests.flows.answers import (
     EMBEDDINGS,
     chat_body,
     completion,
-    demo,
     embeddings_body,
     whole,
 )
@@ -48,7 +44,6 @@ from tests.flows.wire import (
     receive_all,
     write_request,
 )
-from tests.services import Services
 
 JSON = ("Content-Type", "application/json")
 ROUTES = [("GET", "/v1/models"), ("POST", CHAT), ("POST", EMBEDDINGS)]
@@ -162,52 +157,6 @@ def test_the_model_dispatched_is_the_model_authorised(
         code_of(f'"model":"{ours}"', f"/v1/engines/{other}/chat/completions")[1] == "unknown_path"
     )
     assert code_of(f'"model":"{other}"', X_Model=ours, Model=ours) == (404, "model_not_found")
-
-
-NAUGHTY = [
-    "' OR '1'='1", "'; DROP TABLE accounts_apikey; --", '" OR ""="', "') UNION SELECT 1 --", "%27%20OR%201=1",
-    "$1", "%s", "{0}", "${jndi:ldap://127.0.0.1/a}", "{{7*7}}", "<script>alert(1)</script>", "../../etc/passwd",
-    "\\x00", "pg_sleep(5)", "1; SELECT pg_sleep(5)--", "\\", "%", "_", "\u00ff\u00fe", "null", "undefined", "-1",
-    "0x", "lk_", "lk__", "a" * 8000, "\t", "()", "*", "&", "|id", "`id`", "$(id)", "\u00a0",
-]  # fmt: skip
-
-
-def test_no_header_reaches_sql(
-    catalogue: Catalogue, new_caller_of: CallerMaker, services: Services, database_url: str
-) -> None:
-    """A peer could be asked SQL through the Authorization header, before anybody was known."""
-    caller = new_caller_of(catalogue.chat)
-    wrong = caller.text[:-7] + "x"
-    wrong += checksum(wrong)
-    with psycopg.connect(services.superuser_url, autocommit=True) as watcher:
-        for header in (
-            "Authorization",
-            "X-Api-Key",
-            "X-Forwarded-For",
-            "X-Request-Id",
-            "User-Agent",
-        ):
-            for text in NAUGHTY:
-                for value in (text, f"Bearer {text}"):
-                    headers = [JSON, (header, value)]
-                    if header not in ("Authorization", "X-Api-Key"):
-                        headers += [("Authorization", f"Bearer {wrong}")]
-                    reply = caller.send("POST", CHAT, b"{}", headers=headers)
-                    assert reply.status in (401, 429), (header, text, reply.body)
-        assert caller.post(CHAT, chat_body(catalogue.chat.name)).status == 200
-        queries = watcher.execute(
-            "SELECT string_agg(query, E'\\n') FROM pg_stat_activity WHERE datname = %s",
-            [psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]],
-        ).fetchone()
-    assert queries is not None
-    assert "models_registry_grant" in queries[0]
-    for secret in (
-        caller.text,
-        wrong,
-        caller.text.split("_")[2][:10],
-        "DROP TABLE accounts_apikey",
-    ):
-        assert secret not in queries[0]
 
 
 def test_keys_that_share_any_beginning_are_strangers(
@@ -339,79 +288,6 @@ def test_no_page_is_answered_without_a_session(
         reply = caller.send("GET", path)
         assert reply.status == 200 if path in public else reply.status in (301, 302, 403, 404, 405)
         assert caller.text not in reply.body.decode()
-
-
-def test_a_canary_key_stands_nowhere_after_every_refusal(
-    catalogue: Catalogue,
-    new_caller_of: CallerMaker,
-    gateway: RunningGateway,
-    limits_url: str,
-    cache_url: str,
-    broker_url: str,
-    database_url: str,
-) -> None:
-    caller = new_caller_of(catalogue.chat, requests_per_minute=3)
-    key, secret = caller.text, caller.text.split("_")[2]
-    ours = chat_body(catalogue.chat.name)
-    bodies = [
-        ours, b"{", key.encode(), json.dumps({key: 1, "model": key, "messages": []}).encode(), chat_body(key),
-        chat_body(catalogue.chat.name, **{key: key}), chat_body(catalogue.chat.name, stream=key), b"[" * 2000,
-        chat_body(catalogue.chat.name, demo(status=400) + key), chat_body(catalogue.chat.name, demo(fault="hang") + key),
-        chat_body(catalogue.chat.name, n=key), chat_body(catalogue.chat.name, max_tokens=key), ours, ours, ours,
-    ]  # fmt: skip
-    replies = [caller.post(CHAT, body) for body in bodies]
-    carriers = [
-        [("Authorization", key)],
-        [("Authorization", f"Bearer {key}x")],
-        [("X-Api-Key", key + " ")],
-        [("Authorization", f"Basic {key}")],
-        [("Cookie", key)],
-        [("X-Forwarded-For", key), *caller.headers()[:1]],
-        [*caller.headers()[:1], ("X-Api-Key", "other")],
-    ]
-    replies += [caller.send("POST", CHAT, ours, headers=[JSON, *headers]) for headers in carriers]
-    replies += [caller.send("GET", f"/v1/models/{key}"), caller.send("GET", f"/v1/{key}"), caller.send("GET", f"/{key}"),
-                caller.send("GET", f"/v1/models?key={key}"), caller.send(key, "/v1/models"), caller.send("GET", "/v1/models", host=key)]  # fmt: skip
-    revoke_key(caller.key, actor=COMMAND, reason=f"It stood in a log as {key}.")
-    time.sleep(0.5)
-    replies.append(caller.post(CHAT, ours))
-
-    assert len({reply.status for reply in replies}) > 4
-    for reply in replies:
-        # Names of members that a caller wrote itself come back to it alone, and shortened.
-        assert secret not in reply.body.decode(errors="replace") + str(reply.headers), reply.body
-    find_call(next(reply.request_id for reply in reversed(replies) if reply.status == 429))
-    for text in (
-        gateway.log(),
-        *database_texts(database_url),
-        *valkey_texts(limits_url, cache_url, broker_url),
-    ):
-        assert secret not in text
-    assert AuditEntry.objects.filter(subject_id=caller.key.id).count() == 2
-
-
-def database_texts(url: str) -> Iterator[str]:
-    """Every row of every table that can be read, as text."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        tables = connection.execute(
-            "SELECT oid::regclass::text FROM pg_class WHERE relkind IN ('r', 'p')"
-            " AND relnamespace = 'public'::regnamespace AND has_table_privilege(oid, 'SELECT')"
-        ).fetchall()
-        for (table,) in tables:
-            query = sql.SQL("SELECT t::text FROM {} AS t").format(sql.SQL(table))
-            for (row,) in connection.execute(query):
-                yield row
-
-
-def valkey_texts(*urls: str) -> Iterator[str]:
-    """Every key and value of the worker's stores."""
-    for url in urls:
-        with redis.Redis.from_url(
-            url.replace("redis+socket", "unix").replace("virtual_host", "db")
-        ) as store:
-            for key in store.scan_iter():
-                value: Any = store.dump(key)
-                yield repr(key) + repr(value)
 
 
 MALFORMED = {
@@ -591,9 +467,11 @@ def wrong_secret_of(text: str) -> str:
     return forged + checksum(forged)
 
 
-def keys_that_ended(new_caller_of: CallerMaker, end: Callable[[Caller], None]) -> Iterator[str]:
+def keys_that_ended(
+    new_caller: Callable[[], Caller], end: Callable[[Caller], None]
+) -> Iterator[str]:
     """Keys whose right has ended in this way: new ones each time, as a gateway remembers what it refused."""
-    callers = [new_caller_of() for _ in range(ROUNDS)]
+    callers = [new_caller() for _ in range(ROUNDS)]
     for caller in callers:
         end(caller)
     yield from (caller.text for caller in callers)
