@@ -16,9 +16,10 @@ import pytest
 
 from accounts.audit import COMMAND
 from accounts.credential import checksum, make_credential
-from accounts.models import ApiKey
+from accounts.models import ApiKey, User
 from accounts.writes.keys import revoke_key
-from accounts.writes.teams import disable_team
+from accounts.writes.people import disable_person
+from accounts.writes.teams import disable_team, remove_member
 from proxy.json_outline import SLICE_BYTES
 from proxy.models import Call
 from proxy.refusal_log import LINES_PER_SECOND
@@ -32,7 +33,7 @@ from tests.flows.answers import (
     whole,
 )
 from tests.flows.conftest import MAX_BODY_BYTES, CallerMaker, Catalogue
-from tests.flows.house import Caller, in_s
+from tests.flows.house import Caller, in_s, new_member, new_team
 from tests.flows.ledger import find_call
 from tests.flows.processes import UPSTREAM_KEY, RunningGateway
 from tests.flows.scripted_upstream import ScriptedUpstream
@@ -477,6 +478,11 @@ def keys_that_ended(
     yield from (caller.text for caller in callers)
 
 
+def person_of(caller: Caller) -> User:
+    assert isinstance(caller.holder, User)
+    return caller.holder
+
+
 def expire(caller: Caller) -> None:
     ApiKey.objects.filter(pk=caller.key.pk).update(expires_at=in_s(-1))
 
@@ -493,7 +499,23 @@ def test_no_key_that_is_refused_is_told_from_an_unknown_one_by_time(
         "of a disabled team": lambda one: disable_team(one.team, actor=COMMAND, reason="A test."),
         "of a deleted account": lambda one: cast(Any, one.holder.delete()),
     }
+    ends_of_people: dict[str, Callable[[Caller], None]] = {
+        "of a disabled person": lambda one: disable_person(
+            person_of(one), actor=COMMAND, reason="A test."
+        ),
+        "of a person who left": lambda one: remove_member(
+            person_of(one).memberships.get(), actor=COMMAND
+        ),
+    }
+
+    def personal_caller() -> Caller:
+        team = new_team()
+        return new_caller_of(team=team, holder=new_member(team))
+
     ended = {kind: list(keys_that_ended(new_caller_of, end)) for kind, end in ends.items()}
+    ended |= {
+        kind: list(keys_that_ended(personal_caller, end)) for kind, end in ends_of_people.items()
+    }
     unknown = [make_credential().text for _ in range(2 * ROUNDS)]
     kinds = ended | {
         "unknown": unknown[:ROUNDS],
