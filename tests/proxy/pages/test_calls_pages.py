@@ -3,6 +3,7 @@
 import re
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -207,6 +208,19 @@ def test_a_refusal_says_its_reason_and_no_upstream() -> None:
     text = words(read(sign_in(new_member(team, Role.OWNER)), f"/calls/{call.pk}/"))
     assert f"limit_reached : {Code.LIMIT_REACHED.text}" in text
     assert "No model's server was called" in text.replace("&#x27;", "'")
+
+
+def test_a_refusal_without_a_model_tells_no_price_and_no_answer() -> None:
+    team, model = new_team(), new_model()
+    owner = new_member(team, Role.OWNER)
+    facts: dict[str, Any] = {"status": "refused", "code": "limit_reached", "http_status": 429}
+    known = call_with(key_of(owner, team, "Known"), model, **facts)
+    unknown = new_call(team, **facts)
+    text = words(read(sign_in(owner), f"/calls/{unknown.pk}/"))
+    assert "Model No model" in text
+    assert "Price at the time" not in text
+    assert "0 bytes" not in text.replace("\xa0", " ")
+    assert "Price at the time" in words(read(sign_in(owner), f"/calls/{known.pk}/"))
 
 
 def test_what_is_gone_is_shown_by_its_id() -> None:
