@@ -25,6 +25,7 @@ SEARCH_MAX = 100
 NETWORKS_MAX = 100
 NETWORK_LENGTH_MAX = 50
 TAGS_MAX = 20
+TAG_LENGTH_MAX = 60
 _SCOPES = {
     Scope.CHAT: _("Chat: call chat models."),
     Scope.EMBEDDINGS: _("Embeddings: call embedding models."),
@@ -173,6 +174,10 @@ class KeyForm(forms.Form):
         tags = [tag.strip() for tag in self.cleaned_data["tags"].split(",") if tag.strip()]
         if len(tags) > TAGS_MAX:
             raise forms.ValidationError(_("At most %(most)s tags.") % {"most": TAGS_MAX})
+        if any(len(tag) > TAG_LENGTH_MAX for tag in tags):
+            raise forms.ValidationError(
+                _("Each tag has at most %(most)s characters.") % {"most": TAG_LENGTH_MAX}
+            )
         return list(dict.fromkeys(tags))
 
     def clean_networks(self) -> list[str]:

@@ -340,6 +340,7 @@ def test_key_that_is_wrong_or_too_wide_is_refused_at_its_field(values: dict[str,
     assert 'class="errorlist' in page
     assert "<script>alert" not in page
     assert not team.keys.exists()
+    assert "Item 1 in the array" not in page
     assert KEY_TEXT.search(page) is None
     assert KEY_TEXT.search(text_of(browser.post("/keys/new/", **filled(team))))
 
