@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin, show_also
 from accounts.admin.cells import Cell, Table, link_to, list_of, moment, pill
-from accounts.admin.lists import ChoiceFilter, ChoicesFilter, RelatedFilter
+from accounts.admin.lists import ChoiceFilter, RelatedFilter
 from accounts.audit import acting
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from models_registry.limit_access import all_limits
@@ -46,6 +46,18 @@ class SubjectFilter(ChoiceFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Limit]) -> QuerySet[Limit]:
         chosen = self.chosen()
         return queryset if chosen is None else queryset.filter(of_kind(SubjectKind(chosen)))
+
+
+class MeasureFilter(ChoiceFilter):
+    title = gettext_lazy("measure")
+    parameter_name = "measure"
+
+    def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
+        return MEASURE_CHOICES
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Limit]) -> QuerySet[Limit]:
+        chosen = self.chosen()
+        return queryset if chosen is None else queryset.filter(measure=chosen)
 
 
 class LimitForm(ActForm):
@@ -181,7 +193,7 @@ class LimitAdmin(PortalAdmin):
     list_display = ("subject", "of", "says", "kind", "who", "changed")
     list_filter = (
         SubjectFilter,
-        ("measure", ChoicesFilter),
+        MeasureFilter,
         ("team", RelatedFilter),
         ("model", RelatedFilter),
     )

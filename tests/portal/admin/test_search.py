@@ -9,9 +9,9 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.admin.base import SEARCH_MAX, WORDS_MAX
 from accounts.models import ApiKey
-from models_registry.models import AccessRequest
+from models_registry.models import AccessRequest, Limit, LimitMeasure, LimitPeriod
 from tests.accounts.rows import new_account, new_key, new_member, new_name, new_team
-from tests.models_registry.rows import ask
+from tests.models_registry.rows import ask, new_limit
 from tests.portal.admin.test_pages import address, text_of
 
 pytestmark = pytest.mark.django_db
@@ -77,3 +77,13 @@ def test_request_is_found_by_its_model_and_once_however_many_fit(administrator: 
     page = found(administrator, AccessRequest, model.name)
     assert page.count(f"{request.pk}/change/") == 1
     assert str(request.pk) not in found(administrator, AccessRequest, new_name("other"))
+
+
+def test_limits_are_chosen_by_their_measure_in_the_words_they_say(administrator: Client) -> None:
+    money = new_limit(team=new_team())
+    calls = new_limit(LimitMeasure.REQUESTS, LimitPeriod.MINUTE, 5, team=new_team())
+    page = text_of(administrator.get(address(Limit, "changelist"), {"measure": "micro_usd"}))
+    assert str(money.pk) in page
+    assert str(calls.pk) not in page
+    assert "money, in US dollars" in page
+    assert "Input Tokens" not in page
