@@ -415,6 +415,16 @@ def test_what_was_written_is_shown_again_as_text() -> None:
     assert shows_as_text(refused_ask(values, new_member(team), team, new_offer()))
 
 
+def test_model_that_was_asked_for_says_so_where_it_would_say_to_ask() -> None:
+    team, model = new_team(), new_offer()
+    member = new_member(team)
+    assert "say what for and until when" in Browser(member).page(model_url(model))
+    ask(member, team, model)
+    page = Browser(member).page(model_url(model))
+    assert "A request for it waits for a decision." in page
+    assert "say what for and until when" not in page
+
+
 def test_second_request_for_a_model_is_refused_at_its_field() -> None:
     team, model = new_team(), new_offer()
     member = new_member(team)
