@@ -54,6 +54,17 @@ class Run:
         answer: dict[str, Any] = json.loads(facts.read_text())
         return answer
 
+    def printed_call(self) -> str:
+        """The call that it tells a person to make."""
+        lines: list[str] = []
+        deadline = time.monotonic() + 10
+        while not lines:
+            assert time.monotonic() < deadline, self.output.read_text()
+            found = self.output.read_text().splitlines(keepends=True)
+            lines = [line for line in found if line.startswith("curl ") and line.endswith("\n")]
+            time.sleep(0.05)
+        return lines[0]
+
     def pids(self) -> list[int]:
         noted = json.loads((self.data_dir / "processes.json").read_text())
         return [row["pid"] for row in noted["processes"]]
@@ -113,6 +124,14 @@ def chat(facts: dict[str, Any]) -> dict[str, Any]:
     return decoded
 
 
+def answer_in_shell(call: str) -> dict[str, Any]:
+    """What a person gets who types the call as it was printed."""
+    done = subprocess.run(["sh", "-c", call], capture_output=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
 def test_run_answers_a_call_and_ends_whole_then_starts_again_with_the_same_facts(
     data_dir: Path, start: Callable[[], Run]
 ) -> None:
@@ -121,7 +140,7 @@ def test_run_answers_a_call_and_ends_whole_then_starts_again_with_the_same_facts
         run = start()
         facts = run.wait_until_ready()
         assert stat.S_IMODE((data_dir / "quickstart.json").stat().st_mode) == 0o600
-        assert chat(facts)["choices"][0]["message"]["content"]
+        assert answer_in_shell(run.printed_call())["choices"][0]["message"]["content"]
         pids = run.pids()
         assert len(pids) == 5
         assert run.end(number) == 0
