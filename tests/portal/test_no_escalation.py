@@ -16,20 +16,21 @@ import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
 from django.db import transaction
+from django.forms import model_to_dict
 from pytest_django.fixtures import Settings
 
 from accounts.audit import COMMAND
-from accounts.models import ApiKey, AuditEntry, Team, User
+from accounts.models import ApiKey, AuditEntry, ServiceAccount, Team, User
 from accounts.models.keys import CALL_SCOPES, Scope
 from accounts.models.teams import Role
 from accounts.roles import RIGHTS, Right
 from accounts.writes.invitations import invite
-from models_registry.models import AiModel, Grant
+from models_registry.models import AiModel, Grant, Limit, LimitMeasure, LimitPeriod
 from models_registry.writes.grants import grant_model, narrow_key
 from portal.lib.clock import utc_now
 from tests.accounts.rows import new_account, new_member, new_name, new_team, tomorrow
 from tests.asking_api import Asker, administrator, personal_key
-from tests.models_registry.rows import ask, new_offer
+from tests.models_registry.rows import ask, new_limit, new_offer
 
 pytestmark = [pytest.mark.django_db, pytest.mark.time_limit_s(300)]
 FAR = "2999-01-01T00:00:00Z"
@@ -72,13 +73,22 @@ UNDECLARED: dict[str, Any] = {
 
 @dataclass
 class House:
-    """A team in which somebody wants more than they have."""
+    """A team in which somebody wants more than they have.
+
+    above: what an administrator lets the whole team use.
+    """
 
     team: Team
     person: User
     key: ApiKey
     text: str
+    account: ServiceAccount
+    above: Limit
     values: dict[str, Any]
+
+
+# A field that the accepted body does without, and that the greedy bodies hold.
+LEFT_OUT = ...
 
 
 def build(role: Role) -> House:
@@ -100,6 +110,9 @@ def build(role: Role) -> House:
     )
     narrow_key(issued.key, models=[model], actor=COMMAND)
     account = new_account(team)
+    above = new_limit(LimitMeasure.TOKENS, LimitPeriod.CALENDAR_DAY, 100, team=team)
+    new_limit(LimitMeasure.TOKENS, LimitPeriod.CALENDAR_DAY, 10, key=issued.key)
+    limit = new_limit(amount=10, service_account=account, by_administrator=False)
     values = {
         "team": team.slug,
         "member": person.memberships.get().pk,
@@ -112,9 +125,10 @@ def build(role: Role) -> House:
         "model": model.name,
         "other": other.name,
         "account_id": str(account.pk),
+        "limit": limit.pk,
         "until": tomorrow().isoformat(),
     }
-    return House(team, person, issued.key, issued.text, values)
+    return House(team, person, issued.key, issued.text, account, above, values)
 
 
 # operationId: a body that is accepted from whoever may.
@@ -155,6 +169,20 @@ BODIES: dict[str, dict[str, Any]] = {
         "tokens_per_minute": 1,
     },
     "comment_on_request": {"text": "x"},
+    "set_limit": {
+        "key_id": LEFT_OUT,
+        "service_account_id": "{account_id}",
+        "person_id": LEFT_OUT,
+        "team_id": LEFT_OUT,
+        "measure": "tokens",
+        "period": "calendar_day",
+        "amount": 1,
+        "zone": "UTC",
+        "is_soft": False,
+        "alert_percents": [90],
+    },
+    "change_limit": {"amount": 9, "zone": "UTC", "is_soft": False, "alert_percents": [90]},
+    "remove_limit": {},
     "withdraw_request": {},
 }
 
@@ -202,14 +230,15 @@ def filled(value: Any, values: dict[str, Any]) -> Any:
 
 def greedy_bodies(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The body, and every body in which one member is what somebody would write who wants more."""
-    yield body
+    accepted = {name: value for name, value in body.items() if value is not LEFT_OUT}
+    yield accepted
     for name in body:
-        yield {other: value for other, value in body.items() if other != name}
+        yield {other: value for other, value in accepted.items() if other != name}
         for value in GREEDY:
-            yield body | {name: value}
+            yield accepted | {name: value}
     for name, value in UNDECLARED.items():
         if name not in body:
-            yield body | {name: value}
+            yield accepted | {name: value}
 
 
 @dataclass
@@ -221,6 +250,7 @@ class Rights:
     grants: dict[Any, tuple[Any, ...]]
     keys: dict[Any, ApiKey]
     models: dict[Any, set[Any] | None]
+    limits: dict[Any, Limit]
 
 
 def rights_of(house: House) -> Rights:
@@ -247,6 +277,7 @@ def rights_of(house: House) -> Rights:
             key.pk: {one.model_id for one in key.models.all()} if key.is_narrowed else None
             for key in keys
         },
+        {limit.pk: limit for limit in Limit.objects.all()},
     )
 
 
@@ -269,6 +300,28 @@ def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: Ro
         assert old.revoked_at is None or key.revoked_at is not None
         if by_key:
             assert wider(after.models[pk], before.models[pk]) is False
+    check_limits(house, before.limits, after.limits, role=role)
+
+
+def check_limits(
+    house: House, before: dict[Any, Limit], after: dict[Any, Limit], *, role: Role
+) -> None:
+    """What an administrator set stands as it was, and whatever else was set bounds no less than that."""
+    may_set = Right.MANAGE_LIMITS in RIGHTS[role]
+    for pk, old in before.items():
+        if old.by_administrator or not may_set:
+            assert after[pk].by_administrator == old.by_administrator
+            assert model_to_dict(after[pk]) == model_to_dict(old)
+    new = [limit for pk, limit in after.items() if pk not in before]
+    assert may_set or not new
+    assert not any(limit.by_administrator for limit in new)
+    for limit in after.values():
+        if limit.service_account_id == house.account.pk and same_kind(limit, house.above):
+            assert limit.amount <= house.above.amount
+
+
+def same_kind(limit: Limit, other: Limit) -> bool:
+    return (limit.measure, limit.period) == (other.measure, other.period)
 
 
 def wider(now: set[Any] | None, old: set[Any] | None) -> bool:
@@ -338,3 +391,7 @@ def test_walk_would_see_what_was_raised() -> None:
     with pytest.raises(AssertionError), transaction.atomic():
         personal_key(house.person, house.team, Scope.MANAGE)
         check(house, before, rights_of(house), by_key=True, role=Role.OWNER)
+    with pytest.raises(AssertionError), transaction.atomic():
+        changed = administrator().patch(f"admin/limits/{house.above.pk}", {"amount": 200})
+        if changed.status_code == 200:
+            check(house, before, rights_of(house), by_key=True, role=Role.OWNER)
