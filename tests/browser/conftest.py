@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, ViewportSize
 from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
@@ -27,6 +27,7 @@ from tests.flows.processes import RunningGateway, run_gateway
 from tests.portal.world import World, new_world
 
 IS_REQUIRED = os.environ.get("LATCHKEY_REQUIRE_BROWSER") == "1"
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
 OpenAs = Callable[[User | None], Watched]
 
 
@@ -104,13 +105,42 @@ def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
 def open_as(browser: Browser, portal: RunningGateway, committed: None) -> Iterator[OpenAs]:
     """Opens a tab in which somebody is signed in, without the form."""
     with ExitStack() as stack:
+        yield lambda person: open_signed_in(stack, browser, portal, person)
 
-        def open_one(person: User | None) -> Watched:
-            tab = stack.enter_context(open_tab(browser, f"http://127.0.0.1:{portal.port}"))
-            if person is not None:
-                client = Client()
-                client.force_login(person)
-                tab.bring_session(client.cookies[django_settings.SESSION_COOKIE_NAME].value)
-            return tab
 
-        yield open_one
+@pytest.fixture(scope="package")
+def kept_tabs(browser: Browser) -> Iterator[tuple[ExitStack, dict[User | None, Watched]]]:
+    """Tabs that stay open, by whoever is signed in, with what closes them."""
+    with ExitStack() as stack:
+        yield stack, {}
+
+
+@pytest.fixture
+def tab_of(
+    kept_tabs: tuple[ExitStack, dict[User | None, Watched]],
+    browser: Browser,
+    portal: RunningGateway,
+    committed: None,
+) -> OpenAs:
+    """The tab of somebody who goes from page to page, as people do: what pages share is fetched once."""
+    stack, tabs = kept_tabs
+
+    def take(person: User | None) -> Watched:
+        if person not in tabs:
+            tabs[person] = open_signed_in(stack, browser, portal, person)
+        tabs[person].page.set_viewport_size(DESKTOP)
+        return tabs[person]
+
+    return take
+
+
+def open_signed_in(
+    stack: ExitStack, browser: Browser, portal: RunningGateway, person: User | None
+) -> Watched:
+    """A tab that the stack closes."""
+    tab = stack.enter_context(open_tab(browser, f"http://127.0.0.1:{portal.port}"))
+    if person is not None:
+        client = Client()
+        client.force_login(person)
+        tab.bring_session(client.cookies[django_settings.SESSION_COOKIE_NAME].value)
+    return tab

@@ -58,19 +58,19 @@ ADMIN_PAGES = sorted(
 
 @pytest.mark.parametrize("page", PAGES, ids=[f"{role}-{route.name}" for role, route in PAGES])
 def test_page_runs_clean_for_everybody_on_every_screen(
-    open_as: OpenAs, world: World, axe_if_required: str, page: tuple[str, Route]
+    tab_of: OpenAs, world: World, axe_if_required: str, page: tuple[str, Route]
 ) -> None:
     role, route = page
-    tab = open_as(world.people[role])
+    tab = tab_of(world.people[role])
     assert_clean(tab, world.address_of(route), axe_if_required if is_our_own(route) else "")
     assert tab.page.locator("h1").count() == is_our_own(route)
 
 
 @pytest.mark.parametrize("route", ADMIN_PAGES, ids=[route.name for route in ADMIN_PAGES])
 def test_page_of_the_admin_runs_clean_for_everybody_on_every_screen(
-    open_as: OpenAs, world: World, axe_if_required: str, route: Route
+    tab_of: OpenAs, world: World, axe_if_required: str, route: Route
 ) -> None:
-    tab = open_as(world.people[ADMINISTRATOR])
+    tab = tab_of(world.people[ADMINISTRATOR])
     assert_clean(tab, world.address_of(route), axe_if_required)
 
 
