@@ -1,6 +1,7 @@
 """T13: no text in an address leads out of where it stands, on any route that takes one."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -33,13 +34,22 @@ def text_routes() -> list[Route]:
     )
 
 
-def addresses(world: World, route: Route) -> Iterator[str]:
-    """The route's address with each traversal in each of its places for text."""
-    for place in PLACE.finditer(route.pattern):
-        if (place[1] or "str") in TEXTS:
-            for traversal in TRAVERSALS:
-                led = route._replace(pattern=route.pattern.replace(place[0], "\0"))
-                yield world.address_of(led).replace("\0", traversal)
+def addresses(world: World, routes: list[Route]) -> Iterator[tuple[Route, str]]:
+    """The routes' addresses with a traversal in each place for text.
+
+    Places of one kind in one app are read by the same code: the first has every traversal, the others each a fifth.
+    """
+    met: Counter[tuple[str, str]] = Counter()
+    for route in routes:
+        for place in PLACE.finditer(route.pattern):
+            kind = place[1] or "str"
+            if kind not in TEXTS:
+                continue
+            before = met[route.name.partition(":")[0], kind]
+            met[route.name.partition(":")[0], kind] += 1
+            led = route._replace(pattern=route.pattern.replace(place[0], "\0"))
+            for traversal in TRAVERSALS[before % 5 :: 5] if before else TRAVERSALS:
+                yield route, world.address_of(led).replace("\0", traversal)
 
 
 def test_pattern_of_what_stands_outside_finds_it() -> None:
@@ -55,11 +65,10 @@ def test_no_place_for_a_text_leads_to_a_file() -> None:
     client.force_login(person)
     routes = text_routes()
     assert len(routes) > 20
-    for route in routes:
-        for address in addresses(world, route):
-            reply = client.get(address)
-            assert reply.status_code in (301, 302, 400, 401, 404, 405), (route.name, address)
-            assert not OUTSIDE.search(reply.getvalue()), address
+    for route, address in addresses(world, routes):
+        reply = client.get(address)
+        assert reply.status_code in (301, 302, 400, 401, 404, 405), (route.name, address)
+        assert not OUTSIDE.search(reply.getvalue()), address
 
 
 @pytest.mark.parametrize("folder", ["/static/", "/static/admin/", "/"])
