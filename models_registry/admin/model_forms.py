@@ -1,5 +1,6 @@
 """The forms of a model's acts."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -8,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import ActForm, moment_field
 from accounts.models import Team
+from models_registry.limit_amounts import MICRO
 from models_registry.models import (
     DataClass,
     HangUp,
@@ -17,11 +19,25 @@ from models_registry.models import (
     Visibility,
 )
 
-PRICE = gettext_lazy("In 1e-6 USD for a million tokens: 150000 is $0.15.")
-AS_INPUT = gettext_lazy("In 1e-6 USD for a million tokens. Empty: as input.")
-AS_OUTPUT = gettext_lazy("In 1e-6 USD for a million tokens. Empty: as output.")
+PRICE = gettext_lazy("In US dollars for a million tokens, as 0.15.")
+AS_INPUT = gettext_lazy("In US dollars for a million tokens. Empty: as input.")
+AS_OUTPUT = gettext_lazy("In US dollars for a million tokens. Empty: as output.")
 _BIG = 2**63 - 1
 _INTEGER = 2**31 - 1
+
+
+class PriceField(forms.DecimalField):
+    """A price for a million tokens, entered in dollars. Cleans to whole micro-USD, or None where it is empty."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_value=Decimal(_BIG) / MICRO, decimal_places=6, **options)
+
+    def prepare_value(self, value: Any) -> Any:
+        return f"{Decimal(value) / MICRO:f}" if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> Any:
+        dollars = super().clean(value)
+        return None if dollars is None else int(dollars * MICRO)
 
 
 class ModelForm(ActForm):
@@ -57,18 +73,12 @@ class ModelForm(ActForm):
             "The most tokens a byte of the body can become; 1 is safe for every tokenizer."
         ),
     )
-    price_input = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
-    price_cached_input = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
-    price_output = forms.IntegerField(min_value=0, max_value=_BIG, initial=0, help_text=PRICE)
-    price_reasoning = forms.IntegerField(
-        min_value=0, max_value=_BIG, required=False, help_text=AS_OUTPUT
-    )
-    price_audio_input = forms.IntegerField(
-        min_value=0, max_value=_BIG, required=False, help_text=AS_INPUT
-    )
-    price_audio_output = forms.IntegerField(
-        min_value=0, max_value=_BIG, required=False, help_text=AS_OUTPUT
-    )
+    price_input = PriceField(initial=0, help_text=PRICE)
+    price_cached_input = PriceField(initial=0, help_text=PRICE)
+    price_output = PriceField(initial=0, help_text=PRICE)
+    price_reasoning = PriceField(required=False, help_text=AS_OUTPUT)
+    price_audio_input = PriceField(required=False, help_text=AS_INPUT)
+    price_audio_output = PriceField(required=False, help_text=AS_OUTPUT)
     extra_members = SimpleArrayField(
         forms.CharField(max_length=60),
         required=False,

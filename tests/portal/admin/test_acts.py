@@ -133,6 +133,22 @@ def test_act_is_done_once_with_an_entry_of_who_did_it(model: type[Model], act: s
     assert not LogEntry.objects.exists()
 
 
+def test_prices_are_entered_in_dollars_and_kept_in_millionths(administrator: Client) -> None:
+    model = new_offer(price_input=150_000, price_output=2**63 - 1, price_reasoning=None)
+    page = address(AiModel, "act", model.pk, "change")
+    form = administrator.get(page).content.decode()
+    for text in ("0.15", "9223372036854.775807"):
+        assert f'value="{text}"' in form
+    sent = FACTS | {"price_input": "0.000001", "price_output": "12.5", "price_reasoning": ""}
+    assert administrator.post(page, sent).status_code == 302
+    model.refresh_from_db()
+    assert (model.price_input, model.price_output, model.price_reasoning) == (1, 12_500_000, None)
+    for wrong in ("0.0000001", "-1", "9223372036854.775808", "cheap", "NaN", "Infinity", "1e30"):
+        assert administrator.post(page, FACTS | {"price_input": wrong}).status_code == 200
+    model.refresh_from_db()
+    assert model.price_input == 1
+
+
 @pytest.mark.parametrize("act", ["disable", "revoke", "end"])
 def test_act_that_wants_a_reason_is_not_done_without(administrator: Client, act: str) -> None:
     world = hostile_world()
