@@ -460,6 +460,7 @@ def test_ambiguous_framing_smuggles_no_second_request(
 
 
 ROUNDS = 30
+TRIES = 3
 
 
 def wrong_secret_of(text: str) -> str:
@@ -512,29 +513,44 @@ def test_no_key_that_is_refused_is_told_from_an_unknown_one_by_time(
         team = new_team()
         return new_caller_of(team=team, holder=new_member(team))
 
-    ended = {kind: list(keys_that_ended(new_caller_of, end)) for kind, end in ends.items()}
-    ended |= {
-        kind: list(keys_that_ended(personal_caller, end)) for kind, end in ends_of_people.items()
-    }
-    unknown = [make_credential().text for _ in range(2 * ROUNDS)]
-    kinds = ended | {
-        "unknown": unknown[:ROUNDS],
-        "unknown again": unknown[ROUNDS:],
-        "wrong": [wrong_secret_of(caller.text) for _ in range(ROUNDS)],
-        "wrong of a revoked one": [wrong_secret_of(text) for text in ended["revoked"]],
-    }
-    time.sleep(0.7)
-    times = refusal_times(caller.port, route, kinds)
-    medians = {kind: median(some) for kind, some in times.items()}
-    # Two runs of one thing, cut many ways: what their medians differ by is what two medians differ by chance.
-    both = times["unknown"] + times["unknown again"]
-    base, noise_s = median(both), chance_of(both)
-    print(
-        {k: round((m - base) * 1e6) for k, m in medians.items()},
-        round(noise_s * 1e6),
-        round(base * 1e6),
-    )
-    assert all(abs(one - base) <= noise_s for one in medians.values()), (medians, noise_s)
+    def differing() -> dict[str, int]:
+        """The kinds whose median differs from an unknown key's by more than chance, and by how many microseconds."""
+        ended = {kind: list(keys_that_ended(new_caller_of, end)) for kind, end in ends.items()}
+        ended |= {
+            kind: list(keys_that_ended(personal_caller, end))
+            for kind, end in ends_of_people.items()
+        }
+        unknown = [make_credential().text for _ in range(2 * ROUNDS)]
+        kinds = ended | {
+            "unknown": unknown[:ROUNDS],
+            "unknown again": unknown[ROUNDS:],
+            "wrong": [wrong_secret_of(caller.text) for _ in range(ROUNDS)],
+            "wrong of a revoked one": [wrong_secret_of(text) for text in ended["revoked"]],
+        }
+        time.sleep(0.7)
+        times = refusal_times(caller.port, route, kinds)
+        medians = {kind: median(some) for kind, some in times.items()}
+        # Two runs of one thing, cut many ways: what their medians differ by is what two medians differ by chance.
+        both = times["unknown"] + times["unknown again"]
+        base, noise_s = median(both), chance_of(both)
+        print(
+            {k: round((m - base) * 1e6) for k, m in medians.items()},
+            round(noise_s * 1e6),
+            round(base * 1e6),
+        )
+        return {
+            kind: round((one - base) * 1e6)
+            for kind, one in medians.items()
+            if abs(one - base) > noise_s
+        }
+
+    # A difference that is there is there again; what another process does to one measurement is not.
+    told = differing()
+    for _ in range(TRIES - 1):
+        if told:
+            again = differing()
+            told = {kind: us for kind, us in again.items() if kind in told}
+    assert not told
 
 
 def refusal_times(
