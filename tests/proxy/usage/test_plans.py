@@ -64,7 +64,7 @@ def fill(ledger: Connection) -> None:
     }
     insert = (
         f"INSERT INTO proxy_call ({', '.join(values)}) "  # noqa: S608 - constants of this file.
-        f"SELECT {', '.join(values.values())} FROM generate_series(1, %(rows)s) AS number"
+        f"SELECT {', '.join(values.values())} FROM generate_series(1::bigint, %(rows)s) AS number"
     )
     first_ms, end_ms = (bound.int >> 80 for bound in month_of(TODAY).ids)
     facts = {
