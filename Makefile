@@ -25,7 +25,7 @@ run:
 
 test:
 	@$(BOOTSTRAP) base embedded test
-	$(VENV)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder $(ARGS)
+	$(VENV)/python -m pytest -n auto --dist loadscope $(ARGS)
 
 prove:
 	@$(BOOTSTRAP) base embedded test

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import django
 import pytest
@@ -18,6 +19,7 @@ from django.template.base import Template
 from django.test import override_settings
 from hypothesis import settings as hypothesis_settings
 from whitenoise.middleware import WhiteNoiseMiddleware
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.environment import fixed_environment
 from tests.services import (
@@ -30,6 +32,14 @@ from tests.services import (
 )
 
 DEFAULT_TIME_LIMIT_S = 60
+# What these tests share is dear: a browser, a server of a module's own, a first start. xdist's groups have no effect with this pytest.
+ON_ONE_WORKER = (
+    "tests/browser/",
+    "tests/flows/test_slow_readers.py",
+    "tests/portal/embedded/test_stores.py",
+    "tests/portal/quickstart/test_whole_run.py",
+    "tests/portal/test_connections.py",
+)
 PLAIN_RENDER = Template._render  # type: ignore[attr-defined]
 # Each takes three of Valkey's databases, and one is nobody's.
 MOST_WORKERS = (VALKEY_DATABASES - 1) // 3
@@ -68,14 +78,39 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(cores + (cores + 1) // 2, MOST_WORKERS)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "Scheduler":
+    """Send what shares something dear to one worker, and every other test to whichever is free."""
+    return Scheduler(config, log)
+
+
+class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands tests out in the order of their collection, one by one but for those that stay together."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        """Keep the order: by default what holds most tests would come first."""
+        config.option.loadscopereorder = False
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((place for place in ON_ONE_WORKER if nodeid.startswith(place)), nodeid)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what is taken back, as such a test may count on empty tables, and each half with what may take longest."""
-    items.sort(key=lambda item: (not is_taken_back(item), -time_limit_of(item)))
+    items.sort(key=lambda item: (not is_taken_back(item), not stays(item), -time_limit_of(item)))
+
+
+def stays(item: pytest.Item) -> bool:
+    """Whether the test is one of a chain that one worker runs."""
+    return item.nodeid.startswith(ON_ONE_WORKER)
 
 
 def is_taken_back(item: pytest.Item) -> bool:
     """Whether the test's rows are, rather than committed for whoever comes after."""
+    if stays(item):
+        return False
     uses_db = "db" in getattr(item, "fixturenames", ())
     return uses_db or item.get_closest_marker("django_db") is not None
 

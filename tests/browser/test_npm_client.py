@@ -14,7 +14,7 @@ from tests.flows.house import new_caller
 from tests.flows.processes import RunningGateway
 
 __all__ = ["catalogue", "gateway", "scripted", "upstream"]
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.time_limit_s(90)]
+pytestmark = pytest.mark.time_limit_s(90)
 
 
 def test_newest_npm_client_calls_streaming_and_not(

@@ -20,7 +20,7 @@ from tests.portal.world import (
     every_route,
 )
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.time_limit_s(90)]
+pytestmark = pytest.mark.time_limit_s(90)
 # They answer 200, and are no pages.
 NO_PAGES = {"health-live", "health-ready", "usage-csv", "api-schema"}
 # What somebody who may do less in the team sees otherwise than its owner, and so does an administrator outside it.

@@ -7,7 +7,7 @@ from tests.accounts.rows import PASSWORD
 from tests.browser.conftest import OpenAs
 from tests.portal.world import MEMBER, World
 
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.time_limit_s(90)]
+pytestmark = pytest.mark.time_limit_s(90)
 
 
 @pytest.fixture

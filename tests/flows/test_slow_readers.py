@@ -27,7 +27,7 @@ from tests.flows.processes import RunningGateway, run_gateway
 from tests.flows.scripted_upstream import ScriptedUpstream
 from tests.flows.wire import write_request
 
-pytestmark = [pytest.mark.xdist_group("slow-readers"), pytest.mark.time_limit_s(90)]
+pytestmark = pytest.mark.time_limit_s(90)
 
 # More than the buffers of both ends' kernels hold.
 LARGE_BYTES = 24 << 20

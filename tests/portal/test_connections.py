@@ -26,7 +26,6 @@ from tests.child import environment_with
 from tests.flows.processes import RunningGateway, run_gateway
 from tests.services import ROOT, Services
 
-pytestmark = pytest.mark.xdist_group("connections")
 # Besides the pool's: the change log's, the one that books journals, and the one that asks at the start.
 OTHERS = 3
 BOUND = int(POOL["max_size"]) + OTHERS

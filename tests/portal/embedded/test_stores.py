@@ -20,7 +20,6 @@ from portal.embedded.errors import EmbeddedServerError
 from portal.embedded.roles import role_url
 from portal.embedded.stores import Stores
 
-pytestmark = pytest.mark.xdist_group("stores")
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -20,7 +20,7 @@ import pytest
 from portal.embedded import processes
 from portal.quickstart.ports import is_free
 
-pytestmark = [pytest.mark.xdist_group("whole-run"), pytest.mark.time_limit_s(140)]
+pytestmark = pytest.mark.time_limit_s(140)
 
 
 class Run:
