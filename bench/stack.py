@@ -74,6 +74,7 @@ def start_stack(
     keeper: the module that starts the parts, and decides what becomes of one that ends.
     """
     # As root, the servers run under another account, which has to get through to its files.
+    folder.mkdir(exist_ok=True)
     folder.chmod(0o755)
     tree = copy_tree(folder / "tree")
     if not (tree / "portal" / "quickstart" / "__main__.py").exists():
