@@ -48,9 +48,8 @@ class Plan(msgspec.Struct, frozen=True):
     policy: tuple[bytes, bytes]
     left: str
 
-    def beside(self, windows: tuple[Window, ...]) -> "Plan":
-        """This plan with more windows that replies do not tell of: what others use of a model is not told to everyone."""
-        more = plan_of(windows)
+    def beside(self, more: "Plan") -> "Plan":
+        """This plan with the windows of another, which replies do not tell of: what others use of a model is not told to everyone."""
         return msgspec.structs.replace(
             self,
             wants=self.wants + more.wants,

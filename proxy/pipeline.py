@@ -108,7 +108,7 @@ class Pipeline:
         running.route = route
         if call.stream:
             sink.on_hang_up(running.hang_up)
-        plan = grant.plan.beside(route.windows) if route.windows else grant.plan
+        plan = grant.plan.beside(route.plan) if route.windows else grant.plan
         running.allowance = allowance = await self.limiter.reserve(plan, call, route)
         guard_input(head.kind, call, route)
         self.recorder.admit(head, principal, call, route, reserved_tokens=allowance.worst.total)

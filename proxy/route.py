@@ -14,6 +14,7 @@ from portal.lib.crypto import SealBroken
 from portal.lib.origin import Origin
 from proxy.call import CallKind
 from proxy.leases.window import Window
+from proxy.limit_plan import Plan, plan_of
 from proxy.limit_windows import window_of
 from proxy.upstreams import openai_chat, openai_embeddings
 from proxy.upstreams.request_head import HeadStart
@@ -81,6 +82,11 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def __repr__(self) -> str:
         return f"Route({self.name!r})"
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What everybody's calls of the model spend from, made ready."""
+        return plan_of(self.windows)
 
     @cached_property
     def secret(self) -> bytes:

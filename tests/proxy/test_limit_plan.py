@@ -141,7 +141,7 @@ def test_free_model_and_call_without_output_take_nothing_of_what_they_cannot_use
 
 
 def told(windows: tuple[Window, ...], *, beside: tuple[Window, ...] = ()) -> dict[str, str]:
-    fields = Limiter(Wanting()).headers(plan_of(windows).beside(beside))
+    fields = Limiter(Wanting()).headers(plan_of(windows).beside(plan_of(beside)))
     return {name.decode(): value.decode() for name, value in fields}
 
 
