@@ -31,8 +31,12 @@ def limits_seen_by(person: User) -> QuerySet[Limit]:
 
 def limits_of_team(person: User, team: Team) -> QuerySet[Limit]:
     """Those of the limits that the person sees which belong to the team."""
-    of_team = Q(team=team) | Q(service_account__team=team) | Q(key__team=team)
-    return limits_seen_by(person).filter(of_team)
+    return limits_seen_by(person).filter(belonging_to(team.pk))
+
+
+def belonging_to(team_id: uuid.UUID) -> Q:
+    """The limits of the team, its keys, service accounts and members."""
+    return Q(team=team_id) | Q(service_account__team=team_id) | Q(key__team=team_id)
 
 
 def limits_of_key(person: User, key: ApiKey) -> QuerySet[Limit]:

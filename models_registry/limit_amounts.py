@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from models_registry.models import LimitMeasure
+from models_registry.models import Limit, LimitMeasure
 from models_registry.models.limits import ALERTS_MAX, AMOUNT_MAX, PERCENT_MAX
 
 MICRO = 1_000_000
@@ -52,7 +52,24 @@ def counted_amount(entered: Decimal, measure: str) -> int:
     return int(entered)
 
 
-def entered_amount(amount: int, measure: str) -> Decimal:
-    """The amount as it would be entered."""
-    value = Decimal(amount)
-    return value / MICRO if measure == LimitMeasure.MICRO_USD else value
+def entered_facts(limit: Limit) -> dict[str, Any]:
+    """What can be changed of a limit, as it would be entered."""
+    amount = Decimal(limit.amount)
+    if limit.measure == LimitMeasure.MICRO_USD:
+        amount /= MICRO
+    return {
+        "amount": f"{amount:f}",
+        "zone": limit.zone,
+        "is_soft": limit.is_soft,
+        "alert_percents": ", ".join(map(str, limit.alert_percents)),
+    }
+
+
+def counted_facts(values: dict[str, Any], *, measure: str) -> dict[str, Any]:
+    """The same as a form cleaned it, as the writes take it. Raises: ValidationError as counted_amount does."""
+    return {
+        "amount": counted_amount(values["amount"], measure),
+        "zone": values["zone"],
+        "is_soft": values["is_soft"],
+        "alert_percents": values["alert_percents"],
+    }

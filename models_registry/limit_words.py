@@ -1,6 +1,7 @@
 """Limits in words, for pages, mails and errors. Whose they are is said without anybody's id."""
 
 from models_registry.models.limits import Limit, LimitMeasure, LimitPeriod, SubjectKind
+from models_registry.templatetags.registry_facts import usd
 
 _UNITS = {
     LimitMeasure.REQUESTS: "calls",
@@ -29,7 +30,6 @@ _WHOSE = {
     SubjectKind.MODEL: "the model, for everybody,",
     SubjectKind.TEAM_MODEL: "the team's use of the model",
 }
-_MICRO = 1_000_000
 # For whoever chooses in a form; what the limit will say is in the same words.
 MEASURE_CHOICES = [
     (LimitMeasure.REQUESTS.value, "calls"),
@@ -44,10 +44,9 @@ PERIOD_CHOICES = [(period.value, words) for period, words in _PERIODS.items()]
 
 def amount_text(amount: int, measure: str) -> str:
     """As 1,000 tokens, or $12.50: money exactly, with at least two decimals."""
-    if measure != LimitMeasure.MICRO_USD:
-        return f"{amount:,} {_UNITS[LimitMeasure(measure)]}"
-    dollars, part = divmod(amount, _MICRO)
-    return f"${dollars:,}.{f'{part:06}'.rstrip('0'):0<2}"
+    if measure == LimitMeasure.MICRO_USD:
+        return usd(amount)
+    return f"{amount:,} {_UNITS[LimitMeasure(measure)]}"
 
 
 def limit_text(limit: Limit) -> str:

@@ -19,8 +19,8 @@ from models_registry.limit_access import all_limits
 from models_registry.limit_amounts import (
     AmountField,
     PercentsField,
-    counted_amount,
-    entered_amount,
+    counted_facts,
+    entered_facts,
 )
 from models_registry.limit_standings import standings_of
 from models_registry.limit_words import (
@@ -89,13 +89,8 @@ class LimitForm(ActForm):
     )
 
     def prepare(self) -> None:
-        if self.subject is None:
-            return
-        limit = self.subject
-        self.initial.setdefault("amount", entered_amount(limit.amount, limit.measure).normalize())
-        self.initial.setdefault("zone", limit.zone)
-        self.initial.setdefault("is_soft", limit.is_soft)
-        self.initial.setdefault("alert_percents", ", ".join(map(str, limit.alert_percents)))
+        if self.subject is not None:
+            self.initial = {**entered_facts(self.subject), **self.initial}
 
 
 class NewLimitForm(LimitForm):
@@ -163,23 +158,13 @@ def _set(nothing: None, actor: User, values: dict[str, Any]) -> Limit:
         subject,
         measure=measure,
         period=LimitPeriod(values["period"]),
-        amount=counted_amount(values["amount"], measure),
-        zone=values["zone"],
-        is_soft=values["is_soft"],
-        alert_percents=values["alert_percents"],
+        **counted_facts(values, measure=measure),
         actor=acting(actor),
     )
 
 
 def _change(limit: Limit, actor: User, values: dict[str, Any]) -> None:
-    change_limit(
-        limit,
-        amount=counted_amount(values["amount"], limit.measure),
-        zone=values["zone"],
-        is_soft=values["is_soft"],
-        alert_percents=values["alert_percents"],
-        actor=acting(actor),
-    )
+    change_limit(limit, **counted_facts(values, measure=limit.measure), actor=acting(actor))
 
 
 def _remove(limit: Limit, actor: User, values: dict[str, Any]) -> None:

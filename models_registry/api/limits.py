@@ -20,6 +20,7 @@ from accounts.models import ApiKey, ServiceAccount, Team, User
 from models_registry.limit_access import (
     access_limit,
     all_limits,
+    belonging_to,
     limits_of_key,
     limits_of_team,
     limits_seen_by,
@@ -332,12 +333,7 @@ def _any_subject(facts: dict[str, Any]) -> Subject:
 
 def _asked(limits: QuerySet[Limit], asked: dict[str, Any]) -> QuerySet[Limit]:
     if "team_id" in asked:
-        team = asked["team_id"]
-        limits = (
-            limits.filter(team=team)
-            | limits.filter(service_account__team=team)
-            | limits.filter(key__team=team)
-        )
+        limits = limits.filter(belonging_to(asked["team_id"]))
     if "measure" in asked:
         limits = limits.filter(measure=asked["measure"])
     if "of" in asked:

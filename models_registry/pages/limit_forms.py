@@ -8,7 +8,7 @@ from django.db.models import Model, QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiKey, ServiceAccount, Team, User
-from models_registry.limit_amounts import AmountField, PercentsField, entered_amount
+from models_registry.limit_amounts import AmountField, PercentsField, entered_facts
 from models_registry.limit_words import MEASURE_CHOICES, PERIOD_CHOICES
 from models_registry.models import Limit, LimitPeriod
 from models_registry.writes.limits import Subject
@@ -45,13 +45,7 @@ class LimitForm(forms.Form):
     @classmethod
     def of(cls, limit: Limit, data: Any = None) -> "LimitForm":
         """The form with what the limit says now."""
-        initial = {
-            "amount": f"{entered_amount(limit.amount, limit.measure):f}",
-            "zone": limit.zone,
-            "is_soft": limit.is_soft,
-            "alert_percents": ", ".join(map(str, limit.alert_percents)),
-        }
-        return cls(data, initial=initial)
+        return cls(data, initial=entered_facts(limit))
 
 
 class NewLimitForm(LimitForm):

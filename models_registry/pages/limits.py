@@ -2,7 +2,6 @@
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -18,7 +17,7 @@ from accounts.pages.team_frame import render_team
 from accounts.roles import Right, may
 from accounts.signed_in import person_of
 from models_registry.limit_access import access_limit, limits_of_team, may_change
-from models_registry.limit_amounts import counted_amount
+from models_registry.limit_amounts import counted_facts
 from models_registry.limit_standings import LimitStanding, standings_of
 from models_registry.limit_words import amount_text, limit_text
 from models_registry.models import Limit, LimitMeasure, LimitPeriod
@@ -133,7 +132,7 @@ def _is_set(person: User, form: NewLimitForm) -> bool:
             values["subject"],
             measure=LimitMeasure(values["measure"]),
             period=LimitPeriod(values["period"]),
-            **_facts(values, measure=values["measure"]),
+            **counted_facts(values, measure=values["measure"]),
         )
     except ValidationError as error:
         show_refusal(form, error)
@@ -143,17 +142,8 @@ def _is_set(person: User, form: NewLimitForm) -> bool:
 
 def _is_changed(person: User, limit: Limit, form: LimitForm) -> bool:
     try:
-        change_limit_as(person, limit, **_facts(form.cleaned_data, measure=limit.measure))
+        change_limit_as(person, limit, **counted_facts(form.cleaned_data, measure=limit.measure))
     except ValidationError as error:
         show_refusal(form, error)
         return False
     return True
-
-
-def _facts(values: dict[str, Any], *, measure: str) -> dict[str, Any]:
-    return {
-        "amount": counted_amount(values["amount"], measure),
-        "zone": values["zone"],
-        "is_soft": values["is_soft"],
-        "alert_percents": values["alert_percents"],
-    }
