@@ -2,7 +2,6 @@
 
 import datetime
 import logging
-import uuid
 from typing import Any
 
 from django.conf import settings
@@ -17,7 +16,7 @@ from proxy.call import CallStatus
 from proxy.leases.rebuild import closed_names, forget_closed, rebuild
 from proxy.leases.window import MAX_AMOUNT
 from proxy.limit_windows import window_of
-from proxy.models import Adjustment, Call, first_id_at
+from proxy.models import Adjustment, Call, first_id_since
 
 _log = logging.getLogger("latchkey.limits")
 _WITH_END = (*CALENDAR_PERIODS, LimitPeriod.FIXED_SUM)
@@ -59,13 +58,13 @@ def used_of(limit: Limit, *, now: datetime.datetime) -> int:
     since = limit.created_at
     if limit.period in CALENDAR_PERIODS:
         since = calendar_period(LimitPeriod(limit.period), limit.zone, now=now).starts_at
-    calls = Call.objects.filter(_subject_of(limit), id__gte=_first_id(since))
+    calls = Call.objects.filter(_subject_of(limit), id__gte=first_id_since(since))
     if limit.measure == LimitMeasure.REQUESTS:
         counted = calls.exclude(status=CallStatus.REFUSED).aggregate(n=Count("id"))["n"]
     else:
         columns = _COLUMNS[limit.measure]
         later = Adjustment.objects.filter(
-            call_id__gte=_first_id(since), call_id__in=calls.values("id")
+            call_id__gte=first_id_since(since), call_id__in=calls.values("id")
         )
         counted = _sum(calls, columns) + _sum(later, columns)
     return int(max(0, min(counted, MAX_AMOUNT)))
@@ -79,7 +78,3 @@ def _sum(rows: Any, columns: tuple[str, ...]) -> int:
 def _subject_of(limit: Limit) -> Q:
     named = {name: getattr(limit, name) for name in _SUBJECT if getattr(limit, name) is not None}
     return Q(**named)
-
-
-def _first_id(moment: datetime.datetime) -> uuid.UUID:
-    return first_id_at(int(moment.timestamp() * 1000))

@@ -4,6 +4,7 @@ The tables are made by 0001_ledger in SQL, because Django knows no partitions. N
 keys and models, and holds their ids only.
 """
 
+import datetime
 import uuid
 
 from django.db import models
@@ -256,3 +257,8 @@ class DroppedMonth(models.Model):
 def first_id_at(unix_ms: int) -> uuid.UUID:
     """Return the bound below every id made at or after this millisecond."""
     return uuid.UUID(int=unix_ms << 80)
+
+
+def first_id_since(moment: datetime.datetime) -> uuid.UUID:
+    """Return the bound below every id made at or after this moment."""
+    return first_id_at(int(moment.timestamp() * 1000))

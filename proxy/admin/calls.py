@@ -1,6 +1,5 @@
 """The ledger's calls in the admin, to read."""
 
-import datetime
 import uuid
 from typing import Any
 
@@ -24,7 +23,7 @@ from proxy.admin.ledger import (
     outcome_pill,
     output_words,
 )
-from proxy.models import Adjustment, Call, first_id_at
+from proxy.models import Adjustment, Call, first_id_since
 
 
 class CallPeriodFilter(PeriodFilter):
@@ -34,11 +33,7 @@ class CallPeriodFilter(PeriodFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         since = self.since()
-        return queryset if since is None else queryset.filter(id__gte=_first_id(since))
-
-
-def _first_id(since: datetime.datetime) -> uuid.UUID:
-    return first_id_at(int(since.timestamp() * 1000))
+        return queryset if since is None else queryset.filter(id__gte=first_id_since(since))
 
 
 @admin.register(Call)
