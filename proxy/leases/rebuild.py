@@ -4,19 +4,16 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import cast
 
-from redis import Redis
 from redis.exceptions import ResponseError
 
 from proxy.leases.request import CLOSED_KEY, STATE_KEY
-from proxy.leases.store import LIBRARY, REBUILD_FUNCTION
+from proxy.leases.store import LIBRARY, REBUILD_FUNCTION, connect_waiting, lacks_library
 from proxy.leases.window import Window, require_amount
-
-_TIMEOUT_S = 2.0
 
 
 def closed_names(store_url: str) -> set[str]:
     """The `store_name`s of the periods that callers wanted and that wait for `rebuild`."""
-    with _connect(store_url) as client:
+    with connect_waiting(store_url) as client:
         names = cast("set[bytes]", client.smembers(CLOSED_KEY))
     return {name.decode("ascii", "replace") for name in names}
 
@@ -24,7 +21,7 @@ def closed_names(store_url: str) -> set[str]:
 def forget_closed(store_url: str, names: Collection[str]) -> None:
     """Strike names out that nobody can open; whoever wants one of them puts it back."""
     if names:
-        with _connect(store_url) as client:
+        with connect_waiting(store_url) as client:
             client.srem(CLOSED_KEY, *names)
 
 
@@ -41,20 +38,14 @@ def rebuild(store_url: str, used: Mapping[Window, int]) -> bool:
             raise ValueError("only periods with an end, and fixed sums, are rebuilt")
     keys = [STATE_KEY, CLOSED_KEY, *(window.store_name for window in used)]
     figures = [n for window, amount in used.items() for n in (amount, window.ends_at * 1_000_000)]
-    with _connect(store_url) as client:
+    with connect_waiting(store_url) as client:
         try:
             wait_us = client.fcall(REBUILD_FUNCTION, len(keys), *keys, *figures)
         except ResponseError as error:
-            if "function not found" not in str(error).lower():
+            if not lacks_library(error):
                 raise
             # Another process may be faster.
             with suppress(ResponseError):
                 client.function_load(LIBRARY)
             wait_us = client.fcall(REBUILD_FUNCTION, len(keys), *keys, *figures)
     return bool(wait_us == 0)
-
-
-def _connect(store_url: str) -> Redis:
-    return Redis.from_url(
-        store_url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-    )

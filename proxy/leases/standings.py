@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import msgspec
-from redis import Redis
 
 from proxy.leases.request import PROCESSES_KEY, STATE_KEY
+from proxy.leases.store import connect_waiting
 from proxy.leases.window import NEVER_ENDS_AT, Window
 
 _GONE_AFTER_US = 10_000_000
-_TIMEOUT_S = 2.0
 
 Fields = dict[bytes, bytes]
 
@@ -52,12 +51,7 @@ class _Clock(msgspec.Struct, frozen=True):
 
 def read_standings(store_url: str, windows: Sequence[Window]) -> list[Standing]:
     """Read all windows in one round trip, in their order. Raises: redis.RedisError where the store is away."""
-    with (
-        Redis.from_url(
-            store_url, protocol=2, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S
-        ) as client,
-        client.pipeline(transaction=False) as pipeline,
-    ):
+    with connect_waiting(store_url) as client, client.pipeline(transaction=False) as pipeline:
         pipeline.time()
         pipeline.hmget(STATE_KEY, "shift_us", "woke_us", "epoch")
         pipeline.hgetall(PROCESSES_KEY)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import cast
 
+from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -22,6 +23,7 @@ _VERSION = hashlib.sha256(_SOURCE.encode()).hexdigest()[:12]
 LIBRARY = _SOURCE.replace("@VERSION@", _VERSION)
 _FUNCTION = f"latchkey_lease_{_VERSION}"
 REBUILD_FUNCTION = f"latchkey_rebuild_{_VERSION}"
+_WAIT_TIMEOUT_S = 2.0
 
 
 def connect(url: str, *, timeout_s: float) -> Redis:
@@ -33,6 +35,21 @@ def connect(url: str, *, timeout_s: float) -> Redis:
         socket_connect_timeout=timeout_s,
         retry=Retry(NoBackoff(), 0),
     )
+
+
+def connect_waiting(url: str) -> BlockingRedis:
+    """A client for pages and tasks, which wait for its answers."""
+    return BlockingRedis.from_url(
+        url,
+        protocol=2,
+        socket_timeout=_WAIT_TIMEOUT_S,
+        socket_connect_timeout=_WAIT_TIMEOUT_S,
+    )
+
+
+def lacks_library(error: ResponseError) -> bool:
+    """Whether the store refused because it has not been given the functions yet."""
+    return "function not found" in str(error).lower()
 
 
 class Store:
@@ -66,7 +83,7 @@ class Store:
         try:
             return await self._run(process, keys, request)
         except ResponseError as error:
-            if "function not found" not in str(error).lower():
+            if not lacks_library(error):
                 raise
         await self._load()
         return await self._run(process, keys, request)
