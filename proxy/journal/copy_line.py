@@ -1,7 +1,6 @@
 """One call as a line of PostgreSQL's COPY text format, in the order of STAGING_COLUMNS."""
 
 import re
-from functools import lru_cache
 
 from proxy.journal.records import COUNT_MAX, MOMENT_US_MAX, Admission, End
 
@@ -116,9 +115,8 @@ def plain_text(text: str) -> str:
     return text.replace("\0", "")
 
 
-@lru_cache(maxsize=10_000)
 def _whose(*ids: bytes | None) -> str:
-    """The ids as columns. The same ones come again and again."""
+    """The ids as columns."""
     return "\t".join([_NULL if one is None else one.hex() for one in ids])
 
 

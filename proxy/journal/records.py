@@ -87,23 +87,19 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Record).decode
 
 
-def encode_admission(admission: Admission) -> bytes:
-    """Return the admission as bytes, its texts shortened where it would exceed ADMISSION_BYTES_MAX."""
-    return fit_admission(admission)[1]
-
-
 def fit_admission(admission: Admission) -> tuple[Admission, bytes]:
-    """Return the admission as a reader of its bytes gets it, and these bytes."""
+    """Return the admission as a reader of its bytes gets it, and these bytes.
+
+    Its texts are shortened where the bytes would be more than ADMISSION_BYTES_MAX.
+    """
     return _fit(admission, bytes_max=ADMISSION_BYTES_MAX, characters_max=TEXT_CHARACTERS_MAX)
 
 
-def encode_end(end: End) -> bytes:
-    """Return the end as bytes, never more than END_BYTES_MAX: the room for it was set aside at admission."""
-    return fit_end(end)[1]
-
-
 def fit_end(end: End) -> tuple[End, bytes]:
-    """Return the end as a reader of its bytes gets it, and these bytes."""
+    """Return the end as a reader of its bytes gets it, and these bytes.
+
+    They are never more than END_BYTES_MAX: the room for them was set aside at admission.
+    """
     return _fit(end, bytes_max=END_BYTES_MAX, characters_max=CODE_CHARACTERS_MAX)
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import uuid_utils
 
 from proxy.call import CallKind, CallStatus
-from proxy.journal.records import Admission, End
+from proxy.journal.records import Admission, End, Record, fit_admission, fit_end
 
 
 def admission(**changes: object) -> Admission:
@@ -63,3 +63,9 @@ def end_of(call: Admission, **changes: object) -> End:
 def uuid_of(call: Admission) -> UUID:
     """Return the call's id as PostgreSQL gives it."""
     return UUID(bytes=call.call_id)
+
+
+def bytes_of(record: Record) -> bytes:
+    """Return the record as it stands in a segment."""
+    fitted = fit_admission(record) if isinstance(record, Admission) else fit_end(record)
+    return fitted[1]

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from proxy.journal.journal import FRESH_RECORDS_MAX, Journal
 from proxy.journal.reader import JournalReader
-from proxy.journal.records import Admission, decode_record, encode_admission
-from tests.proxy.journal.calls import admission, end_of
+from proxy.journal.records import Admission, decode_record
+from tests.proxy.journal.calls import admission, bytes_of, end_of
 
 STEPS = st.lists(
     st.sampled_from(["admit", "admit", "end", "end", "refuse", "read", "read", "lose", "rotate"]),
@@ -64,7 +64,7 @@ def test_more_than_memory_takes_is_read_from_the_disk_and_then_from_memory_again
 def test_memory_has_an_odd_record_as_the_disk_has_it(journal: Journal, odd: str) -> None:
     call = admission(purpose=odd)
     journal.admit(call)
-    assert journal.take_fresh().records == [decode_record(encode_admission(call))]
+    assert journal.take_fresh().records == [decode_record(bytes_of(call))]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -16,11 +16,9 @@ from proxy.journal.records import (
     Admission,
     End,
     decode_record,
-    encode_admission,
-    encode_end,
     interrupted_end,
 )
-from tests.proxy.journal.calls import admission, end_of, uuid_of
+from tests.proxy.journal.calls import admission, bytes_of, end_of, uuid_of
 from tests.proxy.journal.conftest import Rows
 
 CALL = "SELECT * FROM proxy_call WHERE id = %s"
@@ -156,12 +154,10 @@ def test_no_record_can_hold_up_the_ledger(
     status: CallStatus,
 ) -> None:
     call = decode_record(
-        encode_admission(
-            admission(admitted_at_us=at_us, peer=peer, request_id=request_id, purpose=purpose)
-        )
+        bytes_of(admission(admitted_at_us=at_us, peer=peer, request_id=request_id, purpose=purpose))
     )
     assert isinstance(call, Admission)
-    end = decode_record(encode_end(end_of(call, code=code, status=status, input_tokens=tokens)))
+    end = decode_record(bytes_of(end_of(call, code=code, status=status, input_tokens=tokens)))
     assert isinstance(end, End)
     ledger.write(Batch(calls=[(call, end)]))
     written = ledger_rows(

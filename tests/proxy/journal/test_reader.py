@@ -13,15 +13,11 @@ from proxy.journal.directory import JournalDirectory
 from proxy.journal.frame import frame
 from proxy.journal.journal import Journal, Position
 from proxy.journal.reader import JournalReader
-from proxy.journal.records import Admission, encode_admission, encode_end
-from tests.proxy.journal.calls import admission, end_of
+from proxy.journal.records import Admission
+from tests.proxy.journal.calls import admission, bytes_of, end_of
 
 CALLS = [admission() for _ in range(4)]
-FRAMES = [
-    data
-    for call in CALLS
-    for data in (frame(encode_admission(call)), frame(encode_end(end_of(call))))
-]
+FRAMES = [data for call in CALLS for data in (frame(bytes_of(call)), frame(bytes_of(end_of(call))))]
 WHOLE = b"".join(FRAMES)
 BOUNDS = [sum(map(len, FRAMES[:count])) for count in range(len(FRAMES) + 1)]
 
@@ -104,7 +100,7 @@ def test_a_living_process_is_read_up_to_where_it_writes(root: Path) -> None:
 
 def test_records_across_chunks_are_read_whole(root: Path) -> None:
     call = admission()
-    pair = frame(encode_admission(call)) + frame(encode_end(end_of(call)))
+    pair = frame(bytes_of(call)) + frame(bytes_of(end_of(call)))
     count = (3 << 20) // len(pair)
     directory = write_dead(root, pair * count + bytes(2 << 20))
     ended, unended = read_dead(directory)
@@ -114,9 +110,7 @@ def test_records_across_chunks_are_read_whole(root: Path) -> None:
 def test_the_latest_use_of_a_key_is_told(root: Path) -> None:
     early = admission(admitted_at_us=1, peer="10.0.0.1")
     late = admission(admitted_at_us=2, peer="10.0.0.2", key_id=early.key_id)
-    directory = write_dead(
-        root, b"".join(frame(encode_admission(call)) for call in (early, late, early))
-    )
+    directory = write_dead(root, b"".join(frame(bytes_of(call)) for call in (early, late, early)))
     batch = JournalReader(directory).read(until=None, calls_max=10)
     assert batch.key_uses == {early.key_id: (2, "10.0.0.2")}
 

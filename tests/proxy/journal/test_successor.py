@@ -14,9 +14,9 @@ from proxy.journal.directory import JournalDirectory
 from proxy.journal.frame import frame
 from proxy.journal.journal import Journal
 from proxy.journal.reader import JournalReader
-from proxy.journal.records import Admission, encode_admission, encode_end
+from proxy.journal.records import Admission
 from proxy.journal.successor import Successor
-from tests.proxy.journal.calls import admission, end_of, uuid_of
+from tests.proxy.journal.calls import admission, bytes_of, end_of, uuid_of
 from tests.proxy.journal.conftest import Rows
 from tests.proxy.journal.test_records import without_last
 
@@ -72,8 +72,8 @@ def test_the_journal_of_the_version_before_audio_is_shipped_at_its_prices(
     call = admission(admitted_at_us=1_790_000_000_000_000)
     directory = JournalDirectory.create(root)
     frames = [
-        frame(without_last(encode_admission(call), 3, now_last=call.purpose)),
-        frame(without_last(encode_end(end_of(call)), 2, now_last=end_of(call).answer_bytes)),
+        frame(without_last(bytes_of(call), 3, now_last=call.purpose)),
+        frame(without_last(bytes_of(end_of(call)), 2, now_last=end_of(call).answer_bytes)),
     ]
     directory.segment_path(1).write_bytes(b"".join(frames))
     directory.release()
