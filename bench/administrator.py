@@ -54,6 +54,12 @@ def start_administrator(environment: dict[str, str], folder: str) -> Iterator[Ad
             process.terminate()
 
 
+def lead_calls_to(administrator: Administrator, upstream: int, *, key: str) -> None:
+    """Let the key call as much as it likes, and every model be answered by the upstream at this port."""
+    administrator.ask("open_limits", key=key)
+    administrator.ask("point_providers", base_url=f"http://127.0.0.1:{upstream}/v1")
+
+
 def main() -> None:
     """Answer until standard input ends."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.administrator import start_administrator
+from bench.administrator import lead_calls_to, start_administrator
 from bench.client import exchange, write_chat
 from bench.counted import read_counted, start_upstream, wait_for_ledger
 from bench.processes import Measured
@@ -51,8 +51,7 @@ def run() -> Verdict:
         ExitStack() as running,
     ):
         upstream = start_upstream(Path(name), running)
-        administrator.ask("open_limits", key=stack.api_key)
-        administrator.ask("point_providers", base_url=f"http://127.0.0.1:{upstream}/v1")
+        lead_calls_to(administrator, upstream, key=stack.api_key)
         disk = running.enter_context(_small_disk(Path(name) / "disk"))
         extra = {
             "LATCHKEY_JOURNAL_DIR": str(disk.folder),

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bench.administrator import Administrator, start_administrator
+from bench.administrator import Administrator, lead_calls_to, start_administrator
 from bench.client import Answer, exchange, write_chat
 from bench.counted import read_counted, start_upstream, wait_for_ledger
 from bench.processes import list_tree
@@ -119,8 +119,7 @@ def run() -> Verdict:
     ):
         upstream = start_upstream(Path(name), running)
         with start_administrator(stack.environment, str(stack.folder)) as administrator:
-            administrator.ask("open_limits", key=stack.api_key)
-            administrator.ask("point_providers", base_url=f"http://127.0.0.1:{upstream}/v1")
+            lead_calls_to(administrator, upstream, key=stack.api_key)
         traffic, slowest = asyncio.run(_kill_all(stack))
         # The first one's connection may have died with PostgreSQL.
         with start_administrator(stack.environment, str(stack.folder)) as administrator:

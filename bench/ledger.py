@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.administrator import start_administrator
+from bench.administrator import lead_calls_to, start_administrator
 from bench.client import exchange, write_chat
 from bench.counted import read_counted, start_upstream, wait_for_ledger
 from bench.processes import Measured, list_tree
@@ -31,8 +31,7 @@ def run() -> Verdict:
         ExitStack() as running,
     ):
         upstream = start_upstream(Path(name), running)
-        administrator.ask("open_limits", key=stack.api_key)
-        administrator.ask("point_providers", base_url=f"http://127.0.0.1:{upstream}/v1")
+        lead_calls_to(administrator, upstream, key=stack.api_key)
         for number in range(KILLS):
             # One journal folder for all: the next gateway is the successor of the one killed.
             with start_gateway(stack, "ledger") as (process, port):

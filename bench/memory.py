@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.administrator import start_administrator
+from bench.administrator import lead_calls_to, start_administrator
 from bench.fixed_upstream import start_fixed_upstream
 from bench.load import Target, measure, require_program, warm_up
 from bench.proof import NotProven, Verdict
@@ -33,8 +33,7 @@ def run() -> Verdict:
         start_stack(Path(name), core=LOAD_CORE) as stack,
         start_administrator(stack.environment, str(stack.folder)) as administrator,
     ):
-        administrator.ask("open_limits", key=stack.api_key)
-        administrator.ask("point_providers", base_url=f"http://127.0.0.1:{upstream}/v1")
+        lead_calls_to(administrator, upstream, key=stack.api_key)
         with start_gateway(stack, "memory", core=GATEWAY_CORE) as (process, port):
             target = Target(
                 "Latchkey",

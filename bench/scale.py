@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.administrator import Administrator, start_administrator
+from bench.administrator import Administrator, lead_calls_to, start_administrator
 from bench.fixed_upstream import start_fixed_upstream
 from bench.load import Sample, Target, measure, require_program, warm_up
 from bench.proof import NotProven, Verdict
@@ -73,8 +73,7 @@ def _start(folder: Path, running: ExitStack, upstream: int, *, keys: int) -> Hou
     stack = running.enter_context(start_stack(folder, core=LOAD_CORE))
     administrator = running.enter_context(start_administrator(stack.environment, str(stack.folder)))
     made = administrator.ask("make_pages", keys=keys)
-    administrator.ask("open_limits", key=stack.api_key)
-    administrator.ask("point_providers", base_url=f"http://127.0.0.1:{upstream}/v1")
+    lead_calls_to(administrator, upstream, key=stack.api_key)
     gateway = start_gateway(stack, "scale", core=GATEWAY_CORE)
     process, port = running.enter_context(gateway)
     url = f"http://127.0.0.1:{port}/v1/chat/completions"

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from bench.administrator import start_administrator
+from bench.administrator import lead_calls_to, start_administrator
 from bench.fixed_upstream import start_fixed_upstream
 from bench.load import Sample, Target, measure, warm_up
 from bench.proof import NotProven, Verdict
@@ -123,8 +123,7 @@ def _start_targets(folder: Path, running: ExitStack) -> tuple[list[Target], list
 def _start_latchkey(folder: Path, upstream: int, running: ExitStack) -> Iterator[Target]:
     stack = running.enter_context(start_stack(folder / "latchkey", core=LOAD_CORE))
     administrator = running.enter_context(start_administrator(stack.environment, str(stack.folder)))
-    administrator.ask("open_limits", key=stack.api_key)
-    administrator.ask("point_providers", base_url=f"http://127.0.0.1:{upstream}/v1")
+    lead_calls_to(administrator, upstream, key=stack.api_key)
     yield running.enter_context(_start_governed(stack))
     yield running.enter_context(_start_ungoverned(stack))
 
