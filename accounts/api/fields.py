@@ -13,8 +13,6 @@ from typing import Any, ClassVar
 from drf_spectacular.drainage import set_override
 from rest_framework import serializers
 
-from portal.lib.clock import utc_now
-
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 NOT_ACCEPTED = "This is not accepted here."
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -125,9 +123,3 @@ class Given(serializers.Serializer[Any]):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         set_override(cls, "component_name", cls.__name__.removesuffix("Given"))
-
-
-def in_future(moment: datetime.datetime) -> None:
-    """A validator. Raises: ValidationError."""
-    if moment <= utc_now():
-        raise serializers.ValidationError("This lies in the past.")

@@ -19,7 +19,3 @@ def days_ahead(days: int) -> datetime.datetime:
 def unix_us() -> int:
     """Microseconds since 1970-01-01 UTC, for the journal."""
     return time.time_ns() // 1000
-
-
-def from_unix_us(value: int) -> datetime.datetime:
-    return datetime.datetime.fromtimestamp(value / 1_000_000, datetime.UTC)
