@@ -1,14 +1,13 @@
 """The pages of people and teams."""
 
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from accounts.pages import invitations, members, passwords, service_accounts, teams
-from accounts.pages.sign_in import SignIn
+from accounts.pages.sign_in import SignIn, SignOut
 
 urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="sign-in"),
-    path("sign-out/", LogoutView.as_view(http_method_names=["post"]), name="sign-out"),
+    path("sign-out/", SignOut.as_view(), name="sign-out"),
     path("password/", passwords.password_change, name="password-change"),
     path("password/forgotten/", passwords.password_forgotten, name="password-forgotten"),
     path(

@@ -1,8 +1,9 @@
 """The page behind an invitation's link."""
 
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import record_authentication
 from django import forms
 from django.contrib import messages
-from django.contrib.auth import login
 from django.contrib.auth.forms import SetPasswordForm
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -14,10 +15,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from accounts.audit import acting, record_audit
 from accounts.links import invitation_of
 from accounts.models import Invitation, User
-from accounts.models.audit import AuditTag
 from accounts.writes.invitations import (
     InvitationClosed,
     accept_as_new_person,
@@ -28,7 +27,6 @@ from accounts.writes.invitations import (
 # What stands in the address instead of the token, once the session knows it.
 HANDED_OVER = "open"
 _SESSION_KEY = "invitation"
-_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class JoinForm(SetPasswordForm):  # type: ignore[type-arg]
@@ -104,10 +102,8 @@ def _for_somebody_new(request: HttpRequest, found: Invitation) -> HttpResponse:
 def _join(request: HttpRequest, found: Invitation, form: JoinForm) -> None:
     given = form.cleaned_data
     person = accept_as_new_person(found, name=given["name"], password=given["new_password1"])
-    login(request, person, backend=_BACKEND)
-    record_audit(
-        AuditTag.SIGNED_IN, actor=acting(person), subject_kind="person", subject_id=person.id
-    )
+    record_authentication(request, person, method="password")
+    get_adapter(request).login(request, person)
 
 
 def _welcome(request: HttpRequest, found: Invitation) -> HttpResponse:

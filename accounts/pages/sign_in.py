@@ -1,10 +1,10 @@
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView
-from django.db import transaction
+from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 
-from accounts.audit import acting, record_audit
-from accounts.models.audit import AuditTag
 from accounts.pages.throttle import refuse_too_many
 
 TRIES_PER_ADDRESS = "10/m"
@@ -27,10 +27,18 @@ class SignIn(LoginView):
         )
         return refusal or super().post(request, *args, **kwargs)
 
-    @transaction.atomic
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        person = form.get_user()
-        record_audit(
-            AuditTag.SIGNED_IN, actor=acting(person), subject_kind="person", subject_id=person.id
-        )
-        return super().form_valid(form)
+        """The password is right; what else is asked for, and the session, follow from the steps of a sign-in."""
+        login = Login(user=form.get_user(), redirect_url=self.get_success_url())
+        answer: HttpResponse = perform_password_login(self.request, {}, login)
+        return answer
+
+
+class SignOut(LogoutView):
+    """Ending this session, which then stands in no list of sessions either."""
+
+    http_method_names = ["post"]
+
+    def post(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponse:
+        UserSession.objects.filter(session_key=request.session.session_key or "").delete()
+        return super().post(request, *args, **kwargs)
