@@ -5,6 +5,7 @@ It exists to measure what governance costs, and is no part of the product: no se
 
 from typing import Any
 
+from accounts.ways_in.presented import Presented
 from portal.asgi import Application
 from proxy.exchange import Allowance, Headers, ParsedCall, Usage
 from proxy.gateway import Gateway
@@ -27,8 +28,8 @@ class OpenToAll(Identities):
     def known(self, credential: str) -> Principal | None:
         return self.first
 
-    async def find(self, credential: str, public_id: str, *, peer: str | None) -> Principal | None:
-        self.first = await super().find(credential, public_id, peer=peer)
+    async def find(self, presented: Presented, *, peer: str | None) -> Principal | None:
+        self.first = await super().find(presented, peer=peer)
         return self.first
 
 

@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSpli
 from rest_framework.renderers import TemplateHTMLRenderer
 
 from accounts.api import document as _  # noqa: F401 - tells the library of our authentication.
-from accounts.api.authentication import BrowserSession, KeyAuthentication
+from accounts.api.authentication import BrowserSession, CredentialAuthentication
 from accounts.api.permissions import MayAsk
 from accounts.api.throttling import CallerThrottle
 
@@ -16,7 +16,7 @@ class Document(SpectacularJSONAPIView):
     """The whole document, also for a key: clients are generated from it."""
 
     refuses_strangers_itself = True
-    authentication_classes = [KeyAuthentication, BrowserSession]
+    authentication_classes = [CredentialAuthentication, BrowserSession]
     permission_classes = [MayAsk]
     throttle_classes = [CallerThrottle]
     renderer_classes = [OpenApiJsonRenderer2]

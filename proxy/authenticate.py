@@ -1,8 +1,8 @@
-"""Step 2: who calls. The same key gives the same principal, or the same refusal, whichever header carried it."""
+"""Step 2: who calls. The same credential gives the same principal, or the same refusal, whichever header carried it."""
 
 import datetime
 
-from accounts.credential import read_credential
+from accounts.ways_in.presented import read_presented
 from portal.lib.client_address import within
 from proxy.errors import Code, Refusal
 from proxy.exchange import Head
@@ -16,7 +16,7 @@ async def authenticate(
     """Return the principal of the head's credential.
 
     was_proven: a call that runs is asked about again; what strangers do at its address cannot put that off.
-    Raises: Refusal invalid_credential for a key that is unknown, wrong, revoked or ended, all alike;
+    Raises: Refusal invalid_credential for a credential that is unknown, wrong, revoked or ended, all alike;
         address_not_allowed; identity_unavailable; too_many_unknown_credentials.
     """
     principal = identities.known(head.credential)
@@ -24,14 +24,15 @@ async def authenticate(
         principal = await _find(head, identities, peer=None if was_proven else head.peer)
     if principal is None or principal.expires_at <= now:
         raise Refusal(Code.INVALID_CREDENTIAL)
-    if principal.networks and not within(head.peer, principal.networks):
-        raise Refusal(Code.ADDRESS_NOT_ALLOWED)
+    for networks in principal.networks:
+        if not within(head.peer, networks):
+            raise Refusal(Code.ADDRESS_NOT_ALLOWED)
     return principal
 
 
 async def _find(head: Head, identities: Identities, *, peer: str | None) -> Principal | None:
-    """Look up a key that is not remembered. What no issue of a key could have made dies here, without a look-up."""
-    credential = read_credential(head.credential)
-    if credential is None:
+    """Look up a credential that is not remembered. What none could have issued dies here, without a look-up."""
+    presented = read_presented(head.credential)
+    if presented is None:
         return None
-    return await identities.find(credential.text, credential.public_id, peer=peer)
+    return await identities.find(presented, peer=peer)

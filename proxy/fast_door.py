@@ -128,7 +128,7 @@ class FastDoor:
     async def _read_body(self, fields: Fields, request: Request, principal: Principal) -> bytes:
         body = None
         if int(fields.single.get(b"content-length", b"0")) <= self._max_body_bytes:
-            with self._room.entrance(principal.key_id) as entrance:
+            with self._room.entrance(principal.credential_id) as entrance:
                 arriving = ArrivingBody(entrance, self._gateway.pipeline.limiter, principal)
                 body = await request.read_body(max_bytes=self._max_body_bytes, take=arriving.take)
         if body is None:

@@ -19,7 +19,8 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from accounts.change_feed import Changes
-from accounts.proving import REFUSED_AFTER_S
+from accounts.ways_in.presented import Presented
+from accounts.ways_in.proven import REFUSED_AFTER_S
 from proxy.errors import Code, Refusal
 from proxy.limit_windows import renewal_of
 from proxy.principal import Principal
@@ -57,7 +58,7 @@ class Identities:
     def __init__(
         self,
         *,
-        load_principal: Callable[[str, str], Principal | None],
+        load_principal: Callable[[Presented], Principal | None],
         load_routes: Callable[[], dict[str, Route]],
         feed_age_s: Callable[[], float],
         grace_s: float,
@@ -86,14 +87,14 @@ class Identities:
             return None
         return self._current(_digest(credential))
 
-    async def find(self, credential: str, public_id: str, *, peer: str | None) -> Principal | None:
-        """Return the principal, loading it when it is not remembered; None for a key that is not valid.
+    async def find(self, presented: Presented, *, peer: str | None) -> Principal | None:
+        """Return the principal, loading it when it is not remembered; None for a credential that is not valid.
 
         peer: whose unknown keys are counted; None for a key that was proven before.
         Raises: Refusal identity_unavailable, too_many_unknown_credentials.
         """
         self._refuse_blindness()
-        digest = _digest(credential)
+        digest = _digest(presented.text)
         principal = self._current(digest)
         if principal is not None:
             return principal
@@ -101,9 +102,9 @@ class Identities:
             return None
         with _not_before(REFUSED_AFTER_S) as time_is_up:
             if peer is None or digest in self._pending:
-                principal = await self._fetched(digest, credential, public_id)
+                principal = await self._fetched(digest, presented)
             else:
-                principal = await self._fetched_for_stranger(digest, credential, public_id, peer)
+                principal = await self._fetched_for_stranger(digest, presented, peer)
             if principal is None:
                 await time_is_up
             return principal
@@ -155,7 +156,7 @@ class Identities:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _fetched_for_stranger(
-        self, digest: bytes, credential: str, public_id: str, peer: str
+        self, digest: bytes, presented: Presented, peer: str
     ) -> Principal | None:
         """Load what costs the peer a look-up unless the key proves valid."""
         if self._asked >= ASKED_MAX:
@@ -169,9 +170,7 @@ class Identities:
             was_stranger = True
             try:
                 # Whoever waited may come after a call with the same key.
-                principal = self._current(digest) or await self._fetched(
-                    digest, credential, public_id
-                )
+                principal = self._current(digest) or await self._fetched(digest, presented)
                 was_stranger = principal is None
             except Refusal:
                 # Nothing was learned of the key.
@@ -183,7 +182,7 @@ class Identities:
             self._asked -= 1
         return principal
 
-    async def _fetched(self, digest: bytes, credential: str, public_id: str) -> Principal | None:
+    async def _fetched(self, digest: bytes, presented: Presented) -> Principal | None:
         """Load with whoever else waits for the same key.
 
         A change that comes between the load's end and ours is acted on for every call that runs, and ours does not run
@@ -192,7 +191,7 @@ class Identities:
         for _ in range(LOAD_TRIES):
             pending = self._pending.get(digest)
             if pending is None:
-                pending = asyncio.ensure_future(self._fetch(digest, credential, public_id))
+                pending = asyncio.ensure_future(self._fetch(digest, presented))
                 self._pending[digest] = pending
                 pending.add_done_callback(lambda done: self._forget_pending(digest, done))
             principal = await asyncio.shield(pending)
@@ -200,10 +199,10 @@ class Identities:
                 return principal
         raise outrun()
 
-    async def _fetch(self, digest: bytes, credential: str, public_id: str) -> Principal | None:
+    async def _fetch(self, digest: bytes, presented: Presented) -> Principal | None:
         for _ in range(LOAD_TRIES):
             loading = _Loading()
-            principal = await self._load(loading, self._load_principal, credential, public_id)
+            principal = await self._load(loading, self._load_principal, presented)
             if principal is None:
                 # What changed meanwhile may have brought the key to stand.
                 if not (loading.everything or loading.ids):
@@ -313,7 +312,7 @@ def outrun() -> Refusal:
 
 
 def _digest(credential: str) -> bytes:
-    """The whole credential under a digest: two keys that share any prefix never share an entry."""
+    """The whole credential under a digest: two that share any prefix never share an entry."""
     return hashlib.sha256(credential.encode()).digest()
 
 

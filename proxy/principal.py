@@ -1,4 +1,4 @@
-"""Who calls: everything about a key that a call is decided on, frozen, so that a decision needs no look-up."""
+"""Who calls: everything about a credential that a call is decided on, frozen, so that a decision needs no look-up."""
 
 import datetime
 import uuid
@@ -6,6 +6,7 @@ from functools import cached_property
 
 import msgspec
 
+from accounts.ways_in.proven import CredentialKind
 from portal.lib.client_address import Network
 from proxy.leases.window import Window
 from proxy.limit_plan import Plan, plan_of
@@ -14,7 +15,7 @@ from proxy.limit_plan import Plan, plan_of
 class GrantedModel(msgspec.Struct, frozen=True, dict=True):
     """One grant's part for one model.
 
-    windows: everything that a call by it spends from: the principal's windows, the grant's own, which all keys that use it
+    windows: everything that a call by it spends from: the principal's windows, the grant's own, which all callers by it
         share, and the team's of this model.
     """
 
@@ -34,7 +35,7 @@ class GrantedModel(msgspec.Struct, frozen=True, dict=True):
 
 
 class JournalIds(msgspec.Struct, frozen=True, gc=False):
-    """The ids as the journal writes them: 16 bytes each, made once."""
+    """The ids as the journal writes them: 16 bytes each, made once. key: the credential's, of whichever kind."""
 
     team: bytes
     key: bytes
@@ -43,23 +44,28 @@ class JournalIds(msgspec.Struct, frozen=True, gc=False):
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """A key that was proven, whose team, holder and membership all stand.
+    """A credential that was proven, whose team, holder and membership all stand.
 
+    credential_id: of what can be ended as one: the key, the OAuth client, or the rule that trusts a workload.
     grants: by model id; several grants for one model stand side by side, those that limit least first.
-    windows: what every call spends from: the key's calls and tokens of any minute, and the limits of the key, its service
-        account or person, and its team.
+    windows: what every call spends from: the credential's calls and tokens of any minute, and the limits of the key, its
+        service account or person, and its team.
+    networks: lists of networks; the caller has to stand in each of the lists.
+    depends_on: the ids whose change may change this principal.
     renew_at: Unix seconds at which a calendar's period among its windows ends, and it has to be loaded anew; None for never.
     only_models: the key's narrower list, or None where it has none.
     """
 
-    key_id: uuid.UUID
+    credential_id: uuid.UUID
+    kind: CredentialKind
     team_id: uuid.UUID
     service_account_id: uuid.UUID | None
     person_id: uuid.UUID | None
     purpose: str
     scopes: frozenset[str]
-    networks: tuple[Network, ...]
+    networks: tuple[tuple[Network, ...], ...]
     expires_at: datetime.datetime
+    depends_on: frozenset[uuid.UUID]
     windows: tuple[Window, ...]
     journal_ids: JournalIds
     grants: dict[uuid.UUID, tuple[GrantedModel, ...]]
@@ -71,14 +77,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """What is spent from before it is known which model is called, made ready."""
         return plan_of(self.windows)
 
-    @property
-    def depends_on(self) -> frozenset[uuid.UUID]:
-        """The ids whose change may change this principal."""
-        ids = {self.key_id, self.team_id, self.service_account_id, self.person_id}
-        return frozenset(one for one in ids if one is not None)
-
     def may_call(self, model_id: uuid.UUID, *, now: datetime.datetime) -> frozenset[str]:
-        """Return the kinds of call granted for the model now, whatever the key itself allows."""
+        """Return the kinds of call granted for the model now, whatever the credential itself allows."""
         return frozenset().union(
             *(grant.scopes for grant in self._granted(model_id) if grant.is_live(now))
         )

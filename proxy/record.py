@@ -88,7 +88,7 @@ class Recorder:
         key has had many refusals lately, which are then counted.
         """
         is_answered = outcome.status is CallStatus.ANSWERED
-        if not is_answered and not self._rows.take(principal.key_id, outcome.code):
+        if not is_answered and not self._rows.take(principal.credential_id, outcome.code):
             return False
         try:
             self._journal.refuse(

@@ -1,7 +1,7 @@
-"""Who asks the management API: a person's API key, or the browser of somebody who signed in.
+"""Who asks the management API: a person's credential, or the browser of somebody who signed in.
 
-A request that carries a key stands or falls with it. A key is read from a header and nowhere else, and the decision is
-the same for either header.
+A request that carries a credential stands or falls with it. It is read from a header and nowhere else, and the decision
+is the same for either header.
 """
 
 import time
@@ -15,10 +15,11 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from accounts.api.problems import CHALLENGE, Problem, ProblemCode
-from accounts.credential import read_credential
 from accounts.key_use import note_key_use
-from accounts.models import ApiKey, User
-from accounts.proving import REFUSED_AFTER_S, networks_of, prove_key
+from accounts.models import User
+from accounts.ways_in.presented import read_presented
+from accounts.ways_in.prove import prove
+from accounts.ways_in.proven import REFUSED_AFTER_S, Door, Proven
 from portal.lib.client_address import within
 from portal.lib.clock import utc_now
 from portal.lib.page_peer import page_peer
@@ -27,21 +28,21 @@ UNKNOWN_KEYS_PER_PEER = "30/m"
 RETRY_AFTER_S = 60
 
 
-class KeyAuthentication(BaseAuthentication):
-    """A person's key. The person acts in the key's team alone."""
+class CredentialAuthentication(BaseAuthentication):
+    """A person's key or token. The person acts in its team alone."""
 
-    def authenticate(self, request: Request) -> tuple[User, ApiKey] | None:
+    def authenticate(self, request: Request) -> tuple[User, Proven] | None:
         presented = _presented(request)
         if presented is None:
             return None
-        key = _proven(request, presented)
-        person = key.person
+        proven = _proven(request, presented)
+        person = proven.person
         if person is None:
             raise Problem(
-                ProblemCode.SCOPE_MISSING, "A service account's key calls models and nothing else."
+                ProblemCode.SCOPE_MISSING, "A service account calls models and nothing else."
             )
-        person.acts_in_team_id = key.team_id
-        return person, key
+        person.acts_in_team_id = proven.team.pk
+        return person, proven
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE["WWW-Authenticate"]
@@ -60,7 +61,7 @@ class BrowserSession(SessionAuthentication):
 
 
 def _presented(request: Request) -> str | None:
-    """The key from either header; both at once must agree, or one of them would go unchecked."""
+    """The credential from either header; both at once must agree, or one of them would go unchecked."""
     bearer: str | None = request.META.get("HTTP_AUTHORIZATION")
     plain: str | None = request.META.get("HTTP_X_API_KEY")
     if bearer is None:
@@ -72,27 +73,27 @@ def _presented(request: Request) -> str | None:
     return token
 
 
-def _proven(request: Request, presented: str) -> ApiKey:
-    """Return the key, used from where it may be. Raises: Problem, the same for every key that is not valid."""
-    credential = read_credential(presented)
-    if credential is None:
-        # What no issue of a key could have made dies here, without a look-up; it is no try worth counting.
+def _proven(request: Request, text: str) -> Proven:
+    """Return who came, from where they may come. Raises: Problem, the same for every credential that is not valid."""
+    presented = read_presented(text)
+    if presented is None:
+        # What nobody could have issued dies here, without a look-up; it is no try worth counting.
         raise Problem(ProblemCode.INVALID_CREDENTIAL, headers=CHALLENGE)
     if _has_failed_too_often(request, count_this=False):
         raise Problem(ProblemCode.TOO_MANY_UNKNOWN_CREDENTIALS, retry_after_s=RETRY_AFTER_S)
     now, refused_at = utc_now(), time.monotonic() + REFUSED_AFTER_S
-    key = prove_key(credential.text, credential.public_id, now=now)
-    if key is None:
+    proven = prove(presented, door=Door.MANAGEMENT, now=now)
+    if proven is None:
         _has_failed_too_often(request, count_this=True)
         # The thread is this request's own, and a peer holds one so no oftener than its unknown keys are counted.
         time.sleep(max(0.0, refused_at - time.monotonic()))
         raise Problem(ProblemCode.INVALID_CREDENTIAL, headers=CHALLENGE)
-    peer, networks = _peer(request), networks_of(key)
-    if networks and not within(peer, networks):
+    peer = _peer(request)
+    if not all(within(peer, networks) for networks in proven.networks):
         raise Problem(ProblemCode.ADDRESS_NOT_ALLOWED)
     connection.ensure_connection()
-    note_key_use(connection.connection, {key.pk: (now, peer)})
-    return key
+    note_key_use(connection.connection, {proven.credential_id: (now, peer)})
+    return proven
 
 
 def _has_failed_too_often(request: Request, *, count_this: bool) -> bool:

@@ -11,7 +11,7 @@ _SOMETHING = r"^[^\u0000]*[^\s\u0000][^\u0000]*$"
 
 
 class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    target_class = "accounts.api.authentication.KeyAuthentication"
+    target_class = "accounts.api.authentication.CredentialAuthentication"
     name = ["apiKey", "apiKeyHeader"]
 
     def get_security_definition(self, auto_schema: Any) -> list[dict[str, Any]]:

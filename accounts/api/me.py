@@ -7,9 +7,9 @@ from accounts.api.fields import Given
 from accounts.api.operations import operation
 from accounts.api.permissions import MayAsk, may_administer
 from accounts.api.views import ManagementView
-from accounts.models import ApiKey
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
+from accounts.ways_in.proven import Proven
 
 
 class MyTeamGiven(Given):
@@ -35,7 +35,7 @@ class MeGiven(Given):
     )
     teams = MyTeamGiven(many=True, help_text="The teams in which this request acts.")
     key = MyKeyGiven(
-        allow_null=True, help_text="The key this request came with; null for a browser."
+        allow_null=True, help_text="The key this request came with; null for a token and a browser."
     )
 
 
@@ -46,9 +46,9 @@ class Me(ManagementView):
 
     @operation("get_me", "Say who asks, and in which teams.", gives=MeGiven)
     def get(self, request: Request) -> Response:
-        """Answer the person of the session or of the key. A key acts in its own team alone."""
+        """Answer the person of the session or of the credential. A credential acts in its own team alone."""
         person = self.person
-        key = request.auth if isinstance(request.auth, ApiKey) else None
+        proven = request.auth if isinstance(request.auth, Proven) else None
         memberships = (
             memberships_of(person)
             .filter(team__disabled_at__isnull=True)
@@ -59,8 +59,8 @@ class Me(ManagementView):
             "id": person.pk,
             "email": person.email,
             "name": person.name,
-            "is_administrator": may_administer(person, key),
+            "is_administrator": may_administer(person, proven),
             "teams": memberships,
-            "key": key,
+            "key": proven and proven.key,
         }
         return Response(MeGiven(facts).data)

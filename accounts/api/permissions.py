@@ -5,22 +5,23 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.api.problems import Problem, ProblemCode
-from accounts.models import ApiKey, User
+from accounts.models import User
 from accounts.models.keys import Scope
 from accounts.roles import is_administrator
+from accounts.ways_in.proven import Proven
 
 
 class MayManage(BasePermission):
-    """Somebody who signed in, or a person's key with the scope `manage`."""
+    """Somebody who signed in, or a person's key or token with the scope `manage`."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return request.user.is_authenticated and has_scope(request, Scope.MANAGE)
 
 
 class MayAdminister(BasePermission):
-    """An administrator who signed in, or an administrator's key with the scope `administer`.
+    """An administrator who signed in, or an administrator's key or token with the scope `administer`.
 
-    Here they act for the whole portal, and no longer in the key's team alone.
+    Here they act for the whole portal, and no longer in one team alone.
     """
 
     def has_permission(self, request: Request, view: APIView) -> bool:
@@ -38,16 +39,20 @@ class MayAsk(BasePermission):
         return request.user.is_authenticated and has_scope(request, Scope.MANAGE, Scope.ADMINISTER)
 
 
-def may_administer(person: User, key: ApiKey | None) -> bool:
-    """Whether the administrators' part is open to this person, by this key or, with none, by signing in."""
+def may_administer(person: User, proven: Proven | None) -> bool:
+    """Whether the administrators' part is open to this person, by this credential or, with none, by signing in."""
     is_one = person.is_active and person.is_staff and person.is_superuser
-    return is_one and (key is None or Scope.ADMINISTER in key.scopes)
+    return is_one and (proven is None or Scope.ADMINISTER in proven.scopes)
 
 
 def has_scope(request: Request, *scopes: Scope) -> bool:
-    """Whether the request may by its key; who signed in needs none. Raises: Problem scope_missing."""
-    key = request.auth
-    if isinstance(key, ApiKey) and not set(scopes) & set(key.scopes):
+    """Whether the request may by its credential; who signed in needs none. Raises: Problem scope_missing."""
+    proven = request.auth
+    if isinstance(proven, Proven) and not proven.scopes & set(scopes):
         named = " or ".join(f"`{scope.value}`" for scope in scopes)
-        raise Problem(ProblemCode.SCOPE_MISSING, f"The key needs the scope {named}.")
+        raise Problem(ProblemCode.SCOPE_MISSING, f"The {_noun(proven)} needs the scope {named}.")
     return True
+
+
+def _noun(proven: Proven) -> str:
+    return "token" if proven.key is None else "key"

@@ -5,7 +5,7 @@ from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from accounts.api.problems import Problem, ProblemCode
-from accounts.models import ApiKey
+from accounts.ways_in.proven import Proven
 
 RETRY_AFTER_S = 60
 
@@ -27,6 +27,6 @@ class CallerThrottle(BaseThrottle):
 
 
 def caller_name(request: Request) -> str:
-    """Name who asks: a key, or the person who signed in."""
-    key = request.auth
-    return f"key:{key.pk}" if isinstance(key, ApiKey) else f"person:{request.user.pk}"
+    """Name who asks: the person, by the credential they came with where they did not sign in."""
+    person, proven = f"person:{request.user.pk}", request.auth
+    return f"{person}:{proven.credential_id}" if isinstance(proven, Proven) else person

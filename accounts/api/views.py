@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from accounts.api.authentication import BrowserSession, KeyAuthentication
+from accounts.api.authentication import BrowserSession, CredentialAuthentication
 from accounts.api.bodies import JsonObject, OnlyJson, refuse_large_or_compressed
 from accounts.api.fields import NOT_ACCEPTED, Given, Taken
 from accounts.api.idempotency import answer_once, idempotency_key
@@ -26,14 +26,14 @@ _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class ManagementView(APIView):
-    """A view for somebody who signed in, or who came with a person's key that may manage.
+    """A view for somebody who signed in, or who came with a person's credential that may manage.
 
     Its handlers are declared by `operation`, read `self.taken` and `self.asked`, and fetch through the apps' doors.
     """
 
     # Strangers get a problem, not the page to sign in; portal.sign_in_required asks.
     refuses_strangers_itself = True
-    authentication_classes = [KeyAuthentication, BrowserSession]
+    authentication_classes = [CredentialAuthentication, BrowserSession]
     permission_classes = [MayManage]
     throttle_classes = [CallerThrottle]
     parser_classes = [JsonObject]

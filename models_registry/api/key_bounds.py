@@ -1,4 +1,4 @@
-"""What a key may give on: never more than it has, so that a stolen one begets nothing that outlives its bounds.
+"""What a credential may give on: never more than it has, so that a stolen one begets nothing that outlives its bounds.
 
 Whoever signs in is bound by their role alone.
 """
@@ -10,7 +10,7 @@ from typing import Any
 from accounts.api.problems import invalid
 from accounts.models import ApiKey
 from accounts.models.keys import CALL_SCOPES
-from accounts.proving import networks_of
+from accounts.ways_in.proven import Proven
 from models_registry.models import KeyModel
 
 
@@ -18,19 +18,23 @@ def refuse_wider_key(
     presented: object, facts: Mapping[str, Any], models: Sequence[str] | None
 ) -> None:
     """Refuse a new key that would be wider than the one presented. Raises: Problem."""
-    if not isinstance(presented, ApiKey):
+    if not isinstance(presented, Proven):
         return
     if not set(facts["scopes"]) <= set(CALL_SCOPES):
-        raise invalid({"scopes": ["A key that may manage is issued by signing in, not by a key."]})
-    own = networks_of(presented)
-    if own and not _all_within(facts.get("networks", ()), own):
-        raise invalid({"networks": ["Name networks within those of the key you came with."]})
+        raise invalid(
+            {"scopes": ["A key that may manage is issued by signing in, not by a key or token."]}
+        )
+    for own in presented.networks:
+        if not _all_within(facts.get("networks", ()), own):
+            raise invalid({"networks": ["Name networks within those you may come from yourself."]})
+    if presented.key is None:
+        return
     for limit in ("requests_per_minute", "tokens_per_minute"):
-        most = getattr(presented, limit)
+        most = getattr(presented.key, limit)
         asked = facts.get(limit)
         if most is not None and (asked is None or asked > most):
             raise invalid({limit: [f"At most {most:,}, as the key you came with."]})
-    refuse_wider_models(presented, models, of=presented)
+    refuse_wider_models(presented, models, of=presented.key)
 
 
 def refuse_wider_models(presented: object, models: Sequence[str] | None, *, of: ApiKey) -> None:
@@ -38,7 +42,7 @@ def refuse_wider_models(presented: object, models: Sequence[str] | None, *, of: 
 
     of: the key whose list is the bound.
     """
-    if not isinstance(presented, ApiKey):
+    if not isinstance(presented, Proven):
         return
     listed = set(KeyModel.objects.filter(key=of).values_list("model__name", flat=True))
     if (of.is_narrowed or listed) and (models is None or not set(models) <= listed):

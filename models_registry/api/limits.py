@@ -17,6 +17,7 @@ from accounts.api.pages import PageQuery, page_of, take_page
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView, ManagementView, done
 from accounts.models import ApiKey, ServiceAccount, Team, User
+from accounts.ways_in.proven import Proven
 from models_registry.limit_access import (
     access_limit,
     all_limits,
@@ -342,11 +343,10 @@ def _asked(limits: QuerySet[Limit], asked: dict[str, Any]) -> QuerySet[Limit]:
 
 
 def _refuse_own(presented: object, limit: Limit) -> None:
-    """A stolen key must not widen what bounds itself. Raises: PermissionDenied."""
-    if not isinstance(presented, ApiKey):
+    """A stolen credential must not widen what bounds itself. Raises: PermissionDenied."""
+    if not isinstance(presented, Proven):
         return
-    bounds = limit.key_id == presented.pk or (
-        limit.person_id is not None and limit.person_id == presented.person_id
-    )
-    if bounds:
-        raise PermissionDenied("A key cannot change what bounds itself; sign in for that.")
+    holder = presented.person
+    is_of_key = presented.key is not None and limit.key_id == presented.key.pk
+    if is_of_key or (holder is not None and limit.person_id == holder.pk):
+        raise PermissionDenied("A credential cannot change what bounds itself; sign in for that.")

@@ -13,9 +13,9 @@ from models_registry.models import AiModel, ModelKind, ModelStatus
 from models_registry.writes.catalogue import set_model_status
 from models_registry.writes.grants import end_grant, grant_model, narrow_key
 from portal.lib.clock import days_ahead, utc_now
-from proxy.principals import load_principal
 from tests.accounts.rows import REASON, new_account, tomorrow
 from tests.models_registry.rows import new_offer
+from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 def gateway_allows(
     text: str, key: ApiKey, models: list[AiModel], now: datetime.datetime
 ) -> set[str]:
-    principal = load_principal(text, key.public_id)
+    principal = loaded(text)
     assert principal is not None
     return {
         model.name

@@ -18,7 +18,7 @@ from accounts.writes.keys import revoke_key
 from models_registry.models import AiModel, Deployment, Grant, Provider
 from models_registry.writes.providers import open_credential
 from portal.lib.clock import utc_now
-from proxy.principals import load_principal
+from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
 URL = "http://127.0.0.1:4444/v1"
@@ -140,7 +140,7 @@ def test_kept_key_that_would_be_refused_is_replaced(
     spoil(key_of(lost))
     facts = seed(path)
     assert facts["api_key"] != lost["api_key"]
-    assert load_principal(facts["api_key"], key_of(facts).public_id) is not None
+    assert loaded(facts["api_key"]) is not None
     assert seed(path) == facts
 
 

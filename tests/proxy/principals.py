@@ -5,6 +5,8 @@ import uuid
 from typing import Any
 
 from accounts.credential import make_credential
+from accounts.ways_in.presented import Presented
+from accounts.ways_in.proven import CredentialKind
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_call_id
 from portal.lib.origin import Origin
@@ -32,7 +34,8 @@ def a_principal(**facts: Any) -> Principal:
     """A principal of a service account that may call whatever `grants` names."""
     key_id, team_id, account_id = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
     defaults: dict[str, Any] = {
-        "key_id": key_id,
+        "credential_id": key_id,
+        "kind": CredentialKind.API_KEY,
         "team_id": team_id,
         "service_account_id": account_id,
         "person_id": None,
@@ -48,7 +51,15 @@ def a_principal(**facts: Any) -> Principal:
         "grants": {},
         "only_models": None,
     }
-    return Principal(**(defaults | facts))
+    facts = defaults | facts
+    names = ("credential_id", "team_id", "service_account_id", "person_id")
+    ids = frozenset(facts[name] for name in names if facts[name] is not None)
+    return Principal(**({"depends_on": ids} | facts))
+
+
+def a_presented(text: str) -> Presented:
+    """A key as it was read, whatever its text."""
+    return Presented(text, CredentialKind.API_KEY)
 
 
 def a_route(**facts: Any) -> Route:

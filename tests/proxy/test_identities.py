@@ -12,7 +12,8 @@ from django.db import OperationalError
 
 from accounts.change_feed import EVERYTHING, Changes
 from accounts.credential import make_credential
-from accounts.proving import REFUSED_AFTER_S
+from accounts.ways_in.presented import Presented
+from accounts.ways_in.proven import REFUSED_AFTER_S
 from proxy import identities as module
 from proxy.errors import Code, Refusal
 from proxy.identities import LOAD_TRIES, UNKNOWN_MAX, Identities
@@ -20,7 +21,7 @@ from proxy.leases.window import Measure, Window
 from proxy.principal import Principal
 from proxy.route import Route
 from proxy.stranger_throttle import BURST
-from tests.proxy.principals import a_principal, a_route
+from tests.proxy.principals import a_presented, a_principal, a_route
 
 T = TypeVar("T")
 REGISTRY = Changes(frozenset(), registry=True, everything=False)
@@ -44,9 +45,9 @@ class Rows:
         self.may_answer = threading.Event()
         self.may_answer.set()
 
-    def load_principal(self, credential: str, public_id: str) -> Principal | None:
+    def load_principal(self, presented: Presented) -> Principal | None:
         """Read first, answer when allowed: what a slow connection does."""
-        return self._answered(lambda: self.principals.get(credential))
+        return self._answered(lambda: self.principals.get(presented.text))
 
     def load_routes(self) -> dict[str, Route]:
         return self._answered(lambda: dict(self.routes))
@@ -88,7 +89,7 @@ def identities(rows: Rows) -> Iterator[Identities]:
 async def find(
     identities: Identities, credential: str, *, peer: str = "192.0.2.1"
 ) -> Principal | None:
-    return identities.known(credential) or await identities.find(credential, "", peer=peer)
+    return identities.known(credential) or await identities.find(a_presented(credential), peer=peer)
 
 
 async def began(rows: Rows) -> None:
@@ -112,7 +113,7 @@ async def test_calls_that_arrive_together_share_one_load(
     assert rows.loads == 1
 
 
-@pytest.mark.parametrize("part", ["key_id", "team_id", "service_account_id"])
+@pytest.mark.parametrize("part", ["credential_id", "team_id", "service_account_id"])
 async def test_a_change_of_anything_it_rests_on_forgets_a_key(
     rows: Rows, identities: Identities, part: str
 ) -> None:
@@ -135,7 +136,7 @@ async def test_a_row_read_before_a_revocation_is_not_believed_after_it(
     call = asyncio.ensure_future(find(identities, "key"))
     await began(rows)
     del rows.principals["key"]
-    identities.apply(changed(principal.key_id))
+    identities.apply(changed(principal.credential_id))
     rows.may_answer.set()
 
     assert await call is None
@@ -166,7 +167,7 @@ async def test_a_change_between_the_loads_end_and_the_callers_turn_is_not_lost(
     while identities.known("key") is None:
         await asyncio.sleep(0)
     del rows.principals["key"]
-    identities.apply(changed(principal.key_id))
+    identities.apply(changed(principal.credential_id))
 
     assert await asyncio.gather(*waiting) == [None] * 3
 
@@ -193,7 +194,7 @@ async def test_changes_that_never_pause_are_refused_and_not_outwaited(
 
     def change() -> None:
         heard = threading.Event()
-        loop.call_soon_threadsafe(identities.apply, changed(principal.key_id))
+        loop.call_soon_threadsafe(identities.apply, changed(principal.credential_id))
         loop.call_soon_threadsafe(heard.set)
         assert heard.wait(10)
 
@@ -291,7 +292,7 @@ async def test_a_running_call_can_be_asked_about_from_a_peer_that_is_held_back(
     for number in range(int(BURST)):
         await find(identities, f"guess-{number}")
 
-    assert await identities.find("revoked", "", peer=None) is None
+    assert await identities.find(a_presented("revoked"), peer=None) is None
 
 
 @pytest.mark.parametrize(("age_s", "is_believed"), [(0.0, True), (1.0, True), (1.01, False)])

@@ -8,6 +8,7 @@ import pytest
 from django.db import OperationalError
 
 from accounts.change_feed import EVERYTHING, Changes
+from accounts.ways_in.presented import Presented
 from portal.lib.clock import utc_now
 from proxy import open_calls as module
 from proxy.errors import Code
@@ -17,7 +18,7 @@ from proxy.principal import Principal
 from proxy.route import Route
 from proxy.running_call import RunningCall
 from proxy.stranger_throttle import BURST
-from tests.proxy.principals import a_grant, a_head, a_principal, a_route
+from tests.proxy.principals import a_grant, a_head, a_presented, a_principal, a_route
 
 MODEL = uuid.UUID(int=1)
 
@@ -38,7 +39,7 @@ class House:
         patient = {"body_timeout_s": 1000.0, "write_timeout_s": 1000.0, "call_timeout_s": 1000.0}
         self.open_calls = OpenCalls(self.identities, **(patient | timeouts_s))
 
-    def load(self, credential: str, public_id: str) -> Principal | None:
+    def load(self, presented: Presented) -> Principal | None:
         if self.fault is not None:
             raise self.fault
         return self.principal
@@ -85,7 +86,9 @@ def house(monkeypatch: pytest.MonkeyPatch) -> House:
 async def test_a_call_is_cut_when_its_key_ends(house: House) -> None:
     running = await house.begin_call()
     house.principal = None
-    house.change(Changes(frozenset({running.principal.key_id}), registry=False, everything=False))
+    house.change(
+        Changes(frozenset({running.principal.credential_id}), registry=False, everything=False)
+    )
 
     assert await house.cut_within(1)
     assert running.cut_by is not None
@@ -108,7 +111,9 @@ async def test_a_call_is_asked_about_again_when_the_database_could_not_answer(
     running = await house.begin_call()
     house.open_calls.start()
     house.principal, house.fault = None, OperationalError("away")
-    house.change(Changes(frozenset({running.principal.key_id}), registry=False, everything=False))
+    house.change(
+        Changes(frozenset({running.principal.credential_id}), registry=False, everything=False)
+    )
     assert not await house.cut_within(0.3)
 
     house.fault = None
@@ -122,7 +127,9 @@ async def test_a_call_is_asked_about_again_whatever_kept_it_from_being_decided(
     running = await house.begin_call()
     house.open_calls.start()
     house.principal, house.fault = None, RuntimeError("not one of the faults foreseen")
-    house.change(Changes(frozenset({running.principal.key_id}), registry=False, everything=False))
+    house.change(
+        Changes(frozenset({running.principal.credential_id}), registry=False, everything=False)
+    )
     deadline = time.monotonic() + 5
     while "could not be decided again" not in caplog.text and time.monotonic() < deadline:
         assert not await house.cut_within(0.1)
@@ -226,8 +233,10 @@ async def test_a_flood_of_unknown_keys_from_its_address_keeps_no_call_alive(hous
     running = await house.begin_call()
     house.principal = None
     for number in range(int(BURST)):
-        await house.identities.find(f"guess-{number}", "", peer=running.head.peer)
-    house.change(Changes(frozenset({running.principal.key_id}), registry=False, everything=False))
+        await house.identities.find(a_presented(f"guess-{number}"), peer=running.head.peer)
+    house.change(
+        Changes(frozenset({running.principal.credential_id}), registry=False, everything=False)
+    )
 
     assert await house.cut_within(1)
     await house.close()
@@ -237,9 +246,15 @@ async def test_a_call_is_judged_by_the_grant_that_replaced_its_own(house: House)
     running = await house.begin_call()
     house.open_calls.start()
     assert house.principal is not None
-    house.principal = a_principal(key_id=house.principal.key_id, grants={MODEL: (a_grant(),)})
-    running.principal = a_principal(key_id=house.principal.key_id, grants={MODEL: (a_grant(),)})
-    house.change(Changes(frozenset({running.principal.key_id}), registry=False, everything=False))
+    house.principal = a_principal(
+        credential_id=house.principal.credential_id, grants={MODEL: (a_grant(),)}
+    )
+    running.principal = a_principal(
+        credential_id=house.principal.credential_id, grants={MODEL: (a_grant(),)}
+    )
+    house.change(
+        Changes(frozenset({running.principal.credential_id}), registry=False, everything=False)
+    )
 
     assert not await house.cut_within(0.3)
     assert running.principal is house.principal

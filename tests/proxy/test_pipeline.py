@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from accounts.change_feed import Changes
+from accounts.ways_in.presented import Presented
 from proxy.errors import Code, Refusal
 from proxy.identities import LOAD_TRIES, Identities
 from proxy.journal.journal import Journal
@@ -30,7 +31,7 @@ class Rows:
         self.principal = a_principal(grants={MODEL: (a_grant(),)})
         self.on_routes: Callable[[], None] = lambda: None
 
-    def load_principal(self, credential: str, public_id: str) -> Principal | None:
+    def load_principal(self, presented: Presented) -> Principal | None:
         return self.principal
 
     def load_routes(self) -> dict[str, Route]:
@@ -88,9 +89,9 @@ async def answer(pipeline: Pipeline, *, meanwhile: Callable[[], None] = lambda: 
 
 
 def withdraw_chat(rows: Rows, pipeline: Pipeline) -> None:
-    key_id = rows.principal.key_id
+    key_id = rows.principal.credential_id
     rows.principal = a_principal(
-        key_id=key_id, scopes=frozenset({"embeddings"}), grants={MODEL: (a_grant(),)}
+        credential_id=key_id, scopes=frozenset({"embeddings"}), grants={MODEL: (a_grant(),)}
     )
     pipeline.identities.apply(Changes(frozenset({key_id}), registry=False, everything=False))
 

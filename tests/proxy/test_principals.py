@@ -11,17 +11,17 @@ from models_registry.writes.catalogue import set_model_status
 from models_registry.writes.grants import grant_model, narrow_key
 from portal.lib.clock import utc_now
 from proxy.principal import Principal
-from proxy.principals import load_principal
 from proxy.route import load_routes
 from tests.accounts.rows import new_account, new_key, new_member, new_team, tomorrow
 from tests.models_registry.rows import new_deployment, new_limit, new_model
 from tests.models_registry.test_limits import key_of
+from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
 
 
 def load(issued: IssuedKey) -> Principal:
-    principal = load_principal(issued.text, issued.key.public_id)
+    principal = loaded(issued.text)
     assert principal is not None
     return principal
 

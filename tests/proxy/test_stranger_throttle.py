@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from accounts.ways_in.presented import Presented
 from proxy.errors import Code, Refusal
 from proxy.identities import ASKED_MAX, Identities
 from proxy.principal import Principal
 from proxy.stranger_throttle import BURST, PER_SECOND, StrangerThrottle
-from tests.proxy.principals import a_principal
+from tests.proxy.principals import a_presented, a_principal
 
 
 class Rows:
@@ -22,12 +23,12 @@ class Rows:
         self.loads = 0
         self.fault: Refusal | None = None
 
-    def load(self, credential: str, public_id: str) -> Principal | None:
+    def load(self, presented: Presented) -> Principal | None:
         self.loads += 1
         time.sleep(0.005)
         if self.fault is not None:
             raise self.fault
-        return a_principal() if credential in self.valid else None
+        return a_principal() if presented.text in self.valid else None
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def identities(rows: Rows) -> Iterator[Identities]:
 async def ask(identities: Identities, credential: str, peer: str) -> str:
     """Return how the key was answered."""
     try:
-        principal = await identities.find(credential, "", peer=peer)
+        principal = await identities.find(a_presented(credential), peer=peer)
     except Refusal as refusal:
         return refusal.code.code
     return "unknown" if principal is None else "known"

@@ -13,10 +13,10 @@ from accounts.models.teams import Role
 from models_registry.models import Visibility
 from models_registry.writes.grants import narrow_key
 from portal.lib.clock import utc_now
-from proxy.principals import load_principal
 from tests.accounts.rows import new_account, new_key, new_member, new_team, tomorrow
 from tests.asking_api import Asker, code_of, data_of, fields_of, member_of, personal_key
 from tests.models_registry.rows import new_offer
+from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def test_key_is_issued_once_with_its_text_and_read_without_it() -> None:
     asker = Asker(text=personal_key(person, team).text)
     body = asked(team, networks=["10.0.0.0/8"], tags=["a"], purpose="p", requests_per_minute=5)
     made = data_of(asker.post("keys", body), 201)
-    assert load_principal(made["text"], made["public_id"])
+    assert loaded(made["text"])
     read = data_of(asker.get(f"keys/{made['id']}"))
     assert read == {name: value for name, value in made.items() if name != "text"}
     assert read["person_id"] == str(person.pk)
@@ -150,7 +150,7 @@ def test_narrowing_names_models_that_are_seen() -> None:
         reply = asker.put(f"keys/{made['id']}/models", {"models": [name]})
         assert fields_of(reply) == {"models"}
     assert fields_of(asker.put(f"keys/{made['id']}/models", {"models": []})) == {"models"}
-    principal = load_principal(made["text"], made["public_id"])
+    principal = loaded(made["text"])
     assert principal is not None
     assert principal.only_models == frozenset({model.pk})
 

@@ -1,0 +1,75 @@
+"""Proves an API key, for whichever door it was presented at.
+
+Unknown, wrong, revoked and ended keys take the same path. What time still differs is the door's to cover: each refuses a
+key that was looked up REFUSED_AFTER_S after it came.
+"""
+
+import datetime
+import hmac
+import ipaddress
+
+from django.conf import settings
+
+from accounts.models import ApiKey, Membership
+from accounts.ways_in.presented import Presented
+from accounts.ways_in.proven import CredentialKind, Door, Proven
+from portal.lib.client_address import Network
+from portal.lib.crypto import Peppers
+
+
+def prove(presented: Presented, *, door: Door, now: datetime.datetime) -> Proven | None:
+    """Return what is known of the key's caller, or None where it is unknown, wrong, revoked, ended or its holder gone.
+
+    A key opens either door, as far as its scopes go. Where it may be used from is the caller's to ask: who it is comes first.
+    """
+    key = _proven_key(presented, now=now)
+    if key is None:
+        return None
+    ids = {key.id, key.team_id, key.service_account_id, key.person_id}
+    networks = networks_of(key)
+    return Proven(
+        credential_id=key.id,
+        kind=CredentialKind.API_KEY,
+        team=key.team,
+        service_account=key.service_account,
+        person=key.person,
+        scopes=frozenset(key.scopes),
+        networks=(networks,) if networks else (),
+        expires_at=key.expires_at,
+        purpose=key.purpose,
+        depends_on=frozenset(one for one in ids if one is not None),
+        key=key,
+    )
+
+
+def networks_of(key: ApiKey) -> tuple[Network, ...]:
+    """Return where the key may be used from; none means from anywhere."""
+    return tuple(ipaddress.ip_network(text) for text in key.networks)
+
+
+def _proven_key(presented: Presented, *, now: datetime.datetime) -> ApiKey | None:
+    peppers = Peppers(settings.LATCHKEY_KEY_PEPPERS)
+    key = (
+        ApiKey.objects.select_related("team", "service_account", "person")
+        .filter(public_id=presented.public_id)
+        .first()
+    )
+    # An unknown key is digested too, so that the time taken does not tell it from a wrong one.
+    stored = bytes(key.digest) if key is not None else bytes(32)
+    digest = peppers.digest(presented.text, pepper_id=key.pepper_id if key else peppers.current_id)
+    is_proven = hmac.compare_digest(stored, digest)
+    if key is None or not is_proven or not _stands(key, now=now):
+        return None
+    return key
+
+
+def _stands(key: ApiKey, *, now: datetime.datetime) -> bool:
+    if key.revoked_at is not None or key.expires_at <= now or key.team.disabled_at is not None:
+        return False
+    if key.service_account is not None:
+        return key.service_account.disabled_at is None
+    return (
+        key.person is not None
+        and key.person.is_active
+        and Membership.objects.filter(team=key.team, person=key.person).exists()
+    )
