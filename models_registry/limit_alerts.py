@@ -18,6 +18,7 @@ from models_registry.models.limits import CALENDAR_PERIODS
 from models_registry.periods import calendar_period
 from portal.lib.clock import utc_now
 
+_USED_UP = 100
 _LENGTHS_S = {LimitPeriod.HOUR: 3_600, LimitPeriod.DAY: 86_400}
 
 
@@ -34,11 +35,15 @@ def tell_of_limits() -> int:
     return sum(_tell(chunk, now=now) for chunk in in_chunks(limits.iterator()))
 
 
-def percent_due(limit: Limit, used: int) -> int | None:
-    """The highest of the limit's percentages that is reached; those below it lapse with it."""
-    return max(
-        (one for one in limit.alert_percents if used * 100 >= one * limit.amount), default=None
-    )
+def percent_due(limit: Limit, standing: LimitStanding) -> int | None:
+    """The highest of the limit's percentages that is reached; those below it lapse with it.
+
+    A hard limit refuses what has no room before the whole of it is used: once it does, it is used up.
+    """
+    reached = standing.used * 100 // limit.amount
+    if standing.is_refusing and not limit.is_soft:
+        reached = max(reached, _USED_UP)
+    return max((one for one in limit.alert_percents if one <= reached), default=None)
 
 
 def _tell(limits: list[Limit], *, now: datetime.datetime) -> int:
@@ -47,7 +52,7 @@ def _tell(limits: list[Limit], *, now: datetime.datetime) -> int:
         (limit, standing, percent)
         for limit in limits
         if (standing := standings.get(limit.pk)) is not None
-        and (percent := percent_due(limit, standing.used)) is not None
+        and (percent := percent_due(limit, standing)) is not None
     ]
     keepers = keepers_of({team.pk for limit, _, _ in due for team in _teams(limit)})
     wanted: dict[str, tuple[User, dict[str, Fact]]] = {}

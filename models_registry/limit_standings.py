@@ -13,11 +13,13 @@ class LimitStanding:
     """What is used of a limit, what running calls and borrowed slices hold beside it, and when it begins anew.
 
     resets_at: None for what does not come back by time alone.
+    is_refusing: as it is set now, it has refused what had no room left in its period.
     """
 
     used: int
     held: int
     resets_at: datetime.datetime | None
+    is_refusing: bool = False
 
 
 StandingSource = Callable[[Sequence[Limit]], dict[uuid.UUID, LimitStanding]]

@@ -29,7 +29,12 @@ def standings_now(limits: Sequence[Limit]) -> dict[uuid.UUID, LimitStanding]:
         _log.warning("Limits cannot be read.", extra={"error": type(error).__name__})
         return {}
     return {
-        limit.pk: LimitStanding(standing.used, standing.held, _resets_at(window, standing, now=now))
+        limit.pk: LimitStanding(
+            standing.used,
+            standing.held,
+            _resets_at(window, standing, now=now),
+            standing.is_refusing,
+        )
         for limit, window, standing in zip(limits, windows, standings, strict=True)
     }
 

@@ -20,6 +20,8 @@ class Standing(msgspec.Struct, frozen=True):
     held: reserved by running calls, or idle in a slice; what a process that is gone held counts as used.
     reset_s: seconds until nothing of it counts any more; None for what never ends.
     is_closed: it waits for what was used before the store lost writes.
+    is_refusing: under this limit or a larger one it has refused what had no room left: in its period, or in the last
+        stretch of its length.
     """
 
     limit: int
@@ -27,6 +29,7 @@ class Standing(msgspec.Struct, frozen=True):
     held: int
     reset_s: float | None
     is_closed: bool = False
+    is_refusing: bool = False
 
     @property
     def remaining(self) -> int:
@@ -90,6 +93,7 @@ def _stand(window: Window, fields: Fields, clock: _Clock) -> Standing:
         None if is_endless else left_s,
         # Whether one that nobody has asked for yet is open is known when it is asked for.
         is_closed=bool(fields) and fields.get(b"e") != clock.epoch,
+        is_refusing=_has_refused(window, fields, since_us=0),
     )
 
 
@@ -97,7 +101,7 @@ def _stand_sliding(window: Window, fields: Fields, clock: _Clock) -> Standing:
     now_us = clock.raw_us + clock.shift_us
     oldest = now_us // window.bucket_us - window.buckets
     amounts: list[tuple[int, int]] = [
-        (int(name), int(amount)) for name, amount in fields.items() if name[:1] != b"h"
+        (int(name), int(amount)) for name, amount in fields.items() if name.isdigit()
     ]
     live = [(bucket, amount) for bucket, amount in amounts if bucket >= oldest and amount > 0]
     if not live:
@@ -105,4 +109,15 @@ def _stand_sliding(window: Window, fields: Fields, clock: _Clock) -> Standing:
     newest = max(bucket for bucket, _ in live)
     ends_us = (newest + window.buckets + 1) * window.bucket_us
     reset_s = max(0.0, (ends_us - now_us) / 1_000_000)
-    return Standing(window.limit, sum(amount for _, amount in live), 0, reset_s)
+    return Standing(
+        window.limit,
+        sum(amount for _, amount in live),
+        0,
+        reset_s,
+        is_refusing=_has_refused(window, fields, since_us=now_us - window.length_s * 1_000_000),
+    )
+
+
+def _has_refused(window: Window, fields: Fields, *, since_us: int) -> bool:
+    limit, _, at_us = fields.get(b"r", b"0:0").partition(b":")
+    return int(limit) >= window.limit and int(at_us) > since_us

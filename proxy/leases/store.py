@@ -18,7 +18,9 @@ from proxy.leases.request import Answer, decode_answer
 
 log = logging.getLogger("latchkey.leases")
 
-_SOURCE = Path(__file__).with_name("library.lua").read_text(encoding="utf-8")
+# One library for the store, in three files for people: each uses what the ones before it say.
+_PARTS = ("store.lua", "holdings.lua", "lending.lua")
+_SOURCE = "\n".join(Path(__file__).with_name(part).read_text(encoding="utf-8") for part in _PARTS)
 _VERSION = hashlib.sha256(_SOURCE.encode()).hexdigest()[:12]
 LIBRARY = _SOURCE.replace("@VERSION@", _VERSION)
 _FUNCTION = f"latchkey_lease_{_VERSION}"

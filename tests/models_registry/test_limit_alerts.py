@@ -26,10 +26,11 @@ class Counts:
 
     def __init__(self) -> None:
         self.used: dict[uuid.UUID, int] = {}
+        self.refusing: set[uuid.UUID] = set()
 
     def __call__(self, limits: Sequence[Limit]) -> dict[uuid.UUID, LimitStanding]:
         return {
-            limit.pk: LimitStanding(self.used[limit.pk], 7, None)
+            limit.pk: LimitStanding(self.used[limit.pk], 7, None, limit.pk in self.refusing)
             for limit in limits
             if limit.pk in self.used
         }
@@ -68,7 +69,22 @@ def told() -> list[tuple[str, int]]:
     ("used", "due"), [(0, None), (499, None), (500, 50), (799, 50), (800, 80), (5_000, 80)]
 )
 def test_highest_percentage_that_is_reached_is_due(used: int, due: int | None) -> None:
-    assert percent_due(Limit(amount=1_000, alert_percents=[50, 80]), used) == due
+    limit = Limit(amount=1_000, alert_percents=[50, 80])
+    assert percent_due(limit, LimitStanding(used, 0, None)) == due
+
+
+@pytest.mark.parametrize(("is_soft", "told_of"), [(False, [50, 100]), (True, [50])])
+def test_hard_limit_that_refuses_is_used_up_and_told_of_once(
+    counts: Counts, is_soft: bool, told_of: list[int]
+) -> None:
+    limit = a_limit(new_person(), team=new_team())
+    change_limit(limit, is_soft=is_soft, alert_percents=[50, 100, 120], actor=acting(new_person()))
+    counts.used[limit.pk] = 600
+    tell_of_limits()
+    counts.used[limit.pk], counts.refusing = 930, {limit.pk}
+    tell_of_limits()
+    assert tell_of_limits() == 0
+    assert sorted({percent for _, percent in told()}) == told_of
 
 
 def test_each_percentage_is_told_once(counts: Counts) -> None:

@@ -43,7 +43,7 @@ class Caller:
     def amounts(self, window: Window) -> dict[int, int]:
         """What every bucket of a window holds."""
         stored = self.client.hgetall(window.store_name)
-        return {int(name): int(n) for name, n in stored.items() if name[:1] != b"h"}
+        return {int(name): int(n) for name, n in stored.items() if name.isdigit()}
 
 
 @pytest.fixture

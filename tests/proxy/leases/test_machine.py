@@ -241,7 +241,7 @@ class LeaseMachine(RuleBasedStateMachine):
     def no_bucket_is_negative(self) -> None:
         for count in range(COUNTS if self.books else 0):
             stored = self.client.hgetall(self.window(count).store_name)
-            assert all(int(n) >= 0 for name, n in stored.items() if str(name)[0] not in "hec")
+            assert all(int(n) >= 0 for name, n in stored.items() if str(name)[0] not in "hecr")
 
     def teardown(self) -> None:
         for book in (*self.books, *self.abandoned):

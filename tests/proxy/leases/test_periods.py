@@ -3,7 +3,9 @@
 import asyncio
 import secrets
 import time
+from contextlib import suppress
 
+import msgspec
 import pytest
 
 from proxy.leases.rebuild import closed_names, rebuild
@@ -141,6 +143,31 @@ async def test_a_used_up_period_says_when_it_ends(
         with pytest.raises(LimitReached) as refused:
             await book.reserve([(window, 1)])
         assert refused.value.retry_after_s in expected
+
+
+@pytest.mark.parametrize("is_sliding", [False, True])
+async def test_a_limit_that_refused_for_good_says_so_until_it_is_raised(
+    shared_server: StoreServer, open_book: OpenBook, is_sliding: bool
+) -> None:
+    book = await open_book(shared_server)
+    window = open_budget(shared_server, 100)
+    if is_sliding:
+        window = Window(window.key, 100, 3600, Measure.TOKENS)
+    raised = msgspec.structs.replace(window, limit=120)
+    running = await book.reserve([(window, 40)])
+    with suppress(LimitReached):
+        await book.reserve([(window, 70)])
+    if not is_sliding:
+        assert not stand(shared_server, window).is_refusing, "What is held may come back."
+    book.settle(running, [40])
+    await wait_for_reports(book)
+    book.settle(await book.reserve([(window, 50)]), [50])
+    await wait_for_reports(book)
+    with pytest.raises(LimitReached):
+        await book.reserve([(window, 20)])
+    assert [stand(shared_server, one).is_refusing for one in (window, raised)] == [True, False]
+    await book.reserve([(raised, 20)])
+    assert not stand(shared_server, raised).is_refusing
 
 
 async def test_a_soft_budget_is_counted_and_never_refused(

@@ -1,142 +1,3 @@
-#!lua name=latchkey_leases_@VERSION@
-
--- One call lends from every window of a batch of asks, each ask all-or-nothing, after it has taken
--- back what the calling process returned. A window's hash holds one field per bucket of time
--- ("<index>" = amount lent in it) and one per process ("h<process>" = until when that process may
--- hold something idle, when it borrowed last, when it was last asked to return it).
---
--- A period with an end, and what is held now, have no buckets: what each process holds stands in
--- "o<process>", which that process states anew with each change, and what was used in "u". A period
--- lends only in the epoch that "e" names; one that may have lost writes waits for `rebuild`.
---
--- keys: the store's state, the process's record, all processes, all closed windows, then one hash
--- per window.
--- args: the process's id, and one msgpack map made by request.py, which checks every number.
-
-local ACTIVE_FOR_US = 10 * 1000 * 1000
-local LEASE_LIFE_US = 2 * 1000 * 1000
--- By then whoever borrowed before has heard of the loss, and what was spent is in the ledger.
-local SURELY_OVER_US = 2 * LEASE_LIFE_US
-local RECALL_AGAIN_US = 10 * 1000
-local PROCESS_LIFE_MS = 60 * 1000
--- A process that has not been heard for so long holds no call any more.
-local GONE_AFTER_US = 10 * 1000 * 1000
-local KEPT_AFTER_END_US = 7 * 86400 * 1000 * 1000
-local KEPT_OF_NOW_MS = 2 * 86400 * 1000
-local ASK_AGAIN_US = 1000 * 1000
-local MOST_OF_A_PERIOD = 3 / 100
-local STALE = 1
-local RECALLING, CLOSED = 1, 2
-local SLIDING, PERIOD, NOW = 0, 1, 2
-local RECALL_CHANNEL = 'latchkey:lease:1:recall:'
-
--- Lives as long as the server process, which is what it names.
-local run_id = nil
-
-local function digits(number)
-  return string.format('%.0f', number)
-end
-
--- A server that was restarted or promoted may miss writes. Where an access list forbids INFO, only
--- an absent epoch tells of a loss.
-local function read_run_id()
-  if not run_id then
-    local info = redis.pcall('INFO', 'server')
-    run_id = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or 'unknown'
-  end
-  return run_id
-end
-
--- Time never runs backwards here: a clock set back goes on from the last time seen, so that no
--- bucket is lent from twice.
-local function open_store(state_key)
-  local time = redis.call('TIME')
-  local raw_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local state = redis.call('HMGET', state_key, 'epoch', 'run_id', 'raw_us', 'shift_us', 'opened_us', 'woke_us')
-  local epoch, opened_us = state[1], tonumber(state[5] or raw_us)
-  local shift_us, woke_us = tonumber(state[4] or 0), tonumber(state[6] or raw_us)
-  local last_us = tonumber(state[3] or raw_us)
-  if raw_us < last_us then
-    shift_us = shift_us + last_us - raw_us
-  elseif raw_us > last_us + LEASE_LIFE_US then
-    -- Nobody could be heard meanwhile, so nobody is gone for that.
-    woke_us = raw_us
-  end
-  local run = read_run_id()
-  if not epoch or state[2] ~= run then
-    epoch, opened_us = digits(raw_us) .. '-' .. string.sub(run, 1, 8), raw_us
-  end
-  redis.call('HSET', state_key, 'epoch', epoch, 'run_id', run, 'raw_us', digits(raw_us),
-    'shift_us', digits(shift_us), 'opened_us', digits(opened_us), 'woke_us', digits(woke_us))
-  return { epoch = epoch, now_us = raw_us + shift_us, raw_us = raw_us, opened_us = opened_us, woke_us = woke_us }
-end
-
-local function is_gone(store, process)
-  if store.gone[process] == nil then
-    local seen_us = tonumber(redis.call('HGET', store.processes, process) or 0)
-    local since_us = store.raw_us - GONE_AFTER_US
-    store.gone[process] = seen_us == 0 or (seen_us < since_us and store.woke_us < since_us)
-  end
-  return store.gone[process]
-end
-
-local function forget_the_gone(store)
-  local all = redis.call('HGETALL', store.processes)
-  for i = 1, #all, 2 do
-    if tonumber(all[i + 1]) < store.raw_us - PROCESS_LIFE_MS * 1000 then
-      redis.call('HDEL', store.processes, all[i])
-    end
-  end
-end
-
--- A call that lay in a hung server's socket while its sender gave up must not lend to nobody, and
--- returns sent again after a lost reply must not count twice.
-local function register(store, process_key, process, call)
-  local known = redis.call('HMGET', process_key, 'turn', 'batch')
-  local last_turn, last_batch = tonumber(known[1] or 0), tonumber(known[2] or 0)
-  if call.turn <= last_turn then
-    return STALE, false
-  end
-  if not known[1] then
-    forget_the_gone(store)
-  end
-  redis.call('HSET', store.processes, process, digits(store.raw_us))
-  local forgotten = call.resent and not known[1]
-  redis.call('HSET', process_key, 'turn', digits(call.turn), 'batch', digits(call.batch))
-  redis.call('PEXPIRE', process_key, PROCESS_LIFE_MS)
-  return nil, call.batch > last_batch and not forgotten
-end
-
-local function keep(window, store)
-  local life_ms = KEPT_OF_NOW_MS
-  if window.kind == SLIDING then
-    life_ms = math.ceil((window.buckets + 2) * window.bucket_us / 1000)
-  elseif window.kind == PERIOD then
-    life_ms = math.ceil((window.ends_us + KEPT_AFTER_END_US - store.raw_us) / 1000)
-  end
-  redis.call('PEXPIRE', window.key, digits(life_ms))
-end
-
--- What was lost in an earlier epoch is not known here: unless a period began after that, it waits.
-local function open_period(window, store)
-  local known = redis.call('HMGET', window.key, 'e', 'c')
-  if known[1] == store.epoch then
-    return
-  end
-  if window.starts_us >= store.opened_us then
-    redis.call('HSET', window.key, 'e', store.epoch)
-    keep(window, store)
-    return
-  end
-  window.closed = true
-  if known[2] ~= store.epoch then
-    redis.call('DEL', window.key)
-    redis.call('HSET', window.key, 'c', store.epoch)
-    keep(window, store)
-  end
-  redis.call('SADD', store.closed, window.key)
-end
-
 -- Returns credit the bucket they were lent in; a bucket never holds less than nothing.
 local function credit(window, bucket, amount)
   local field = digits(bucket)
@@ -149,19 +10,6 @@ end
 -- Use beyond what was reserved counts from now on, whenever it was reserved.
 local function charge(window, amount, store)
   redis.call('HINCRBY', window.key, digits(window.bucket), digits(amount))
-  keep(window, store)
-end
-
--- What a process says it holds replaces what was thought of it, so that no lost answer matters.
-local function report(window, process, holds, spent, store)
-  if holds > 0 then
-    redis.call('HSET', window.key, 'o' .. process, digits(holds))
-  else
-    redis.call('HDEL', window.key, 'o' .. process)
-  end
-  if spent > 0 and window.kind == PERIOD then
-    redis.call('HINCRBY', window.key, 'u', digits(spent))
-  end
   keep(window, store)
 end
 
@@ -236,7 +84,7 @@ local function load_window(window, process, store)
     elseif mark == 'u' then
       window.settled = tonumber(value)
       window.used = window.used + window.settled
-    elseif window.kind == SLIDING then
+    elseif mark ~= 'r' and window.kind == SLIDING then
       load_bucket(window, name, value)
     end
   end
@@ -254,17 +102,25 @@ local function slide_us(window, amount, now_us)
   return (window.bucket + window.buckets + 1) * window.bucket_us - now_us
 end
 
+-- What running calls hold may come back; what is used does not before the period ends.
+local function is_used_up(window, amount)
+  return window.kind == PERIOD and not window.closed and window.settled + amount > window.limit
+end
+
 local function wait_us(window, amount, store)
   if window.kind == SLIDING then
     return slide_us(window, amount, store.now_us)
-  end
-  local is_used_up = window.kind == PERIOD and window.settled + amount > window.limit
-  if window.closed then
+  elseif window.closed then
     return math.max(0, window.opens_us - store.raw_us)
-  elseif not is_used_up then
+  elseif not is_used_up(window, amount) then
     return ASK_AGAIN_US
   end
   return math.max(ASK_AGAIN_US, window.ends_us - store.raw_us)
+end
+
+-- Whoever answers for the limit is told: a hard one refuses before the whole of it is used.
+local function note_refusal(window, store)
+  redis.call('HSET', window.key, 'r', digits(window.limit) .. ':' .. digits(store.now_us))
 end
 
 -- True while some other process may still give something back.
@@ -288,11 +144,15 @@ local function has_room(window, amount)
   return window.soft or not (window.closed or window.ended) and window.used + amount <= window.limit
 end
 
-local function refuse(index, window, longest_us, process, now_us)
+local function refuse(index, window, longest_us, process, store)
   if window.closed then
     return { index, longest_us, CLOSED }
   end
-  return { index, longest_us, recall(window, process, now_us) * RECALLING }
+  local waiting = recall(window, process, store.now_us)
+  if window.kind == SLIDING and waiting == 0 then
+    note_refusal(window, store)
+  end
+  return { index, longest_us, waiting * RECALLING }
 end
 
 local function answer(ask, windows, process, store)
@@ -300,6 +160,9 @@ local function answer(ask, windows, process, store)
   for _, part in ipairs(ask) do
     local window = windows[part[1]]
     if not has_room(window, part[2]) then
+      if is_used_up(window, part[2]) then
+        note_refusal(window, store)
+      end
       local us = wait_us(window, part[2], store)
       if us > longest_us then
         refusing, longest_us = part[1], us
@@ -307,7 +170,7 @@ local function answer(ask, windows, process, store)
     end
   end
   if refusing > 0 then
-    return refuse(refusing, windows[refusing], longest_us, process, store.now_us)
+    return refuse(refusing, windows[refusing], longest_us, process, store)
   end
   for _, part in ipairs(ask) do
     local window = windows[part[1]]
@@ -445,29 +308,4 @@ local function lease(keys, args)
   return { store.epoch, 0, outcomes, standings }
 end
 
--- Gives closed periods what the ledger says was used of them, each once in an epoch. Until the last
--- lease of the epoch before is over, nobody can say how much that is.
--- keys: the store's state, all closed windows, then the windows. args: what was used of each, and its
--- end in microseconds.
--- Returns microseconds still to wait, 0 when it is done.
-local function rebuild(keys, args)
-  local store = open_store(keys[1])
-  local wait_us = store.opened_us + SURELY_OVER_US - store.raw_us
-  if wait_us > 0 then
-    return wait_us
-  end
-  for i = 3, #keys do
-    local window = { key = keys[i], kind = PERIOD, starts_us = -1, ends_us = tonumber(args[2 * i - 4]) }
-    store.closed = keys[2]
-    open_period(window, store)
-    if window.closed then
-      redis.call('HINCRBY', window.key, 'u', args[2 * i - 5])
-      redis.call('HSET', window.key, 'e', store.epoch)
-    end
-    redis.call('SREM', store.closed, window.key)
-  end
-  return 0
-end
-
-redis.register_function('latchkey_rebuild_@VERSION@', rebuild)
 redis.register_function('latchkey_lease_@VERSION@', lease)

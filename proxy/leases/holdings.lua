@@ -1,0 +1,58 @@
+-- What was lost in an earlier epoch is not known here: unless a period began after that, it waits.
+local function open_period(window, store)
+  local known = redis.call('HMGET', window.key, 'e', 'c')
+  if known[1] == store.epoch then
+    return
+  end
+  if window.starts_us >= store.opened_us then
+    redis.call('HSET', window.key, 'e', store.epoch)
+    keep(window, store)
+    return
+  end
+  window.closed = true
+  if known[2] ~= store.epoch then
+    redis.call('DEL', window.key)
+    redis.call('HSET', window.key, 'c', store.epoch)
+    keep(window, store)
+  end
+  redis.call('SADD', store.closed, window.key)
+end
+
+-- What a process says it holds replaces what was thought of it, so that no lost answer matters.
+local function report(window, process, holds, spent, store)
+  if holds > 0 then
+    redis.call('HSET', window.key, 'o' .. process, digits(holds))
+  else
+    redis.call('HDEL', window.key, 'o' .. process)
+  end
+  if spent > 0 and window.kind == PERIOD then
+    redis.call('HINCRBY', window.key, 'u', digits(spent))
+  end
+  keep(window, store)
+end
+
+-- Gives closed periods what the ledger says was used of them, each once in an epoch. Until the last
+-- lease of the epoch before is over, nobody can say how much that is.
+-- keys: the store's state, all closed windows, then the windows. args: what was used of each, and its
+-- end in microseconds.
+-- Returns microseconds still to wait, 0 when it is done.
+local function rebuild(keys, args)
+  local store = open_store(keys[1])
+  local wait_us = store.opened_us + SURELY_OVER_US - store.raw_us
+  if wait_us > 0 then
+    return wait_us
+  end
+  for i = 3, #keys do
+    local window = { key = keys[i], kind = PERIOD, starts_us = -1, ends_us = tonumber(args[2 * i - 4]) }
+    store.closed = keys[2]
+    open_period(window, store)
+    if window.closed then
+      redis.call('HINCRBY', window.key, 'u', args[2 * i - 5])
+      redis.call('HSET', window.key, 'e', store.epoch)
+    end
+    redis.call('SREM', store.closed, window.key)
+  end
+  return 0
+end
+
+redis.register_function('latchkey_rebuild_@VERSION@', rebuild)
