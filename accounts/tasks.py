@@ -7,9 +7,16 @@ from accounts.ending_keys import tell_of_ending_keys
 from accounts.mail.task import send_due_mail
 from accounts.models import IdempotentReply
 from accounts.models.idempotency import REPLY_KEPT
+from accounts.workload.refresh import due_issuers, fetch_again
 from portal.lib.clock import utc_now
 
-__all__ = ["forget_changes", "forget_replies", "remind_of_keys", "send_due_mail"]
+__all__ = [
+    "fetch_issuer_keys",
+    "forget_changes",
+    "forget_replies",
+    "remind_of_keys",
+    "send_due_mail",
+]
 KEEP_CHANGES_MINUTES = 60
 
 
@@ -38,3 +45,9 @@ def forget_replies() -> int:
 def remind_of_keys() -> int:
     """Tell of keys that end soon, each time once; return how many mails that makes."""
     return tell_of_ending_keys()
+
+
+@shared_task(ignore_result=True)
+def fetch_issuer_keys() -> int:
+    """Fetch the keys of every issuer for which it is time; return how many changed."""
+    return sum(fetch_again(issuer_id, now=utc_now()) for issuer_id in due_issuers(now=utc_now()))

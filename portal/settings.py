@@ -85,6 +85,13 @@ LATCHKEY_PROVIDER_NETWORKS = env.read(
     default="public",
     fallback=NetworkPolicy.parse("public"),
 )
+LATCHKEY_ISSUER_NETWORKS = env.read(
+    "LATCHKEY_ISSUER_NETWORKS",
+    NetworkPolicy.parse,
+    accepts="a comma list of CIDRs where issuers of workloads' tokens may stand, and the word public",
+    default="public",
+    fallback=NetworkPolicy.parse("public"),
+)
 LATCHKEY_DEMONSTRATION = env.flag(
     "LATCHKEY_DEMONSTRATION", accepts="1 where `make run` runs it, which pages then say"
 )
@@ -484,6 +491,7 @@ CELERY_BEAT_SCHEDULE = {
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},
     "remind-of-grants": {"task": "models_registry.tasks.remind_of_grants", "schedule": 60 * 60},
     "alert-of-limits": {"task": "models_registry.tasks.alert_of_limits", "schedule": 60},
+    "fetch-issuer-keys": {"task": "accounts.tasks.fetch_issuer_keys", "schedule": 15},
     "forget-changes": {"task": "accounts.tasks.forget_changes", "schedule": 10 * 60},
     "forget-replies": {"task": "accounts.tasks.forget_replies", "schedule": 60 * 60},
 }

@@ -26,6 +26,7 @@ def fixed_environment(*, journal_dir: str) -> dict[str, str]:
         "LATCHKEY_BASE_URL": "http://testserver",
         "LATCHKEY_ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
         "LATCHKEY_PROVIDER_NETWORKS": "127.0.0.0/8,::1/128",
+        "LATCHKEY_ISSUER_NETWORKS": "127.0.0.0/8,::1/128",
         "LATCHKEY_JOURNAL_DIR": journal_dir,
     }
 

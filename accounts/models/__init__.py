@@ -14,6 +14,7 @@ from accounts.models.oauth import (
 )
 from accounts.models.people import User
 from accounts.models.teams import Membership, ServiceAccount, Team
+from accounts.models.workload import IssuerFetch, TrustedIssuer, TrustRule
 
 __all__ = [
     "ApiKey",
@@ -22,6 +23,7 @@ __all__ = [
     "Change",
     "IdempotentReply",
     "Invitation",
+    "IssuerFetch",
     "KeyUse",
     "Membership",
     "Notification",
@@ -33,5 +35,7 @@ __all__ = [
     "OAuthRefreshToken",
     "ServiceAccount",
     "Team",
+    "TrustRule",
+    "TrustedIssuer",
     "User",
 ]

@@ -1,7 +1,6 @@
 """Issue and revoke keys."""
 
 import datetime
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.keys import CALL_SCOPES, Scope
 from accounts.roles import is_administrator
+from accounts.writes.networks import checked_networks
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Peppers
@@ -67,7 +67,7 @@ def issue_key(
         tags=list(tags),
         cost_centre=cost_centre or team.cost_centre,
         scopes=[scope.value for scope in scopes],
-        networks=[_network(text) for text in networks],
+        networks=checked_networks(networks),
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         expires_at=expires_at,
@@ -130,18 +130,3 @@ def _refuse_stranger(team: Team, holder: ServiceAccount | User) -> None:
         belongs = membership is not None
     if not belongs:
         raise ValidationError({"holder": "A key's holder belongs to the key's team."})
-
-
-def _network(text: str) -> str:
-    try:
-        network = ipaddress.ip_network(text.strip())
-    except ValueError as error:
-        raise ValidationError(
-            {"networks": f"{text!r} is no network in CIDR form: {error}."}
-        ) from None
-    if isinstance(network, ipaddress.IPv6Network) and (
-        network[0].ipv4_mapped is not None or "%" in text
-    ):
-        # Peers are compared as plain IPv4 and IPv6, so this would never match.
-        raise ValidationError({"networks": f"{text!r} is no plain IPv4 or IPv6 network."})
-    return str(network)

@@ -6,6 +6,7 @@ No proxies or netrc from the environment, no redirects, bounded answers.
 
 import ipaddress
 import socket
+import ssl
 import time
 from typing import Any
 
@@ -30,15 +31,17 @@ def get_bytes(
     timeout_s: float = 10.0,
     total_s: float = 30.0,
     max_bytes: int = 4 * 1024 * 1024,
+    certificate_authority: str = "",
 ) -> bytes:
     """Fetch a document.
 
     timeout_s: for the connection, and for each pause within the answer.
+    certificate_authority: PEM of the only authority that is believed; without it, those that come with `requests`.
     Raises: requests.RequestException, AddressNotAllowed.
     """
     with requests.Session() as session:
         session.trust_env = False
-        adapter = _CheckedAdapter(networks)
+        adapter = _CheckedAdapter(networks, certificate_authority)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         with session.get(
@@ -65,9 +68,28 @@ def _read(response: requests.Response, *, max_bytes: int, deadline: float) -> by
 
 
 class _CheckedAdapter(HTTPAdapter):
-    def __init__(self, networks: NetworkPolicy) -> None:
+    def __init__(self, networks: NetworkPolicy, certificate_authority: str = "") -> None:
         self._networks = networks
+        self._context = (
+            ssl.create_default_context(cadata=certificate_authority)
+            if certificate_authority
+            else None
+        )
         super().__init__(max_retries=0)
+
+    def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
+        super().cert_verify(conn, url, verify, cert)  # type: ignore[no-untyped-call]
+        if self._context is not None:
+            # Without this the authorities of `requests` would be loaded into our context as well.
+            conn.ca_certs = conn.ca_cert_dir = None
+
+    def build_connection_pool_key_attributes(
+        self, request: Any, verify: Any, cert: Any = None
+    ) -> Any:
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        if self._context is not None:
+            return host, {"ssl_context": self._context, "cert_reqs": "CERT_REQUIRED"}
+        return host, pool
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
