@@ -5,7 +5,6 @@ import contextlib
 import os
 import resource
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,12 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.administrator import lead_calls_to, start_administrator
+from bench.administrator import lead_calls_to
+from bench.beginning import begin
 from bench.client import exchange, write_chat
 from bench.counted import read_counted, start_upstream, wait_for_ledger
 from bench.processes import Measured
 from bench.proof import NotProven, Verdict
-from bench.stack import Stack, start_gateway, start_stack
+from bench.stack import Stack, start_gateway
 
 NAME = "disk-full"
 PROMISE = (
@@ -45,14 +45,12 @@ class Disk(NamedTuple):
 def run() -> Verdict:
     """Fill the disk time and again while calls are made, then hold upstream and ledger together."""
     with (
-        tempfile.TemporaryDirectory(prefix="latchkey-disk-") as name,
-        start_stack(Path(name)) as stack,
-        start_administrator(stack.environment, str(stack.folder)) as administrator,
+        begin(NAME) as (folder, stack, administrator),
         ExitStack() as running,
     ):
-        upstream = start_upstream(Path(name), running)
+        upstream = start_upstream(folder, running)
         lead_calls_to(administrator, upstream, key=stack.api_key)
-        disk = running.enter_context(_small_disk(Path(name) / "disk"))
+        disk = running.enter_context(_small_disk(folder / "disk"))
         extra = {
             "LATCHKEY_JOURNAL_DIR": str(disk.folder),
             "LATCHKEY_JOURNAL_SEGMENT_BYTES": str(SEGMENT_BYTES),

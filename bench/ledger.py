@@ -3,17 +3,16 @@
 import asyncio
 import os
 import signal
-import tempfile
 from collections import Counter
 from contextlib import ExitStack
-from pathlib import Path
 
-from bench.administrator import lead_calls_to, start_administrator
+from bench.administrator import lead_calls_to
+from bench.beginning import begin
 from bench.client import exchange, write_chat
 from bench.counted import read_counted, start_upstream, wait_for_ledger
 from bench.processes import Measured, list_tree
 from bench.proof import NotProven, Verdict
-from bench.stack import Stack, start_gateway, start_stack
+from bench.stack import Stack, start_gateway
 
 NAME = "ledger"
 PROMISE = "After ten kill -9 under traffic, every call the upstream counted is in the ledger once."
@@ -25,12 +24,10 @@ TRAFFIC_S = 2.0
 def run() -> Verdict:
     """Kill a gateway ten times while it serves; a successor ships what the dead one left."""
     with (
-        tempfile.TemporaryDirectory(prefix="latchkey-ledger-") as name,
-        start_stack(Path(name)) as stack,
-        start_administrator(stack.environment, str(stack.folder)) as administrator,
+        begin(NAME) as (folder, stack, administrator),
         ExitStack() as running,
     ):
-        upstream = start_upstream(Path(name), running)
+        upstream = start_upstream(folder, running)
         lead_calls_to(administrator, upstream, key=stack.api_key)
         for number in range(KILLS):
             # One journal folder for all: the next gateway is the successor of the one killed.

@@ -9,18 +9,17 @@ import asyncio
 import json
 import os
 import signal
-import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack, suppress
-from pathlib import Path
 from typing import NamedTuple, Self
 
-from bench.administrator import Administrator, start_administrator
+from bench.administrator import Administrator
+from bench.beginning import begin
 from bench.client import exchange, write_request
 from bench.processes import Measured, list_tree
 from bench.proof import NotProven, Verdict
-from bench.stack import Stack, start_gateway, start_stack
+from bench.stack import Stack, start_gateway
 
 NAME = "overshoot"
 PROMISE = "1,000 calls at once from 4 processes spend nothing beyond a budget worth 10 calls."
@@ -50,11 +49,7 @@ class Outcome(NamedTuple):
 
 def run() -> Verdict:
     """Spend one budget after another."""
-    with (
-        tempfile.TemporaryDirectory(prefix="latchkey-overshoot-") as name,
-        start_stack(Path(name)) as stack,
-        start_administrator(stack.environment, str(stack.folder)) as administrator,
-    ):
+    with begin(NAME) as (_, stack, administrator):
         administrator.ask("open_limits", key=stack.api_key)
         with Gateways(stack) as gateways:
             budget = WORTH * measure_cost(stack, administrator, gateways)

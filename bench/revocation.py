@@ -11,17 +11,16 @@ import asyncio
 import os
 import re
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from pathlib import Path
 from typing import NamedTuple
 
-from bench.administrator import Administrator, start_administrator
+from bench.administrator import Administrator
+from bench.beginning import begin
 from bench.client import exchange, write_chat, write_request
 from bench.proof import NotProven, Verdict
-from bench.stack import Stack, start_gateway, start_stack
+from bench.stack import Stack, start_gateway
 
 NAME = "revocation"
 PROMISE = "A revoked key is refused by each of four processes within 1 s; open streams end in 5 s."
@@ -45,9 +44,7 @@ WHILE_STALLED = {"503 identity_unavailable"}
 def run() -> Verdict:
     """Revoke keys one after another and time the last success in every process."""
     with (
-        tempfile.TemporaryDirectory(prefix="latchkey-revocation-") as name,
-        start_stack(Path(name)) as stack,
-        start_administrator(stack.environment, str(stack.folder)) as administrator,
+        begin(NAME) as (_, stack, administrator),
         ExitStack() as running,
     ):
         ports = [

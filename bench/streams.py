@@ -2,14 +2,12 @@
 
 import asyncio
 import os
-import tempfile
-from pathlib import Path
 
-from bench.administrator import start_administrator
+from bench.beginning import begin
 from bench.client import Answer, exchange, write_chat
 from bench.processes import Measured
 from bench.proof import NotProven, Verdict
-from bench.stack import Stack, start_gateway, start_stack
+from bench.stack import Stack, start_gateway
 
 NAME = "streams"
 PROMISE = "1,000 concurrent slow streams in one process without an error, under 200 MB."
@@ -23,11 +21,7 @@ TIMEOUT_S = 120.0
 
 def run() -> Verdict:
     """Hold the streams, watch the memory, and look at every answer."""
-    with (
-        tempfile.TemporaryDirectory(prefix="latchkey-streams-") as name,
-        start_stack(Path(name)) as stack,
-        start_administrator(stack.environment, str(stack.folder)) as administrator,
-    ):
+    with begin(NAME) as (_, stack, administrator):
         administrator.ask("open_limits", key=stack.api_key)
         with start_gateway(stack, "streams") as (process, port):
             whole, peak, together = asyncio.run(_hold_streams(stack, process, port))
