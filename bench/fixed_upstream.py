@@ -4,9 +4,10 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.load import require_program
-from bench.processes import find_free_port, start, wait_until_answering
+from bench.processes import Measured, find_free_port, start, wait_until_answering
 
 REPLY = {
     "id": "chatcmpl-demonstration-fixed",
@@ -29,7 +30,7 @@ REPLY = {
 }
 
 CONFIGURATION = """
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr warn;
+daemon off; master_process {master}; worker_processes {workers}; pid {folder}/nginx.pid; error_log stderr warn;
 events {{ worker_connections 4096; }}
 http {{
   access_log off; keepalive_requests 100000000; default_type application/json;
@@ -40,17 +41,27 @@ http {{
 """
 
 
-def write_configuration(folder: Path, content: str) -> Path:
-    """An nginx configuration of one process that keeps everything it writes in a folder."""
+def write_configuration(folder: Path, content: str, *, workers: int = 1) -> Path:
+    """An nginx configuration that keeps everything it writes in a folder; one worker needs no master."""
     folder.mkdir(parents=True)
     path = folder / "nginx.conf"
-    path.write_text(CONFIGURATION.format(folder=folder, content=content))
+    master = "off" if workers == 1 else "on"
+    path.write_text(
+        CONFIGURATION.format(folder=folder, content=content, workers=workers, master=master)
+    )
     return path
 
 
+class Upstream(NamedTuple):
+    """A running upstream."""
+
+    port: int
+    process: Measured
+
+
 @contextmanager
-def start_fixed_upstream(folder: Path, *, core: int) -> Iterator[int]:
-    """Run it on a core; yields its port."""
+def start_fixed_upstream(folder: Path, *, core: int | None) -> Iterator[Upstream]:
+    """Run it on a core."""
     port = find_free_port()
     server = (
         f"listen 127.0.0.1:{port} backlog=4096; location / {{ return 200 '{json.dumps(REPLY)}'; }}"
@@ -59,4 +70,4 @@ def start_fixed_upstream(folder: Path, *, core: int) -> Iterator[int]:
     command = [require_program("nginx", "nginx-light"), "-c", str(path)]
     with start(command, log=folder / "fixed.log", core=core) as process:
         wait_until_answering(process, f"http://127.0.0.1:{port}/v1/models", timeout_s=10)
-        yield port
+        yield Upstream(port, process)

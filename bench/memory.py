@@ -1,16 +1,15 @@
 """The memory of one gateway process after a million calls, beside that after its first fifty thousand."""
 
 import os
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
-from bench.administrator import lead_calls_to, start_administrator
+from bench.administrator import lead_calls_to
+from bench.beginning import begin
 from bench.fixed_upstream import start_fixed_upstream
 from bench.load import Target, measure, require_program, warm_up
 from bench.proof import NotProven, Verdict
-from bench.stack import start_gateway, start_stack
+from bench.stack import start_gateway
 
 NAME = "memory"
 PROMISE = "After a million calls a process is within 10 % of its memory after 50,000."
@@ -28,12 +27,10 @@ def run() -> Verdict:
     """Call until there were enough calls, and look at the memory at both marks."""
     require_program("wrk", "wrk")
     with (
-        tempfile.TemporaryDirectory(prefix="latchkey-memory-") as name,
-        start_fixed_upstream(Path(name), core=LOAD_CORE) as upstream,
-        start_stack(Path(name), core=LOAD_CORE) as stack,
-        start_administrator(stack.environment, str(stack.folder)) as administrator,
+        begin(NAME, core=LOAD_CORE) as (folder, stack, administrator),
+        start_fixed_upstream(folder, core=LOAD_CORE) as upstream,
     ):
-        lead_calls_to(administrator, upstream, key=stack.api_key)
+        lead_calls_to(administrator, upstream.port, key=stack.api_key)
         with start_gateway(stack, "memory", core=GATEWAY_CORE) as (process, port):
             target = Target(
                 "Latchkey",

@@ -8,14 +8,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bench.proof import NotProven
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+CORES = tuple(sorted(os.sched_getaffinity(0)))
 STOP_TIMEOUT_S = 10.0
 LAST_LINES = 12
+# An idle gateway still looks after its timers; a tick of the kernel's clock is 5 % of this while.
+IDLE_S, IDLE_MAX_SHARE = 0.2, 0.1
 
 
 class Measured:
@@ -36,6 +39,27 @@ class Measured:
     def read_memory_bytes(self) -> int:
         """Resident memory of the tree's largest process."""
         return max(map(_resident_bytes, list_tree(self.pid)), default=0)
+
+    def read_memory_of_all_bytes(self) -> int:
+        """Resident memory of the whole tree; what its processes share counts for each."""
+        return sum(map(_resident_bytes, list_tree(self.pid)))
+
+    def pin(self, core: int) -> None:
+        """Keep the tree, and all that it starts from now on, on one core."""
+        for pid in list_tree(self.pid):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                # Whatever ends meanwhile needs no core.
+                with suppress(OSError):
+                    os.sched_setaffinity(int(thread.name), {core})
+
+    def wait_until_idle(self, *, timeout_s: float) -> None:
+        """Return when the tree has used next to no CPU for a while, or when the time is over."""
+        deadline, used_s = time.monotonic() + timeout_s, self.read_cpu_s()
+        while time.monotonic() < deadline:
+            time.sleep(IDLE_S)
+            before_s, used_s = used_s, self.read_cpu_s()
+            if used_s - before_s <= IDLE_MAX_SHARE * IDLE_S:
+                return
 
     def describe_end(self) -> str:
         """The last lines that it wrote."""
@@ -93,7 +117,7 @@ def list_tree(root: int) -> list[int]:
     return found
 
 
-def read_core_busy_s(core: int) -> float:
+def read_busy_s(core: int) -> float:
     """Seconds that a core has been busy or withheld by the host, interrupts left out.
 
     Interrupts are left out because most of them are the measured traffic's own.

@@ -45,8 +45,8 @@ def run() -> Verdict:
     require_program("wrk", "wrk")
     with tempfile.TemporaryDirectory(prefix="latchkey-scale-") as name, ExitStack() as running:
         upstream = running.enter_context(start_fixed_upstream(Path(name), core=LOAD_CORE))
-        small = _start(Path(name) / "small", running, upstream, keys=FEW_KEYS)
-        large = _start(Path(name) / "large", running, upstream, keys=KEYS)
+        small = _start(Path(name) / "small", running, upstream.port, keys=FEW_KEYS)
+        large = _start(Path(name) / "large", running, upstream.port, keys=KEYS)
         _fill(large.administrator)
         pairs = [(_measure(small), _measure(large)) for _ in range(ROUNDS)]
         page_ms = _ask_usage(large)

@@ -9,15 +9,15 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 import urllib.request
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.administrator import Administrator, start_administrator
+from bench.administrator import Administrator
+from bench.beginning import begin
 from bench.proof import NotProven, Verdict
-from bench.rivals import prepare_environment
-from bench.stack import Stack, start_gateway, start_stack
+from bench.rivals.environments import prepare_locked
+from bench.stack import Stack, start_gateway
 
 NAME = "schema"
 PROMISE = (
@@ -50,11 +50,7 @@ class Run(NamedTuple):
 
 def run() -> Verdict:
     """Run schemathesis once for each role against one gateway process."""
-    with (
-        tempfile.TemporaryDirectory(prefix="latchkey-schema-") as name,
-        start_stack(Path(name)) as stack,
-        start_administrator(stack.environment, str(stack.folder)) as administrator,
-    ):
+    with begin(NAME) as (_, stack, administrator):
         # A caller's own limit would answer nearly everything with 429.
         environment = stack.environment | {"LATCHKEY_API_REQUESTS_PER_MINUTE": "1000000"}
         wide = stack._replace(environment=environment)
@@ -65,7 +61,7 @@ def run() -> Verdict:
 
 
 def _run_all(stack: Stack, administrator: Administrator, port: int) -> list[Run]:
-    program = prepare_environment("schemathesis", REQUIREMENTS) / "bin" / "schemathesis"
+    program = prepare_locked("schemathesis", REQUIREMENTS) / "bin" / "schemathesis"
     base = f"http://127.0.0.1:{port}"
     document = stack.folder.parent / "openapi.json"
     document.write_bytes(

@@ -12,19 +12,19 @@ marked ">", because the true figure is higher.
 """
 
 import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
-from pathlib import Path
+from contextlib import ExitStack
 from statistics import median
 
-from bench.administrator import lead_calls_to, start_administrator
+from bench.administrator import lead_calls_to
+from bench.beginning import begin
+from bench.field import FLOOR, Field, list_starters, start_field
 from bench.fixed_upstream import start_fixed_upstream
-from bench.load import Sample, Target, measure, warm_up
+from bench.load import Load, Sample, Target, measure
+from bench.ourselves import GOVERNED
 from bench.proof import NotProven, Verdict
-from bench.rivals import PATH, Check, start_envoy, start_litellm, start_nginx
-from bench.stack import Stack, start_gateway, start_stack
+from bench.rivals import mlflow, portkey
+from bench.rivals.gateway import Place
+from bench.rivals.nginx import Check
 from bench.table import draw_table, take_medians
 
 NAME = "speed"
@@ -35,12 +35,11 @@ DURATION_S = float(os.environ.get("BENCH_DURATION_S", "6"))
 PART_LOAD = 0.3
 GATEWAY_CORE, LOAD_CORE = 0, 1
 Runs = dict[str, list[Sample]]
-FLOOR = Check.TRAVELS.value
 MOST_FOREIGN = 0.10
 LEAST_SATURATED = 0.90
 FEWEST_CALLS = 200
-GOVERNED = "Latchkey, governed"
-UNGOVERNED = "Latchkey, ungoverned"
+# Those that check no key are for the whole comparison.
+LEFT_OUT = {mlflow.NAME, portkey.NAME}
 HEADS = (
     *("gateway", "calls/s", "CPU ms", "min to max", "of floor", "p50 ms", "p99 ms"),
     *("CPU ms at 30 %", "disturbed"),
@@ -51,12 +50,12 @@ def run() -> Verdict:
     """Measure everything that starts, print the table, and compare Latchkey with the floor."""
     if (os.cpu_count() or 1) < 2:
         raise NotProven("two cores are needed, one for the gateway and one for the load.")
-    with tempfile.TemporaryDirectory(prefix="latchkey-speed-") as name, ExitStack() as running:
-        targets, missing = _start_targets(Path(name), running)
-        full, part = _measure_interleaved(targets)
+    with ExitStack() as running:
+        field = _start_targets(running)
+        full, part = _measure_interleaved(field.targets)
     print(draw_table(HEADS, [_write_row(name, full, part) for name in full]))
-    for reason in missing:
-        print(f"not measured: {reason}")
+    for name, reason in field.missing.items():
+        print(f"not measured: {name}: {reason}")
     return _judge(full)
 
 
@@ -90,82 +89,27 @@ def _median_ratio(full: Runs, name: str, floor: str) -> float:
     return median(one.cpu_ms_per_call / other.cpu_ms_per_call for one, other in pairs)
 
 
-def _start_targets(folder: Path, running: ExitStack) -> tuple[list[Target], list[str]]:
+def _start_targets(running: ExitStack) -> Field:
+    folder, stack, administrator = running.enter_context(begin(NAME, core=LOAD_CORE))
     upstream = running.enter_context(start_fixed_upstream(folder, core=LOAD_CORE))
-    starters: dict[str, Callable[[], AbstractContextManager[Target]]] = {
-        check.value: partial(
-            start_nginx,
-            folder,
-            upstream=upstream,
-            core=GATEWAY_CORE,
-            checker_core=LOAD_CORE,
-            check=check,
-        )
-        for check in Check
-    }
-    starters |= {
-        "Envoy": lambda: start_envoy(folder, upstream=upstream, core=GATEWAY_CORE),
-        "LiteLLM": lambda: start_litellm(folder, upstream=upstream, core=GATEWAY_CORE),
-    }
-    targets, missing = [], []
-    for name, starter in starters.items():
-        try:
-            targets.append(running.enter_context(starter()))
-        except NotProven as reason:
-            missing.append(f"{name}: {reason}")
-    try:
-        targets.extend(_start_latchkey(folder, upstream, running))
-    except NotProven as reason:
-        missing.append(f"Latchkey: {reason}")
-    return targets, missing
-
-
-def _start_latchkey(folder: Path, upstream: int, running: ExitStack) -> Iterator[Target]:
-    stack = running.enter_context(start_stack(folder / "latchkey", core=LOAD_CORE))
-    administrator = running.enter_context(start_administrator(stack.environment, str(stack.folder)))
-    lead_calls_to(administrator, upstream, key=stack.api_key)
-    yield running.enter_context(_start_governed(stack))
-    yield running.enter_context(_start_ungoverned(stack))
-
-
-@contextmanager
-def _start_governed(stack: Stack) -> Iterator[Target]:
-    with start_gateway(stack, "governed", core=GATEWAY_CORE) as (process, port):
-        url = f"http://127.0.0.1:{port}{PATH}"
-        yield Target(
-            GOVERNED, url, f"Bearer {stack.api_key}", stack.chat_model, process, GATEWAY_CORE
-        )
-
-
-@contextmanager
-def _start_ungoverned(stack: Stack) -> Iterator[Target]:
-    application = "bench.ungoverned:application"
-    with start_gateway(stack, "ungoverned", core=GATEWAY_CORE, application=application) as (
-        process,
-        port,
-    ):
-        url = f"http://127.0.0.1:{port}{PATH}"
-        yield Target(
-            UNGOVERNED,
-            url,
-            f"Bearer {stack.api_key}",
-            stack.chat_model,
-            process,
-            GATEWAY_CORE,
-            checks_key=False,
-        )
+    lead_calls_to(administrator, upstream.port, key=stack.api_key)
+    place = Place(folder, upstream.port, core=GATEWAY_CORE, load_core=LOAD_CORE)
+    starters = list_starters(stack)
+    return start_field(
+        {name: starters[name] for name in starters if name not in LEFT_OUT}, place, running
+    )
 
 
 def _measure_interleaved(targets: list[Target]) -> tuple[Runs, Runs]:
     full: Runs = {target.name: [] for target in targets}
     part: Runs = {target.name: [] for target in targets}
-    for target in targets:
-        warm_up(target)
     for number in range(ROUNDS):
         for target in targets:
             sample = measure(target, duration_s=DURATION_S, core=LOAD_CORE)
             rate = PART_LOAD * sample.calls_per_s
-            quiet = measure(target, duration_s=DURATION_S, core=LOAD_CORE, calls_per_s=rate)
+            quiet = measure(
+                target, duration_s=DURATION_S, core=LOAD_CORE, load=Load(calls_per_s=rate)
+            )
             full[target.name].append(sample)
             part[target.name].append(quiet)
             print(

@@ -117,16 +117,17 @@ def start_gateway(
     *,
     core: int | None = None,
     application: str = APPLICATION,
+    workers: int = 1,
     extra: dict[str, str] | None = None,
 ) -> Iterator[tuple[Measured, int]]:
-    """One more gateway process of this stack; yields it and its port."""
+    """One more gateway of this stack; yields its process and its port."""
     port = find_free_port()
     journals = stack.folder / ".latchkey" / f"journal-{name}"
     # A journal of its own keeps a gateway's segments apart from those of the quickstart's server.
     environment = stack.environment | {"LATCHKEY_JOURNAL_DIR": str(journals)} | (extra or {})
     journals.mkdir(mode=0o700, exist_ok=True)
     command = [sys.executable, "-m", "portal.server", "--port", str(port)]
-    command += ["--stop-timeout", "5", application]
+    command += ["--workers", str(workers), "--stop-timeout", "5", application]
     log = stack.folder.parent / f"gateway-{name}.log"
     with start(
         command, log=log, core=core, environment=environment, folder=stack.folder
