@@ -18,25 +18,13 @@ from accounts.writes.keys import revoke_key as revoke
 from accounts.writes.people import create_person
 from accounts.writes.teams import add_member, create_service_account, create_team
 from bench.budget_duties import read_budget, read_last_cost, set_budget
+from bench.key_rows import find_key, make_calling_keys, make_keys, open_limits
 from bench.page_rows import count_queries, make_pages
-from bench.scale_rows import count_usage, make_calls
+from bench.scale_rows import count_usage, finish_rows, make_calls
 from models_registry.models import AiModel, ModelStatus, Provider
 from models_registry.writes.grants import grant_model
 from portal.lib.clock import utc_now
 from proxy.models import StaleHour
-
-MOST_PER_MINUTE = 2_000_000_000
-
-
-def _find_key(text: str) -> ApiKey:
-    return ApiKey.objects.get(public_id=text.split("_")[1])
-
-
-def open_limits(*, key: str) -> int:
-    """Give a key limits so wide that no proof reaches them; they are still kept."""
-    return ApiKey.objects.filter(pk=_find_key(key).pk).update(
-        requests_per_minute=MOST_PER_MINUTE, tokens_per_minute=MOST_PER_MINUTE
-    )
 
 
 def point_providers(*, base_url: str) -> int:
@@ -46,7 +34,7 @@ def point_providers(*, base_url: str) -> int:
 
 def issue_key(*, like: str) -> dict[str, str]:
     """Issue a key for the holder of another, with its scopes and without limits."""
-    sample = _find_key(like)
+    sample = find_key(like)
     holder = sample.service_account or sample.person
     if holder is None:
         message = f"Key {sample.public_id} has no holder."
@@ -137,6 +125,8 @@ DUTIES: dict[str, Callable[..., object]] = {
     duty.__name__: duty
     for duty in (
         open_limits,
+        make_calling_keys,
+        make_keys,
         point_providers,
         issue_key,
         act_as,
@@ -151,6 +141,7 @@ DUTIES: dict[str, Callable[..., object]] = {
         make_pages,
         make_calls,
         count_usage,
+        finish_rows,
         count_queries,
     )
 }

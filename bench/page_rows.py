@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import User
+from bench.key_rows import copy_key
 from tests.accounts.rows import PASSWORD
 from tests.models_registry.rows import new_offer
 from tests.portal.role_table import ROWS, expected
@@ -26,22 +27,14 @@ from tests.portal.world import (
 ROLES = (OWNER, MANAGER, MEMBER, AUDITOR, ADMINISTRATOR)
 NO_PAGES = {"health-live", "health-ready", "usage-csv", "api-schema"}
 HOST = "127.0.0.1"
-MORE_KEYS = """
-    INSERT INTO accounts_apikey (id, public_id, pepper_id, digest, team_id, service_account_id, name, purpose, tags,
-        cost_centre, scopes, is_narrowed, networks, created_at, expires_at, revoked_reason)
-    SELECT gen_random_uuid(), lpad(n::text, 12, '0'), pepper_id, digest, team_id, service_account_id,
-        'Application ' || n, purpose, tags, cost_centre, scopes, is_narrowed, networks,
-        created_at - n * interval '1 minute', expires_at + (n %% 300) * interval '1 day', ''
-    FROM accounts_apikey, generate_series(1, %s) AS n WHERE id = %s
-"""
 _clients: dict[str, Client] = {}
 
 
 def make_pages(*, keys: int) -> dict[str, Any]:
     """Make the rows; return each page's role, name and path, and how to sign in."""
     world = new_world()
+    copy_key(world.key, count=keys)
     with connection.cursor() as cursor:
-        cursor.execute(MORE_KEYS, [keys, world.key.pk])
         cursor.execute("ANALYZE")
     return {
         "pages": [*(row for role in ROLES for row in _pages(world, role)), *_admin_pages(world)],

@@ -66,11 +66,15 @@ def make_calls(*, first: int, last: int, count: int) -> int:
         return int(cursor.rowcount)
 
 
-def count_usage() -> int:
-    """Count the usage of those hours; return how many keys, models and days have some."""
-    start = _start_ms() // MS_PER_HOUR
-    for hour in range(start, start + SPAN_HOURS + 2):
-        recount_hour(hour)
+def count_usage(*, part: int, parts: int) -> int:
+    """Count the usage of one of so many equal spans of those hours; return how many hours it has."""
+    start, hours = _start_ms() // MS_PER_HOUR, SPAN_HOURS + 1
+    span = range(start + hours * part // parts, start + hours * (part + 1) // parts)
+    return sum(recount_hour(hour) for hour in span)
+
+
+def finish_rows() -> int:
+    """Let the planner know of everything; return how many keys, models and days have usage."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
         cursor.execute("SELECT count(*) FROM proxy_usageday")
