@@ -5,6 +5,8 @@ import secrets
 from collections.abc import Callable
 from io import StringIO
 
+import redis
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
@@ -106,6 +108,17 @@ def count_ledger() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
+def read_store_versions() -> dict[str, str]:
+    """The versions of the database and of the limits' store."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_version")
+        (database,) = cursor.fetchone()
+    limits = redis.from_url(settings.LATCHKEY_LIMITS_URL)
+    info = limits.info("server")
+    limits.close()
+    return {"PostgreSQL": database, "Valkey": info.get("valkey_version", info["redis_version"])}
+
+
 def count_waiting_hours() -> int:
     """How many notes of hours wait for their usage to be counted."""
     return StaleHour.objects.count()
@@ -133,6 +146,7 @@ DUTIES: dict[str, Callable[..., object]] = {
         revoke_key,
         list_listeners,
         count_ledger,
+        read_store_versions,
         count_waiting_hours,
         verify_ledger,
         set_budget,

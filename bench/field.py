@@ -14,6 +14,7 @@ from bench.rivals.nginx import Check, start_nginx
 from bench.stack import Stack
 
 Starter = Callable[[Place], AbstractContextManager[Target]]
+REST_TIMEOUT_S = 60.0
 FLOOR = Check.TRAVELS.value
 RIVALS: dict[str, Starter] = {
     **{check.value: partial(start_nginx, check=check) for check in Check},
@@ -39,17 +40,22 @@ def list_starters(stack: Stack) -> dict[str, Starter]:
     }
 
 
-def start_field(starters: Mapping[str, Starter], place: Place, running: ExitStack) -> Field:
+def start_field(
+    starters: Mapping[str, Starter], place: Place, running: ExitStack, *, stream: bool = False
+) -> Field:
     """Start what can be started, and make each answer a few calls and refuse a wrong key."""
     field = Field([], {})
     for name, starter in starters.items():
         print(f"starting {name}", flush=True)
         try:
             target = running.enter_context(starter(place))
-            warm_up(target)
+            warm_up(target, stream=stream)
         except NotProven as reason:
             print(f"not measured: {name}: {reason}", flush=True)
             field.missing[name] = str(reason)
         else:
             field.targets.append(target)
+    for target in field.targets:
+        # Some answer before all of their processes are ready.
+        target.process.wait_until_idle(timeout_s=REST_TIMEOUT_S)
     return field

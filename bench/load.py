@@ -82,10 +82,11 @@ def require_program(name: str, package: str) -> str:
     return path
 
 
-def warm_up(target: Target) -> None:
+def warm_up(target: Target, *, stream: bool = False) -> None:
     """Make a few calls one after another, and say what was answered where it is no success."""
     message = {"role": "user", "content": "Hello"}
-    body = json.dumps({"model": target.model, "messages": [message], "max_tokens": 64}).encode()
+    asked = {"model": target.model, "messages": [message], "max_tokens": 64}
+    body = json.dumps(asked | ({"stream": True} if stream else {})).encode()
     for _ in range(WARM_UP_CALLS):
         try:
             _call(target, body, target.authorization)
@@ -114,7 +115,8 @@ def _call(target: Target, body: bytes, authorization: str) -> None:
         "Content-Type": "application/json",
     }
     request = urllib.request.Request(target.url, body, headers)
-    urllib.request.urlopen(request, timeout=WARM_UP_TIMEOUT_S).close()
+    with urllib.request.urlopen(request, timeout=WARM_UP_TIMEOUT_S) as reply:
+        reply.read()
 
 
 def measure(

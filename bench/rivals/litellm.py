@@ -14,6 +14,8 @@ from bench.rivals.gateway import KEY, MODEL, Place
 
 NAME = "LiteLLM, no database"
 ENGINE_TIMEOUT_S = 300
+# Each of its processes imports for many seconds, on one core one after the other.
+START_TIMEOUT_S = 300
 
 
 def prepare_litellm() -> Path:
@@ -44,7 +46,7 @@ def start_litellm(place: Place) -> Iterator[Target]:
     log = folder / "litellm.log"
     with start(command, log=log, core=place.core, environment=variables, folder=folder) as process:
         url = f"http://127.0.0.1:{port}/health/liveliness"
-        wait_until_answering(process, url, timeout_s=180)
+        wait_until_answering(process, url, timeout_s=START_TIMEOUT_S)
         yield place.target(NAME, port, process)
 
 

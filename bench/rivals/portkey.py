@@ -1,4 +1,7 @@
-"""Portkey's open gateway, which checks no key: it hands on the one that it is given."""
+"""Portkey's open gateway, which checks no key: it hands on the one that it is given.
+
+Its server library is held at a version that it works with: with the newest, each of its streams fails.
+"""
 
 import os
 from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""The whole comparison: what is measured, kept, judged and written down."""
