@@ -13,10 +13,26 @@ from django.http import Http404
 from accounts.models import ApiKey, Invitation, Membership, ServiceAccount, Team, User
 from accounts.models.teams import Role
 from accounts.roles import Right, may, roles_with
+from accounts.second_factors import SecondFactorNeeded, team_lets_in
 
 
 def memberships_of(person: User) -> QuerySet[Membership]:
-    """The memberships by which the person acts: all of theirs, or the one of the team they act in alone."""
+    """The memberships by which the person acts: all of theirs, or the one of the team they act in alone.
+
+    Those of teams that ask for a second factor are not among them until the person has one.
+    """
+    return _any_memberships_of(person).filter(team_lets_in(person))
+
+
+def locked_teams_of(person: User) -> QuerySet[Team]:
+    """The person's teams that open once they have set up a second factor, by name."""
+    locked = _any_memberships_of(person).exclude(team_lets_in(person))
+    return Team.objects.filter(pk__in=locked.values("team_id"), disabled_at__isnull=True).order_by(
+        "name"
+    )
+
+
+def _any_memberships_of(person: User) -> QuerySet[Membership]:
     memberships = Membership.objects.filter(person=person)
     if person.acts_in_team_id is not None:
         memberships = memberships.filter(team_id=person.acts_in_team_id)
@@ -32,7 +48,7 @@ def teams_of(person: User, *, right: Right = Right.SEE_TEAM) -> QuerySet[Team]:
 
 
 def access_team(person: User, team: uuid.UUID | str, *, right: Right = Right.SEE_TEAM) -> Team:
-    """Return the team, by id or slug. Raises: Http404, PermissionDenied."""
+    """Return the team, by id or slug. Raises: Http404, PermissionDenied, of which SecondFactorNeeded is one."""
     by = {"team_id": team} if isinstance(team, uuid.UUID) else {"team__slug": team}
     membership = (
         memberships_of(person)
@@ -40,11 +56,17 @@ def access_team(person: User, team: uuid.UUID | str, *, right: Right = Right.SEE
         .filter(team__disabled_at__isnull=True, **by)
         .first()
     )
+    if membership is None and locked_teams_of(person).filter(**_named(team)).exists():
+        raise SecondFactorNeeded
     if membership is None or not may(membership, Right.SEE_TEAM):
         raise Http404
     if not may(membership, right):
         raise PermissionDenied
     return membership.team
+
+
+def _named(team: uuid.UUID | str) -> dict[str, uuid.UUID | str]:
+    return {"pk": team} if isinstance(team, uuid.UUID) else {"slug": team}
 
 
 def role_in(person: User, team: Team) -> Membership:

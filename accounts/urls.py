@@ -2,11 +2,30 @@
 
 from django.urls import path
 
-from accounts.pages import invitations, members, passwords, service_accounts, teams
+from accounts.pages import (
+    invitations,
+    members,
+    passwords,
+    prove,
+    second_factor,
+    security,
+    service_accounts,
+    teams,
+)
 from accounts.pages.sign_in import SignIn, SignOut
 
 urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="sign-in"),
+    path("sign-in/second-factor/", second_factor.second_factor, name="second-factor"),
+    path("sign-in/passkey/", second_factor.sign_in_by_passkey, name="sign-in-passkey"),
+    path("prove/", prove.prove, name="prove"),
+    path("security/", security.security, name="security"),
+    path("security/app/", security.authenticator_app, name="authenticator-app"),
+    path("security/passkeys/", security.passkey_add, name="passkey-add"),
+    path("security/factors/<int:factor_id>/remove/", security.factor_remove, name="factor-remove"),
+    path("security/recovery-codes/", security.recovery_codes, name="recovery-codes"),
+    path("security/sessions/end/", security.sessions_end, name="sessions-end"),
+    path("security/sessions/<int:session_id>/end/", security.session_end, name="session-end"),
     path("sign-out/", SignOut.as_view(), name="sign-out"),
     path("password/", passwords.password_change, name="password-change"),
     path("password/forgotten/", passwords.password_forgotten, name="password-forgotten"),

@@ -23,6 +23,7 @@ from tests.portal.world import (
     every_route,
     new_world,
 )
+from tests.signed_in import leave_proof
 
 ROLES = (OWNER, MANAGER, MEMBER, AUDITOR, ADMINISTRATOR)
 NO_PAGES = {"health-live", "health-ready", "usage-csv", "api-schema"}
@@ -81,6 +82,7 @@ def _admin_pages(world: World) -> list[tuple[str, str, str]]:
 def _signed_in(world: World, role: str) -> str:
     client = _clients[role] = Client()
     client.force_login(_person(world, role))
+    leave_proof(client, _person(world, role))
     return str(client.cookies["sessionid"].value)
 
 

@@ -201,6 +201,17 @@ LATCHKEY_DEFAULT_TOKENS_PER_MINUTE = env.whole(
     minimum=1,
 )
 
+# --- People ---------------------------------------------------------------------------------------------------------
+LATCHKEY_STAFF_SECOND_FACTOR = env.choice(
+    "LATCHKEY_STAFF_SECOND_FACTOR", ("required", "optional"), default="required"
+)
+LATCHKEY_RECENT_PROOF_S = env.whole(
+    "LATCHKEY_RECENT_PROOF_S",
+    accepts="seconds for which a proof of who is signed in counts as recent",
+    default=600,
+    minimum=60,
+)
+
 # --- Management API -------------------------------------------------------------------------------------------------
 LATCHKEY_API_REQUESTS_PER_MINUTE = env.whole(
     "LATCHKEY_API_REQUESTS_PER_MINUTE",
@@ -286,6 +297,8 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "portal.sign_in_required.SignInRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "portal.staff_second_factor.StaffSecondFactor",
+    "portal.recent_proof_required.RecentProofRequired",
     "django_htmx.middleware.HtmxMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -376,6 +389,11 @@ ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_RATE_LIMITS = False
+MFA_ADAPTER = "accounts.signing_in.factor_adapter.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODE_DIGITS = 12
+MFA_TOTP_ISSUER = "Latchkey"
 CSRF_FAILURE_VIEW = "portal.pages.errors.forged"
 RATELIMIT_USE_CACHE = "default"
 RATELIMIT_FAIL_OPEN = False

@@ -9,6 +9,9 @@ PUBLIC_VIEWS = frozenset(
     {
         "home",
         "sign-in",
+        "sign-in-passkey",
+        # It knows who has given the right password, and leads everybody else to the first step.
+        "second-factor",
         "password-forgotten",
         # These two open to whoever holds a link's token.
         "password-reset",
@@ -34,11 +37,11 @@ class SignInRequired:
         match = request.resolver_match
         if match is not None and match.view_name in PUBLIC_VIEWS:
             return None
-        if request.user.is_authenticated or _refuses_strangers_itself(view):
+        if request.user.is_authenticated or refuses_strangers_itself(view):
             return None
         return redirect_to_login(request.get_full_path())
 
 
-def _refuses_strangers_itself(view: object) -> bool:
+def refuses_strangers_itself(view: object) -> bool:
     """Whether it is a view of an API, which knows keys and answers a stranger in its own form: closed by default, too."""
     return getattr(getattr(view, "cls", None), "refuses_strangers_itself", False)

@@ -16,7 +16,7 @@ from typing import Any
 import django
 import pytest
 from django.template.base import Template
-from django.test import override_settings
+from django.test import Client, override_settings
 from hypothesis import settings as hypothesis_settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 from xdist.scheduler import LoadScopeScheduling
@@ -155,6 +155,23 @@ def django_db_setup() -> None:
 def cheap_passwords() -> Iterator[None]:
     """Spend no time on hashing passwords that tests do not try."""
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sign_ins_leave_a_proof() -> Iterator[None]:
+    """Let `force_login` leave what a sign-in by password leaves: when, and by what, the person proved who they are."""
+    log_in = Client.force_login
+
+    def log_in_with_proof(client: Client, user: Any, backend: str | None = None) -> None:
+        log_in(client, user, backend)
+        # It knows models, which are there once Django is set up.
+        from tests.signed_in import leave_proof  # noqa: PLC0415
+
+        leave_proof(client, user)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Client, "force_login", log_in_with_proof)
         yield
 
 

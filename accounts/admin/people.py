@@ -16,8 +16,10 @@ from accounts.admin.cells import Cell, Table, link_to, list_of, moment, pill
 from accounts.admin.lists import ChoiceFilter
 from accounts.audit import acting
 from accounts.models import ApiKey, User
+from accounts.second_factors import has_second_factor
 from accounts.writes.people import disable_person, enable_person
 from accounts.writes.portal_roles import PortalRole, change_portal_role, portal_role
+from accounts.writes.second_factors import remove_all_factors
 
 SHOWN_MAX = 50
 
@@ -65,6 +67,10 @@ def _enable(person: User, actor: User, values: dict[str, Any]) -> None:
     enable_person(person, actor=acting(actor))
 
 
+def _remove_factors(person: User, actor: User, values: dict[str, Any]) -> None:
+    remove_all_factors(person, actor=acting(actor), reason=values["reason"])
+
+
 def _change_role(person: User, actor: User, values: dict[str, Any]) -> None:
     change_portal_role(person, role=PortalRole(values["role"]), actor=actor)
 
@@ -85,6 +91,18 @@ class PersonAdmin(PortalAdmin):
             _change_role,
             gettext_lazy("The portal role is changed."),
             RoleForm,
+        ),
+        Act(
+            "remove-second-factors",
+            gettext_lazy("Remove second factors"),
+            _remove_factors,
+            gettext_lazy("The person signs in by password alone, until they set one up again."),
+            ReasonForm,
+            shows=has_second_factor,
+            warning=gettext_lazy(
+                "For somebody who has lost them. Make sure by another way that it is them who asks."
+            ),
+            is_danger=True,
         ),
         Act(
             "disable",

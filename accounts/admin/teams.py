@@ -42,7 +42,14 @@ class NewTeamForm(ActForm):
 
 
 class TeamForm(NewTeamForm):
+    requires_second_factor = forms.BooleanField(
+        label=gettext_lazy("Members need a second factor"),
+        required=False,
+        help_text=gettext_lazy("Whoever has none acts in the team once they have set one up."),
+    )
+
     def prepare(self) -> None:
+        self.initial.setdefault("requires_second_factor", self.subject.requires_second_factor)
         self.initial.setdefault("name", self.subject.name)
         self.initial.setdefault("cost_centre", self.subject.cost_centre)
 
@@ -52,7 +59,7 @@ def _create(nothing: None, actor: User, values: dict[str, Any]) -> Team:
 
 
 def _change(team: Team, actor: User, values: dict[str, Any]) -> None:
-    change_team(team, name=values["name"], cost_centre=values["cost_centre"], actor=acting(actor))
+    change_team(team, actor=acting(actor), **values)
 
 
 def _disable(team: Team, actor: User, values: dict[str, Any]) -> None:

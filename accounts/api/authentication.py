@@ -17,6 +17,8 @@ from rest_framework.request import Request
 from accounts.api.problems import CHALLENGE, Problem, ProblemCode
 from accounts.key_use import note_key_use
 from accounts.models import User
+from accounts.second_factors import must_set_one_up
+from accounts.signing_in.recent_proof import proved_recently
 from accounts.ways_in.presented import read_presented
 from accounts.ways_in.prove import prove
 from accounts.ways_in.proven import REFUSED_AFTER_S, Door, Proven
@@ -49,7 +51,19 @@ class CredentialAuthentication(BaseAuthentication):
 
 
 class BrowserSession(SessionAuthentication):
-    """Whoever signed in, on their own pages: what changes something needs the token against forgery."""
+    """Whoever signed in, on their own pages: what changes something needs the token against forgery, and a recent proof."""
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        person = cast("User", found[0])
+        if must_set_one_up(person):
+            raise Problem(ProblemCode.SECOND_FACTOR_NEEDED)
+        is_safe = request.method in ("GET", "HEAD", "OPTIONS")
+        if not is_safe and not proved_recently(request._request, now=utc_now()):  # noqa: SLF001 - DRF hands it on so.
+            raise Problem(ProblemCode.PROOF_NEEDED)
+        return person, None
 
     def enforce_csrf(self, request: HttpRequest) -> None:
         try:

@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from accounts.second_factors import SecondFactorNeeded
 from portal.lib.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
@@ -44,6 +45,8 @@ class ProblemCode(Enum):
     ADDRESS_NOT_ALLOWED = (403, "This API key may not be used from this address.")
     SCOPE_MISSING = (403, "This API key does not have the scope that this needs.")
     CSRF_FAILED = (403, "The browser's token against forgery is missing or wrong.")
+    SECOND_FACTOR_NEEDED = (403, "This opens to whoever has set up a second factor, at /security/.")
+    PROOF_NEEDED = (403, "Prove at /prove/ that it is still you, and send this again.")
     FORBIDDEN = (403, "You may not do this.")
     NOT_FOUND = (404, "There is nothing here for you.")
     METHOD_NOT_ALLOWED = (405, "This path does not take this method.")
@@ -147,6 +150,7 @@ def _problem_of(error: Exception, request_id: str) -> Problem:
 
 _CODES: tuple[tuple[tuple[type[Exception], ...], ProblemCode], ...] = (
     ((Http404, exceptions.NotFound), ProblemCode.NOT_FOUND),
+    ((SecondFactorNeeded,), ProblemCode.SECOND_FACTOR_NEEDED),
     ((PermissionDenied, exceptions.PermissionDenied), ProblemCode.FORBIDDEN),
     ((exceptions.NotAuthenticated,), ProblemCode.MISSING_CREDENTIAL),
     ((exceptions.AuthenticationFailed,), ProblemCode.INVALID_CREDENTIAL),

@@ -20,6 +20,9 @@ class TeamGiven(Given):
     slug = serializers.SlugField()
     name = serializers.CharField()
     cost_centre = serializers.CharField()
+    requires_second_factor = serializers.BooleanField(
+        help_text="Whether members act in it only once they have set up a second factor."
+    )
     created_at = serializers.DateTimeField()
     my_role = serializers.ChoiceField(choices=Role.choices, help_text="Your role in it.")
 

@@ -27,6 +27,18 @@ SUBJECTS = {
     NotificationKind.KEY_ENDING: _("The key %(key)s ends on %(ends_on)s"),
     NotificationKind.LIMIT_ALERT: _("%(percent)s %% of the limit of %(of)s is used"),
     NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
+    NotificationKind.SECOND_FACTOR_CHANGED: _("Your second factor for Latchkey has changed"),
+}
+# By what was done and to which kind of factor.
+FACTOR_CHANGES = {
+    ("added", "totp"): _("An authenticator app was set up for you."),
+    ("added", "webauthn"): _("A passkey was added for you."),
+    ("removed", "totp"): _("Your authenticator app was removed."),
+    ("removed", "webauthn"): _("A passkey of yours was removed."),
+    ("replaced", "recovery_codes"): _(
+        "New recovery codes were made for you; the old ones have ended."
+    ),
+    ("used", "recovery_codes"): _("One of your recovery codes was used."),
 }
 STATUSES = {"approved": _("approved"), "denied": _("denied"), "withdrawn": _("withdrawn")}
 
@@ -98,12 +110,15 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
                 "is_approved": status == "approved",
                 "link": page_link("request", uuid.UUID(facts["request_id"])),
             }
-        case NotificationKind.KEY_ENDING:
-            return facts | _of_end(facts) | {"link": page_link("key", uuid.UUID(facts["key_id"]))}
-        case NotificationKind.GRANT_ENDING:
-            return facts | _of_end(facts) | {"link": page_link("ask", facts["model"])}
+        case NotificationKind.KEY_ENDING | NotificationKind.GRANT_ENDING:
+            is_key = kind is NotificationKind.KEY_ENDING
+            page = ("key", uuid.UUID(facts["key_id"])) if is_key else ("ask", facts["model"])
+            return facts | _of_end(facts) | {"link": page_link(*page)}
         case NotificationKind.LIMIT_ALERT:
             return facts | _of_limit(facts)
+        case NotificationKind.SECOND_FACTOR_CHANGED:
+            told = FACTOR_CHANGES.get((facts["what"], facts["factor"]), SUBJECTS[kind])
+            return facts | {"told": told, "link": page_link("security")}
     assert_never(kind)
 
 

@@ -57,6 +57,11 @@ class AuditTag(models.TextChoices):
     LIMIT_CHANGED = "limit.changed"
     LIMIT_REMOVED = "limit.removed"
     SIGNED_IN = "person.signed_in"
+    SESSIONS_ENDED = "person.sessions_ended"
+    SECOND_FACTOR_ADDED = "person.second_factor_added"
+    SECOND_FACTOR_REMOVED = "person.second_factor_removed"
+    RECOVERY_CODES_REPLACED = "person.recovery_codes_replaced"
+    RECOVERY_CODE_USED = "person.recovery_code_used"
     MAIL_SENT_AGAIN = "mail.sent_again"
 
 

@@ -19,6 +19,7 @@ class NotificationKind(models.TextChoices):
     KEY_ENDING = "key_ending"
     GRANT_ENDING = "grant_ending"
     LIMIT_ALERT = "limit_alert"
+    SECOND_FACTOR_CHANGED = "second_factor_changed"
 
 
 def notification_kinds() -> list[tuple[str, str]]:

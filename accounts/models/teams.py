@@ -12,6 +12,8 @@ class Team(models.Model):
     name = models.CharField(max_length=100, unique=True)
     slug = models.SlugField(max_length=60, unique=True)
     cost_centre = models.CharField(max_length=60, blank=True)
+    # Members without a second factor act in the team once they have set one up.
+    requires_second_factor = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=utc_now, editable=False)
     disabled_at = models.DateTimeField(null=True, blank=True)
 

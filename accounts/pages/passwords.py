@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.usersessions.models import UserSession
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
@@ -105,6 +106,7 @@ def password_change(request: HttpRequest) -> HttpResponse:
                 person, password=form.cleaned_data["new_password1"], through="page"
             )
             update_session_auth_hash(request, changed)
+            UserSession.objects.create_from_request(request)
             messages.success(request, _("Your password is changed. Other devices are signed out."))
             return redirect("home")
     return render(request, "accounts/password_change.html", {"form": form})

@@ -9,12 +9,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts.access import access_team, teams_of
+from accounts.access import access_team, locked_teams_of, teams_of
 from accounts.audit import Fact, acting
 from accounts.models import AuditEntry, Membership, Team, User
 from accounts.pages.parts import page_of, show_refusal
 from accounts.pages.team_frame import render_team
 from accounts.roles import Right
+from accounts.second_factors import has_second_factor
 from accounts.signed_in import person_of
 from accounts.writes.teams import change_team
 
@@ -29,6 +30,13 @@ class TeamForm(forms.Form):
         required=False,
         help_text=gettext_lazy("New keys get it unless they name their own."),
     )
+    requires_second_factor = forms.BooleanField(
+        label=gettext_lazy("Members need a second factor"),
+        required=False,
+        help_text=gettext_lazy(
+            "Whoever has none is led to set one up before anything of the team opens to them. Keys go on calling models."
+        ),
+    )
 
 
 @require_safe
@@ -40,7 +48,8 @@ def teams(request: HttpRequest) -> HttpResponse:
         .select_related("team")
         .order_by("team__name")
     )
-    return render(request, "accounts/teams.html", {"page": page_of(request, memberships)})
+    context = {"page": page_of(request, memberships), "locked": locked_teams_of(person)}
+    return render(request, "accounts/teams.html", context)
 
 
 @require_safe
@@ -60,7 +69,11 @@ def team_settings(request: HttpRequest, slug: str) -> HttpResponse:
     """Rename the team, or give it another cost centre."""
     person = person_of(request)
     team = access_team(person, slug, right=Right.MANAGE_OWNERS)
-    initial = {"name": team.name, "cost_centre": team.cost_centre}
+    initial = {
+        "name": team.name,
+        "cost_centre": team.cost_centre,
+        "requires_second_factor": team.requires_second_factor,
+    }
     form = TeamForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid() and _changed(team, form, person):
         messages.success(request, _("The team is changed."))
@@ -69,6 +82,14 @@ def team_settings(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 def _changed(team: Team, form: TeamForm, person: User) -> bool:
+    if form.cleaned_data["requires_second_factor"] and not has_second_factor(person):
+        form.add_error(
+            "requires_second_factor",
+            _(
+                "You have none yourself, and would be the first whom it shuts out. Set one up first."
+            ),
+        )
+        return False
     try:
         change_team(team, actor=acting(person), **form.cleaned_data)
     except ValidationError as error:

@@ -29,7 +29,7 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return page_peer(request) or UNKNOWN_PEER
 
     def get_login_stages(self) -> list[str]:
-        return []
+        return ["accounts.signing_in.stages.SecondFactorStage"]
 
     @transaction.atomic
     def login(self, request: HttpRequest, user: User) -> None:

@@ -1,5 +1,6 @@
 from typing import Literal
 
+from allauth.usersessions.models import UserSession
 from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.auth.tokens import default_token_generator
@@ -138,3 +139,4 @@ def _sign_out_everywhere(person: User) -> None:
         if session.get_decoded().get(SESSION_KEY) == str(person.pk)
     ]
     Session.objects.filter(pk__in=ours).delete()
+    UserSession.objects.filter(user=person).delete()

@@ -27,14 +27,24 @@ def create_team(name: str, *, actor: Actor, cost_centre: str = "") -> Team:
 
 
 @transaction.atomic
-def change_team(team: Team, *, name: str, cost_centre: str, actor: Actor) -> None:
+def change_team(
+    team: Team,
+    *,
+    name: str,
+    cost_centre: str,
+    actor: Actor,
+    requires_second_factor: bool | None = None,
+) -> None:
     """Give a team another name or cost centre. Its slug stays, so that addresses go on leading to it.
 
     Keys keep the cost centre they were issued with. Changing nothing is not audited.
+    requires_second_factor: whether members act in the team only once they have one; None keeps what is set.
     Raises: ValidationError naming the field.
     """
     team = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
-    wanted = {"name": name.strip(), "cost_centre": cost_centre.strip()}
+    wanted: dict[str, str | bool] = {"name": name.strip(), "cost_centre": cost_centre.strip()}
+    if requires_second_factor is not None:
+        wanted["requires_second_factor"] = requires_second_factor
     changed = [field for field, value in wanted.items() if getattr(team, field) != value]
     if not changed:
         return

@@ -43,6 +43,8 @@ def environment(
         "LATCHKEY_EMAIL_URL": "caught",
         "LATCHKEY_JOURNAL_DIR": str(data_dir / "journal"),
         "LATCHKEY_DEMONSTRATION": "1",
+        # Each page of the demonstration says so.
+        "LATCHKEY_STAFF_SECOND_FACTOR": "optional",
         RUN_ID: run_id,
     }
 

@@ -79,8 +79,9 @@ def axe_if_required(request: pytest.FixtureRequest) -> str:
 def portal(
     django_db_setup: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningGateway]:
-    """The server as browsers reach it."""
-    with run_gateway(tmp_path_factory.mktemp("portal")) as running:
+    """The server as browsers reach it, by a name that passkeys can be bound to."""
+    folder = tmp_path_factory.mktemp("portal")
+    with run_gateway(folder, LATCHKEY_BASE_URL="http://localhost") as running:
         yield running
 
 

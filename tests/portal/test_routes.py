@@ -20,6 +20,8 @@ pytestmark = pytest.mark.django_db
 SHORT_LIST = {
     "home",
     "sign-in",
+    "sign-in-passkey",
+    "second-factor",
     "password-forgotten",
     "password-reset",
     "invitation",

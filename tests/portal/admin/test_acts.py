@@ -20,6 +20,7 @@ from accounts.models import (
 from accounts.models.teams import Role
 from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Limit, Provider
 from tests.accounts.rows import new_member, new_name, new_person, new_team
+from tests.accounts.second_factor import give_app
 from tests.models_registry.rows import new_offer, new_provider
 from tests.portal.admin.test_access import signed_in
 from tests.portal.admin.test_pages import ACTS, address
@@ -43,6 +44,7 @@ LATER = {"ends_at": "2099-01-01T00:00"}
 # What is sent for each act, and the tag of the entry it leaves; None for the test, which changes nothing.
 DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
     (User, "portal-role"): ({"role": "approver"}, "person.portal_role_changed"),
+    (User, "remove-second-factors"): (REASON, "person.second_factor_removed"),
     (User, "disable"): (REASON, "person.disabled"),
     (User, "enable"): ({}, "person.enabled"),
     (Team, "change"): ({"name": "Another name", "cost_centre": "1"}, "team.changed"),
@@ -83,6 +85,8 @@ def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dic
     """Bring the object to where the act is possible; return what is sent beside the table's values."""
     found = world[model]
     opposite: dict[str, dict[str, Any]] = {}
+    if act == "remove-second-factors":
+        give_app(found)
     if model is User:
         opposite = {"enable": {"is_active": False}}
     if act == "enable" and model is not User:

@@ -1,0 +1,27 @@
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from accounts.audit import COMMAND
+from accounts.models import User
+from accounts.writes.second_factors import remove_all_factors
+from portal.lib.validation_text import validation_text
+
+
+class Command(BaseCommand):
+    help = "Take every second factor from somebody who has lost theirs; they sign in by password alone."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("email")
+        parser.add_argument("--reason", required=True)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        person = User.objects.filter(email__iexact=options["email"]).first()
+        if person is None:
+            raise CommandError("Nobody has this address.")
+        try:
+            remove_all_factors(person, actor=COMMAND, reason=options["reason"])
+        except ValidationError as error:
+            raise CommandError(validation_text(error)) from None
+        self.stdout.write(f"{person.email} has no second factor any more.")
