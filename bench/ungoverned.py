@@ -3,9 +3,8 @@
 It exists to measure what governance costs, and is no part of the product: no setting of a gateway can do this.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from accounts.ways_in.presented import Presented
 from portal.asgi import Application
 from proxy.exchange import Allowance, Headers, ParsedCall, Usage
 from proxy.gateway import Gateway
@@ -16,6 +15,10 @@ from proxy.limit_plan import Plan
 from proxy.principal import Principal
 from proxy.record import Recorder
 from proxy.route import Route
+
+if TYPE_CHECKING:
+    # It leads to models, which can be imported only once the application has set Django up.
+    from accounts.ways_in.presented import Presented
 
 _NOTHING_HELD = Held([], 0.0)
 
@@ -28,7 +31,7 @@ class OpenToAll(Identities):
     def known(self, credential: str) -> Principal | None:
         return self.first
 
-    async def find(self, presented: Presented, *, peer: str | None) -> Principal | None:
+    async def find(self, presented: "Presented", *, peer: str | None) -> Principal | None:
         self.first = await super().find(presented, peer=peer)
         return self.first
 
