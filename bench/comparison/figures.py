@@ -84,7 +84,7 @@ def _cost(record: Record) -> Figure | None:
     if ratio is None:
         return None
     return Figure(
-        f"CPU of a governed call, in those of {FLOOR}",
+        f"CPU of a governed call, as a multiple of {FLOOR}",
         f"{ratio:.2f}",
         f"≤ {COST_MOST:.0f}",
         ratio <= COST_MOST,
