@@ -10,6 +10,7 @@ from accounts.pages import (
     second_factor,
     security,
     service_accounts,
+    sign_on,
     teams,
 )
 from accounts.pages.sign_in import SignIn, SignOut
@@ -18,6 +19,10 @@ urlpatterns = [
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-in/second-factor/", second_factor.second_factor, name="second-factor"),
     path("sign-in/passkey/", second_factor.sign_in_by_passkey, name="sign-in-passkey"),
+    path("sign-in/with/<slug:slug>/", sign_on.sign_on, name="sign-on"),
+    path("sign-in/with/<slug:slug>/callback/", sign_on.sign_on_callback, name="sign-on-callback"),
+    path("sign-in/with/<slug:slug>/saml/", sign_on.sign_on_saml, name="sign-on-saml"),
+    path("sign-in/with/<slug:slug>/answer/", sign_on.sign_on_answer, name="sign-on-answer"),
     path("prove/", prove.prove, name="prove"),
     path("security/", security.security, name="security"),
     path("security/app/", security.authenticator_app, name="authenticator-app"),

@@ -31,6 +31,8 @@ _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
             (gettext_lazy("Memberships"), "badge", "accounts_membership"),
             (gettext_lazy("Service accounts"), "smart_toy", "accounts_serviceaccount"),
             (gettext_lazy("Invitations"), "drafts", "accounts_invitation"),
+            (gettext_lazy("Single sign-on"), "passkey", "accounts_signonconnection"),
+            (gettext_lazy("Groups of single sign-on"), "rule", "accounts_signonmapping"),
         ],
     ),
     (gettext_lazy("Keys"), [(gettext_lazy("API keys"), "key", "accounts_apikey")]),

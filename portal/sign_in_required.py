@@ -12,6 +12,11 @@ PUBLIC_VIEWS = frozenset(
         "sign-in-passkey",
         # It knows who has given the right password, and leads everybody else to the first step.
         "second-factor",
+        # These lead to an identity provider and back.
+        "sign-on",
+        "sign-on-answer",
+        "sign-on-saml",
+        "sign-on-callback",
         "password-forgotten",
         # These two open to whoever holds a link's token.
         "password-reset",

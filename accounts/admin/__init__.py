@@ -8,6 +8,7 @@ from accounts.admin import (
     memberships,
     people,
     service_accounts,
+    sign_on,
     teams,
 )
 
@@ -19,5 +20,6 @@ __all__ = [
     "memberships",
     "people",
     "service_accounts",
+    "sign_on",
     "teams",
 ]

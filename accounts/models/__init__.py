@@ -13,6 +13,12 @@ from accounts.models.oauth import (
     OAuthRefreshToken,
 )
 from accounts.models.people import User
+from accounts.models.sign_on import (
+    SignOnConnection,
+    SignOnIdentity,
+    SignOnMapping,
+    SignOnMembership,
+)
 from accounts.models.teams import Membership, ServiceAccount, Team
 from accounts.models.workload import IssuerFetch, TrustedIssuer, TrustRule
 
@@ -34,6 +40,10 @@ __all__ = [
     "OAuthIdToken",
     "OAuthRefreshToken",
     "ServiceAccount",
+    "SignOnConnection",
+    "SignOnIdentity",
+    "SignOnMapping",
+    "SignOnMembership",
     "Team",
     "TrustRule",
     "TrustedIssuer",

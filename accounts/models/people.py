@@ -36,6 +36,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True)
     is_staff = models.BooleanField(default=False)
+    # An administrator who signs in by password also where their domain's single sign-on is enforced, for the day it fails.
+    is_break_glass = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=utc_now, editable=False)
 
     # The one team in which somebody acts who came with a key; None for whoever signed in. No column: every request has its own.

@@ -13,7 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from accounts.models import User
+from accounts.models import SignOnIdentity, User
 from accounts.pages.proofs import (
     TRIES_PER_PEER,
     TRIES_PER_PERSON,
@@ -61,6 +61,9 @@ def prove(request: HttpRequest) -> HttpResponse:
         if _proven(request, person, forms_by_kind):
             return redirect(_wanted(request))
     context: dict[str, Any] = {**forms_by_kind, "next": _wanted(request)}
+    context["identities"] = SignOnIdentity.objects.filter(
+        person=person, connection__is_enabled=True
+    ).select_related("connection")
     if has_passkey(person):
         context["options"] = passkey_options(person)
     return render(request, "accounts/prove.html", context)

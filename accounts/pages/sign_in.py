@@ -1,3 +1,5 @@
+from typing import Any
+
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from allauth.usersessions.models import UserSession
@@ -5,7 +7,9 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 
+from accounts.models import SignOnConnection
 from accounts.pages.throttle import refuse_too_many
+from accounts.single_sign_on.connections import enforced_for, must_sign_on
 
 TRIES_PER_ADDRESS = "10/m"
 TRIES_PER_PEER = "30/m"
@@ -28,10 +32,24 @@ class SignIn(LoginView):
         return refusal or super().post(request, *args, **kwargs)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """The password is right; what else is asked for, and the session, follow from the steps of a sign-in."""
+        """The password is right; what else is asked for, and the session, follow from the steps of a sign-in.
+
+        It counts for nothing where the domain signs in elsewhere, and nobody learns that it was right.
+        """
+        if must_sign_on(form.get_user()):
+            form.add_error(None, form.get_invalid_login_error())
+            return self.form_invalid(form)
         login = Login(user=form.get_user(), redirect_url=self.get_success_url())
         answer: HttpResponse = perform_password_login(self.request, {}, login)
         return answer
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Offer the provider of the address's domain, whether or not somebody signs in with the address."""
+        context = super().get_context_data(**kwargs)
+        tried = self.request.POST.get("username", "")[:254]
+        context["connections"] = SignOnConnection.objects.filter(is_enabled=True).order_by("name")
+        context["enforced"] = enforced_for(tried) if tried else None
+        return context
 
 
 class SignOut(LogoutView):

@@ -3,6 +3,8 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.account.internal.stagekit import clear_login
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.usersessions.models import UserSession
 from django.conf import settings
@@ -13,7 +15,15 @@ from django.shortcuts import redirect
 from accounts.audit import acting, record_audit
 from accounts.models import User
 from accounts.models.audit import AuditTag
+from accounts.signing_in.recent_proof import SIGN_ON
+from accounts.single_sign_on.connections import must_sign_on
 from portal.lib.page_peer import page_peer
+
+
+def _came_by_sign_on(request: HttpRequest, person: User) -> bool:
+    records = get_authentication_records(request, person)
+    return any(record["method"] == SIGN_ON for record in records)
+
 
 # A row of a session holds an address; a peer that cannot be known is written as the one that nobody has.
 UNKNOWN_PEER = "::"
@@ -36,6 +46,9 @@ class SignInAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         """Open the session, with its entry. Whoever was disabled between two steps goes back to the first."""
         person = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if not person.is_active:
+            raise ImmediateHttpResponse(redirect(settings.LOGIN_URL))
+        if must_sign_on(person) and not _came_by_sign_on(request, person):
+            clear_login(request)
             raise ImmediateHttpResponse(redirect(settings.LOGIN_URL))
         super().login(request, user)
         UserSession.objects.create_from_request(request)

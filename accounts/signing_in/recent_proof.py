@@ -13,10 +13,11 @@ from accounts.second_factors import has_second_factor
 
 PASSWORD = "password"  # noqa: S105 - a way of proving.
 FACTOR = "mfa"
+SIGN_ON = "sign_on"
 
 
 def proved_recently(request: HttpRequest, *, now: datetime) -> bool:
-    """Signing in counts. Of whoever has a second factor, a password alone does not.
+    """Signing in here counts. Of whoever has a second factor, a password alone does not.
 
     A session that tells nothing of how it was begun proves nothing.
     """
@@ -27,11 +28,16 @@ def proved_recently(request: HttpRequest, *, now: datetime) -> bool:
     methods = {
         record["method"]
         for record in get_authentication_records(request, person)
-        if since < record["at"] <= now.timestamp()
+        if since < record["at"] <= now.timestamp() and _is_proof(record)
     }
     if FACTOR in methods:
         return True
     return bool(methods) and not has_second_factor(person)
+
+
+def _is_proof(record: dict[str, object]) -> bool:
+    """A provider of single sign-on may have let somebody through whom it knew from this morning."""
+    return record["method"] != SIGN_ON or record.get("reauthenticated") is True
 
 
 def note_password(request: HttpRequest, person: User) -> None:

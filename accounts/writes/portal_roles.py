@@ -4,7 +4,7 @@ from django.contrib.auth.models import Permission
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 
-from accounts.audit import acting, record_audit
+from accounts.audit import Actor, acting, record_audit
 from accounts.models import User
 from accounts.models.audit import AuditTag
 from accounts.roles import is_administrator
@@ -25,6 +25,30 @@ def portal_role(person: User) -> PortalRole:
     if not person.is_staff:
         return PortalRole.NONE
     return PortalRole.ADMINISTRATOR if person.is_superuser else PortalRole.APPROVER
+
+
+@transaction.atomic
+def change_break_glass(person: User, *, is_break_glass: bool, actor: Actor) -> None:
+    """Let an administrator sign in by password although their domain's single sign-on is enforced, or no more.
+
+    The same again changes nothing. Raises: ValidationError for whoever is no administrator.
+    """
+    person = User.objects.select_for_update(no_key=True).get(pk=person.pk)
+    if person.is_break_glass == is_break_glass:
+        return
+    if is_break_glass and not is_administrator(person):
+        raise ValidationError(
+            "Only an administrator keeps a password for the day on which all else fails."
+        )
+    person.is_break_glass = is_break_glass
+    person.save(update_fields=["is_break_glass"])
+    record_audit(
+        AuditTag.BREAK_GLASS_CHANGED,
+        actor=actor,
+        subject_kind="person",
+        subject_id=person.id,
+        is_break_glass=is_break_glass,
+    )
 
 
 @transaction.atomic

@@ -39,13 +39,53 @@ def get_bytes(
     certificate_authority: PEM of the only authority that is believed; without it, those that come with `requests`.
     Raises: requests.RequestException, AddressNotAllowed.
     """
+    request = requests.Request("GET", url, headers=headers)
+    return _exchange(
+        request,
+        networks=networks,
+        timeout_s=timeout_s,
+        total_s=total_s,
+        max_bytes=max_bytes,
+        certificate_authority=certificate_authority,
+    )
+
+
+def post_form(
+    url: str,
+    fields: dict[str, str],
+    *,
+    networks: NetworkPolicy,
+    auth: tuple[str, str] | None = None,
+    timeout_s: float = 10.0,
+    max_bytes: int = 1024 * 1024,
+) -> bytes:
+    """Send a form, and return what is answered; `auth` as HTTP Basic, encoded by the caller as it has to be.
+
+    Raises: requests.RequestException, AddressNotAllowed.
+    """
+    request = requests.Request("POST", url, data=fields, auth=auth)
+    return _exchange(
+        request, networks=networks, timeout_s=timeout_s, total_s=timeout_s, max_bytes=max_bytes
+    )
+
+
+def _exchange(
+    request: requests.Request,
+    *,
+    networks: NetworkPolicy,
+    timeout_s: float,
+    total_s: float,
+    max_bytes: int,
+    certificate_authority: str = "",
+) -> bytes:
     with requests.Session() as session:
         session.trust_env = False
         adapter = _CheckedAdapter(networks, certificate_authority)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
-        with session.get(
-            url, headers=headers, timeout=timeout_s, allow_redirects=False, stream=True
+        prepared = session.prepare_request(request)
+        with session.send(
+            prepared, timeout=timeout_s, allow_redirects=False, stream=True
         ) as response:
             response.raise_for_status()
             if response.is_redirect:

@@ -71,7 +71,13 @@ class RunningUpstream:
 @contextmanager
 def run_gateway(folder: Path, **settings: str) -> Iterator[RunningGateway]:
     """Start a server with this worker's environment and these settings; end it afterwards."""
-    port = _free_port()
+    with run_gateway_at(free_port(), folder, settings) as running:
+        yield running
+
+
+@contextmanager
+def run_gateway_at(port: int, folder: Path, settings: dict[str, str]) -> Iterator[RunningGateway]:
+    """The same on a port that others have to know before."""
     command = [sys.executable, "-m", "portal.server", "--port", str(port)]
     environment = os.environ | {"LATCHKEY_JOURNAL_DIR": str(folder / "journal")} | settings
     log_file = folder / "gateway.log"
@@ -109,7 +115,7 @@ def worker_pids(process: subprocess.Popen[bytes]) -> set[int]:
     return {int(number) for number in re.findall(r"\d+", children)}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]

@@ -40,6 +40,7 @@ NO_PROOF = {
     "sessions-end",
     "sign-in",
     "sign-in-passkey",
+    "sign-on-saml",
     "sign-out",
     "team-leave",
 }

@@ -28,6 +28,7 @@ from models_registry.writes.catalogue import deploy_model
 from models_registry.writes.grants import grant_model
 from proxy.models import Call
 from tests.accounts.rows import new_account, new_key, new_member, new_person, new_team, tomorrow
+from tests.accounts.sign_on_rows import new_mapping
 from tests.models_registry.rows import ask, new_limit, new_offer, new_provider
 from tests.proxy.ledger_rows import call_with
 
@@ -197,7 +198,10 @@ def _places(world: World, *, membership: Membership) -> dict[str, str]:
 
 
 def _objects(world: World, *, account: uuid.UUID, deployment: uuid.UUID) -> dict[str, str]:
+    mapping = new_mapping(world.team)
     rows = {
+        "accounts_signonmapping": mapping.pk,
+        "accounts_signonconnection": mapping.connection_id,
         "accounts_apikey": world.key.pk,
         "accounts_team": world.team.pk,
         "accounts_serviceaccount": account,

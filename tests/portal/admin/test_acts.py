@@ -1,5 +1,6 @@
 """Each act of the admin does what it says, once, in one transaction with an entry of who did it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,8 @@ from accounts.models import (
     Membership,
     Notification,
     ServiceAccount,
+    SignOnConnection,
+    SignOnMapping,
     Team,
     User,
 )
@@ -41,8 +44,18 @@ FACTS = {
     "hang_up": "drain",
 }
 LATER = {"ends_at": "2099-01-01T00:00"}
+CONNECTION = {
+    "name": "Corp",
+    "issuer": "https://idp.latchkey.test",
+    "client_id": "latchkey",
+    "domains": "corp.example, corp.test",
+    "is_enabled": "on",
+}
 # What is sent for each act, and the tag of the entry it leaves; None for the test, which changes nothing.
 DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
+    (SignOnConnection, "change"): (CONNECTION, "sign_on.changed"),
+    (SignOnConnection, "map-group"): ({"group": "leads", "role": "member"}, "sign_on.group_mapped"),
+    (SignOnMapping, "remove"): ({}, "sign_on.group_unmapped"),
     (User, "portal-role"): ({"role": "approver"}, "person.portal_role_changed"),
     (User, "remove-second-factors"): (REASON, "person.second_factor_removed"),
     (User, "disable"): (REASON, "person.disabled"),
@@ -81,6 +94,13 @@ DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
 ELSEWHERE = {(Provider, "test")}
 
 
+# What an act is pointed at, which is made for it.
+MADE: dict[str, tuple[str, Callable[[], Model]]] = {
+    "deploy": ("provider", new_provider),
+    "map-group": ("team", new_team),
+}
+
+
 def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dict[str, Any]:
     """Bring the object to where the act is possible; return what is sent beside the table's values."""
     found = world[model]
@@ -101,8 +121,9 @@ def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dic
         until = f"{found.wanted_until:%Y-%m-%dT%H:%M}"
         models = [str(named.model_id) for named in found.requested_models.all()]
         return {"models": models, "scopes": found.scopes, "ends_at": until}
-    if (model, act) == (AiModel, "deploy"):
-        return {"provider": str(new_provider().pk)}
+    if act in MADE:
+        name, make = MADE[act]
+        return {name: str(make().pk)}
     if model is Membership:
         # A team keeps an owner whoever leaves.
         new_owner = new_member(found.team, Role.OWNER)
@@ -181,6 +202,7 @@ def added(model: type[Model]) -> dict[str, Any]:
             "amount": "0.5",
             "alert_percents": "80, 100 %",
         },
+        SignOnConnection: CONNECTION | {"kind": "oidc", "slug": new_name("s"), "secret": "x" * 20},
         Provider: {
             "name": new_name("p"),
             "base_url": "http://127.0.0.1:9/v1",

@@ -19,6 +19,8 @@ from accounts.models import (
     Membership,
     Notification,
     ServiceAccount,
+    SignOnConnection,
+    SignOnMapping,
     Team,
     User,
 )
@@ -219,7 +221,7 @@ def _copy(
         values.update(team_id=team.pk, model_id=ai.pk)
         return model(**values)
     values = {field.attname: getattr(sample, field.attname) for field in model._meta.fields}
-    values["id"] = None if model is AuditEntry else new_id()
+    values["id"] = None if model in {AuditEntry, SignOnMapping} else new_id()
     own: dict[type[Model], dict[str, Any]] = {
         ApiKey: {
             "public_id": new_name("")[-12:],
@@ -234,6 +236,8 @@ def _copy(
         Deployment: {"model_id": ai.pk},
         Grant: {"service_account_id": account.pk, "model_id": ai.pk},
         Limit: {"team_id": team.pk},
+        SignOnConnection: {"slug": new_name("slug"), "sealed_secret": None},
+        SignOnMapping: {"team_id": team.pk},
         AccessRequest: {"team_id": team.pk, "requested_by_id": person.pk},
     }
     return model(**(values | own[model]))

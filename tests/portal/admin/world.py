@@ -14,6 +14,7 @@ from accounts.models import (
     Invitation,
     Notification,
     ServiceAccount,
+    SignOnConnection,
     Team,
     User,
 )
@@ -30,6 +31,7 @@ from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 from proxy.models import Call, UsageDay, UsageHour
 from tests.accounts.rows import new_name, new_person, tomorrow
+from tests.accounts.sign_on_rows import new_mapping
 from tests.models_registry.rows import ask, new_decider, new_deployment, new_limit, new_offer
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
@@ -135,6 +137,7 @@ def hostile_world() -> dict[type[Model], Model]:
         Provider.objects.get(pk=deployment.provider_id),
         AuditEntry.objects.latest("id"),
         *_mail(person, team),
+        *_sign_on(team),
     ]
     return {type(row): type(row)._default_manager.get(pk=row.pk) for row in rows}
 
@@ -155,6 +158,14 @@ def _key(account: ServiceAccount) -> Any:
         expires_at=tomorrow(),
         actor=COMMAND,
     ).key
+
+
+def _sign_on(team: Team) -> list[Model]:
+    mapping = new_mapping(team, group=HOSTILE)
+    SignOnConnection.objects.filter(pk=mapping.connection_id).update(
+        name=HOSTILE[:60], client_id=HOSTILE, group_claim=HOSTILE
+    )
+    return [mapping, mapping.connection]
 
 
 def _mail(person: User, team: Team) -> list[Model]:

@@ -1,0 +1,31 @@
+"""Which connection speaks for whom."""
+
+from accounts.models import SignOnConnection, User
+
+
+class SignOnRefused(Exception):
+    """Nobody is let in; the text says why, for the log alone."""
+
+
+def domain_of(email: str) -> str:
+    return email.rpartition("@")[2].strip().lower()
+
+
+def connection_for(email: str) -> SignOnConnection | None:
+    """The connection that speaks for the address's domain, if one does."""
+    return SignOnConnection.objects.filter(
+        domains__contains=[domain_of(email)], is_enabled=True
+    ).first()
+
+
+def enforced_for(email: str) -> SignOnConnection | None:
+    """The connection by which alone people of this domain sign in."""
+    found = connection_for(email)
+    return found if found is not None and found.is_enforced else None
+
+
+def must_sign_on(person: User) -> bool:
+    """Whether the person signs in through their domain's connection alone. A break-glass administrator never has to."""
+    if person.is_break_glass and person.is_staff and person.is_superuser:
+        return False
+    return enforced_for(person.email) is not None

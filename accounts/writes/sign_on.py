@@ -1,0 +1,174 @@
+"""Keep connections for single sign-on: add, change, switch, and say what groups mean."""
+
+from typing import Any
+
+from cryptography import x509
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from accounts.audit import Actor, record_audit
+from accounts.models import SignOnConnection, SignOnMapping, Team
+from accounts.models.audit import AuditTag
+from accounts.models.sign_on import SignOnKind
+from accounts.models.teams import Role
+from portal.lib.client_address import parse_address
+from portal.lib.crypto import Sealer
+from portal.lib.origin import Origin
+
+SECRET_COLUMN = "accounts_signonconnection.sealed_secret"  # noqa: S105 - a column.
+# What may be given of a connection; its kind and its place in addresses stay.
+CHANGEABLE = (
+    "name",
+    "issuer",
+    "client_id",
+    "sso_url",
+    "certificate",
+    "domains",
+    "group_claim",
+    "is_enforced",
+    "is_enabled",
+)
+
+
+@transaction.atomic
+def add_connection(
+    slug: str, *, kind: SignOnKind, actor: Actor, secret: str = "", **facts: Any
+) -> SignOnConnection:
+    """Register an identity provider. Raises: ValidationError naming the field."""
+    connection = SignOnConnection(slug=slug, kind=kind, **facts)
+    _seal(connection, secret)
+    _check(connection)
+    connection.save()
+    _record(AuditTag.SIGN_ON_ADDED, connection, actor=actor, kind=kind.value)
+    return connection
+
+
+@transaction.atomic
+def change_connection(
+    connection: SignOnConnection, *, actor: Actor, secret: str | None = None, **facts: Any
+) -> None:
+    """Change what is named; what is not stays. Changing nothing is not audited.
+
+    secret: None keeps the sealed one, which is never taken to another issuer.
+    Raises: ValidationError naming the field.
+    """
+    connection = SignOnConnection.objects.select_for_update().get(pk=connection.pk)
+    changed = [
+        name for name in CHANGEABLE if name in facts and getattr(connection, name) != facts[name]
+    ]
+    if "issuer" in changed:
+        if secret is None and connection.sealed_secret is not None:
+            raise ValidationError({"secret": "This is another issuer. Give the secret for it."})
+        # Whom the old one has named is not whom the new one names.
+        connection.identities.all().delete()
+    for name in changed:
+        setattr(connection, name, facts[name])
+    if secret is not None:
+        _seal(connection, secret)
+    if not changed and secret is None:
+        return
+    _check(connection)
+    connection.save()
+    _record(
+        AuditTag.SIGN_ON_CHANGED,
+        connection,
+        actor=actor,
+        changed=changed,
+        new_secret=secret is not None,
+    )
+
+
+@transaction.atomic
+def map_group(
+    connection: SignOnConnection, *, group: str, team: Team, role: Role, actor: Actor
+) -> SignOnMapping:
+    """Say that whoever is in the group is in the team; it counts from their next sign-in. Raises: ValidationError."""
+    mapping = SignOnMapping(connection=connection, group=group.strip(), team=team, role=role)
+    mapping.full_clean()
+    mapping.save()
+    _record_mapping(AuditTag.SIGN_ON_GROUP_MAPPED, mapping, actor=actor)
+    return mapping
+
+
+@transaction.atomic
+def unmap_group(mapping: SignOnMapping, *, actor: Actor) -> None:
+    """The group means nothing any more; whom it brought in leaves the team at their next sign-in."""
+    if SignOnMapping.objects.filter(pk=mapping.pk).delete()[0]:
+        _record_mapping(AuditTag.SIGN_ON_GROUP_UNMAPPED, mapping, actor=actor)
+
+
+def open_secret(connection: SignOnConnection) -> str:
+    """Return what the provider knows the portal by, "" where there is none. Raises: SealBroken."""
+    if connection.sealed_secret is None:
+        return ""
+    sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
+    return sealer.open(
+        bytes(connection.sealed_secret), row=str(connection.pk), column=SECRET_COLUMN
+    )
+
+
+def _seal(connection: SignOnConnection, secret: str) -> None:
+    sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
+    row = str(connection.pk)
+    connection.sealed_secret = (
+        sealer.seal(secret, row=row, column=SECRET_COLUMN) if secret else None
+    )
+
+
+def _check(connection: SignOnConnection) -> None:
+    """Raises: ValidationError naming the field."""
+    connection.full_clean()
+    if not connection.domains:
+        raise ValidationError({"domains": "Name the domains that it may speak for."})
+    taken = (
+        SignOnConnection.objects.filter(domains__overlap=connection.domains)
+        .exclude(pk=connection.pk)
+        .first()
+    )
+    if taken is not None:
+        raise ValidationError({"domains": f"The connection {taken.name} has one of these domains."})
+    if connection.kind == SignOnKind.OIDC:
+        _check_oidc(connection)
+    else:
+        _check_saml(connection)
+
+
+def _check_oidc(connection: SignOnConnection) -> None:
+    _check_address(connection.issuer, "issuer")
+    if not connection.client_id:
+        raise ValidationError({"client_id": "OpenID Connect needs one."})
+
+
+def _check_saml(connection: SignOnConnection) -> None:
+    _check_address(connection.sso_url, "sso_url")
+    try:
+        x509.load_pem_x509_certificate(connection.certificate.strip().encode())
+    except ValueError:
+        raise ValidationError({"certificate": "This is no certificate in PEM."}) from None
+
+
+def _check_address(url: str, field: str) -> None:
+    try:
+        origin = Origin.from_url(url)[0]
+    except ValueError as error:
+        raise ValidationError({field: str(error)}) from None
+    address = parse_address(origin.host)
+    is_here = origin.host == "localhost" or (address is not None and address.is_loopback)
+    if origin.scheme != "https" and not is_here:
+        raise ValidationError({field: "It has to begin with https://."})
+
+
+def _record(tag: AuditTag, connection: SignOnConnection, *, actor: Actor, **facts: Any) -> None:
+    record_audit(tag, actor=actor, subject_kind="sign_on", subject_id=connection.id, **facts)
+
+
+def _record_mapping(tag: AuditTag, mapping: SignOnMapping, *, actor: Actor) -> None:
+    record_audit(
+        tag,
+        actor=actor,
+        subject_kind="sign_on",
+        subject_id=mapping.connection_id,
+        team_id=mapping.team_id,
+        role=mapping.role,
+    )
