@@ -11,7 +11,7 @@ from bench.proof import NotProven
 # Enough calls for a median and a 99th percentile to stand for something.
 CALLS_WANTED = 250
 # How often each connection should be answered; a stream takes a slow gateway several times as long as a call.
-ANSWERS_WANTED, ANSWERS_FOR_STREAMS = 3, 15
+ANSWERS_WANTED, ANSWERS_FOR_STREAMS = 10, 30
 SETTLE_TIMEOUT_S = 8.0
 
 

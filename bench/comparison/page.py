@@ -17,7 +17,9 @@ NOTHING = "-"
 SATURATED_LEAST = 0.90
 # A percentile of fewer calls says nothing; CPU is counted in ticks of 10 ms.
 CALLS_FOR_MEDIAN, CALLS_FOR_P99 = 30, 200
-Cell = Callable[[Sample], str]
+# A run ends with a call under way on each connection: its CPU counts and the call does not.
+ANSWERS_LEAST = 3
+Cell = Callable[[Sample, int], str]
 
 
 def write_page(record: Record) -> str:
@@ -67,9 +69,9 @@ def _one_core(record: Record) -> str:
             "CPU per call in ms:",
             _table(record, Part.CONNECTIONS, CONNECTIONS, _cpu, str),
             "Calls per second:",
-            _table(record, Part.CONNECTIONS, CONNECTIONS, _rate, str),
+            _table(record, Part.CONNECTIONS, CONNECTIONS, lambda one, _: _rate(one), str),
             "Latency of the median and of the 99th percentile in ms, at full load:",
-            _table(record, Part.CONNECTIONS, CONNECTIONS, _percentiles, str),
+            _table(record, Part.CONNECTIONS, CONNECTIONS, lambda one, _: _percentiles(one), str),
         )
     )
 
@@ -85,7 +87,7 @@ def _bodies(record: Record) -> str:
                 record,
                 Part.BODIES,
                 BODIES,
-                lambda one: f"{_cpu(one)}, {_rate(one)}",
+                lambda one, _: f"{_cpu(one, USUAL_CONNECTIONS)}, {_rate(one)}",
                 lambda size: f"{size // DECIMAL_KB} KB",
             ),
         )
@@ -111,7 +113,7 @@ def _latency(record: Record) -> str:
                 f"{latency.apart_p50_ms:.2f}",
                 f"{latency.added_p99_ms:.2f}" if has_p99 else NOTHING,
                 f"{latency.apart_p99_ms:.2f}",
-                _cpu(sample) if has_p99 else NOTHING,
+                _cpu(sample, USUAL_CONNECTIONS) if has_p99 else NOTHING,
                 f"{latency.calls:,.0f}",
             ]
         )
@@ -126,7 +128,7 @@ def _streams(record: Record) -> str:
         sample = median_of(record, Part.STREAMS, name, USUAL_CONNECTIONS)
         if sample is not None:
             latency = [f"{sample.p50_ms:.0f}", f"{sample.p99_ms:.0f}"]
-            rows.append([name, _cpu(sample), _rate(sample), *latency])
+            rows.append([name, _cpu(sample, USUAL_CONNECTIONS), _rate(sample), *latency])
     return "\n\n".join(("## Streaming", _wrap(said), draw_table(heads, rows)))
 
 
@@ -139,7 +141,7 @@ def _two_workers(record: Record) -> str:
             _table(record, Part.TWO_WORKERS, CONNECTIONS, _cpu, str),
             "Calls per second:",
             _table(
-                record, Part.TWO_WORKERS, CONNECTIONS, lambda one: f"{one.calls_per_s:,.0f}", str
+                record, Part.TWO_WORKERS, CONNECTIONS, lambda one, _: f"{one.calls_per_s:,.0f}", str
             ),
         )
     )
@@ -150,7 +152,9 @@ def _keys(record: Record) -> str:
     for count in sorted({one.setting for one in record.select(Part.KEYS)}):
         sample = median_of(record, Part.KEYS, GOVERNED, count)
         if sample is not None:
-            rows.append([f"{count:,}", _cpu(sample), _rate(sample), _percentiles(sample)])
+            rows.append(
+                [f"{count:,}", _cpu(sample, USUAL_CONNECTIONS), _rate(sample), _percentiles(sample)]
+            )
     table = draw_table(("keys", "CPU ms", "calls/s", "p50, p99 ms"), rows)
     return "\n\n".join(("## Many keys", _wrap(words.KEYS), table))
 
@@ -170,9 +174,10 @@ def _memory(record: Record) -> str:
 
 
 def _not_measured(record: Record) -> str:
-    rows = [[name, " ".join(reason.split())] for name, reason in record.missing.items()]
-    table = "\n".join(_wrap(f"- **{name}**: {reason}", "  ") for name, reason in rows)
-    return "## Not measured\n\n" + (table or "Everything was measured.")
+    # What follows the first line is what a process wrote, and stands in the record.
+    firsts = [(name, reason.partition("\n")[0]) for name, reason in record.missing.items()]
+    lines = [_wrap(f"- **{name}**: {reason.rstrip(':.')}.", "  ") for name, reason in firsts]
+    return "## Not measured\n\n" + ("\n".join(lines) or "Everything was measured.")
 
 
 def _disturbed(record: Record) -> str:
@@ -217,16 +222,24 @@ def _table(
     rows = []
     for name in record.names(part):
         medians = [median_of(record, part, name, setting) for setting in settings]
-        rows.append([name, *(NOTHING if one is None else cell(one) for one in medians)])
+        rows.append(
+            [
+                name,
+                *(
+                    NOTHING if one is None else cell(one, setting)
+                    for one, setting in zip(medians, settings, strict=True)
+                ),
+            ]
+        )
     return draw_table(("", *map(head, settings)), rows)
 
 
-def _cpu(sample: Sample) -> str:
-    return (
-        f"{sample.cpu_ms_per_call:.3f}"
-        if sample.cpu_ms_per_call < 1
-        else f"{sample.cpu_ms_per_call:.1f}"
-    )
+def _cpu(sample: Sample, connections: int) -> str:
+    """Milliseconds a call, where enough were answered to tell."""
+    if sample.calls < ANSWERS_LEAST * connections:
+        return NOTHING
+    cost_ms = sample.cpu_ms_per_call
+    return f"{cost_ms:.3f}" if cost_ms < 1 else f"{cost_ms:.1f}"
 
 
 def _rate(sample: Sample) -> str:

@@ -35,10 +35,10 @@ FULL = Plan(
     rounds=3,
     run_s=3,
     two_workers_s=2,
-    part_load_s=4,
-    direct_s=2,
+    part_load_s=3,
+    direct_s=1,
     memory_after_s=600,
-    slow_factor=4,
+    slow_factor=5,
     keys=(100, 10_000, 1_000_000),
 )
 TRIAL = Plan(

@@ -72,8 +72,8 @@ LIMITS = (
         "pauses are chance, in whole milliseconds."
     ),
     (
-        "Where a run ends, calls under way are given up: a gateway that answers few calls has their CPU counted and not their "
-        "number. Such gateways are called for longer, which makes this small and does not undo it."
+        "Where a run ends, a call on each connection is given up: its CPU counts and the call does not. Gateways that answer few calls "
+        "are called for longer, for up to ten answers a connection, so that this is a tenth or so; below three nothing is told."
     ),
     "Memory counts what processes share more than once, and CPU leaves out what the kernel does in interrupts.",
     "CPU of PostgreSQL, Valkey and the worker, which take what Latchkey records, is not in its CPU per call.",

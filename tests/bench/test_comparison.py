@@ -70,9 +70,11 @@ def test_page_names_what_is_missing_and_which_runs_were_disturbed() -> None:
     record = _record(governed_ms=0.2)
     assert "None." in write_page(record)
     disturbed = QUIET._replace(foreign_share=0.4)
+    record.missing["Other"] = "it did not start:\n  File somewhere"
     record.observations.append(Observation(Part.BODIES, 20_000, 2, FLOOR, disturbed))
     page = write_page(record)
-    assert "- **Rival**: no registry is reached" in page
+    assert "- **Rival**: no registry is reached." in page
+    assert "- **Other**: it did not start.\n" in page
     assert f"- bodies 20,000, round 2: {FLOOR} (40%)" in page
 
 
@@ -84,6 +86,15 @@ def test_calls_of_a_gateway_with_room_left_are_marked_as_no_capacity() -> None:
     idle = QUIET._replace(own_share=0.5)
     record.observations.append(Observation(Part.CONNECTIONS, 16, 1, FLOOR, idle))
     assert "> 900" in write_page(record)
+
+
+def test_cost_is_left_out_where_a_connection_was_hardly_answered() -> None:
+    record = _record(governed_ms=0.2)
+    slow = QUIET._replace(cpu_ms_per_call=12.345, calls=48)
+    record.observations.append(Observation(Part.TWO_WORKERS, 16, 1, FLOOR, slow))
+    assert "12.3" in write_page(record)
+    record.observations[-1] = Observation(Part.TWO_WORKERS, 16, 1, FLOOR, slow._replace(calls=47))
+    assert "12.3" not in write_page(record)
 
 
 def test_part_that_nothing_was_seen_of_has_no_section() -> None:
