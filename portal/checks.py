@@ -142,6 +142,21 @@ def base_url_is_encrypted(
     ]
 
 
+@register("latchkey", deploy=True)
+def staff_need_a_second_factor(
+    app_configs: Sequence[AppConfig] | None, **kwargs: Any
+) -> list[CheckMessage]:
+    if settings.LATCHKEY_STAFF_SECOND_FACTOR == "required" or settings.LATCHKEY_DEMONSTRATION:
+        return []
+    return [
+        checks.Warning(
+            "LATCHKEY_STAFF_SECOND_FACTOR is optional: an administrator's password alone opens the admin.",
+            hint="Leave it out, and staff are led to set up a second factor when they next sign in.",
+            id="latchkey.W003",
+        )
+    ]
+
+
 def refuse_to_boot() -> None:
     """Raise when a check finds an error; servers and workers call it, as only `manage.py` checks by itself."""
     errors = [

@@ -16,7 +16,12 @@ from django.core.exceptions import ImproperlyConfigured
 from psycopg import conninfo
 from pytest_django.fixtures import Settings
 
-from portal.checks import base_url_is_encrypted, faults_of_role, refuse_to_boot
+from portal.checks import (
+    base_url_is_encrypted,
+    faults_of_role,
+    refuse_to_boot,
+    staff_need_a_second_factor,
+)
 from tests.child import run_python
 from tests.services import ROOT, Services
 
@@ -198,6 +203,7 @@ DEPLOYED = {
     "LATCHKEY_BASE_URL": "https://models.corp",
     "LATCHKEY_ALLOWED_HOSTS": "models.corp",
     "LATCHKEY_TRUSTED_HOPS": "1",
+    "LATCHKEY_STAFF_SECOND_FACTOR": "required",
 }
 
 
@@ -213,6 +219,12 @@ def test_deployment_check_warns_of_clear_text(settings: Settings) -> None:
     assert [found.id for found in base_url_is_encrypted(None)] == ["latchkey.W001"]
     settings.LATCHKEY_BASE_URL = "https://models.corp"
     assert base_url_is_encrypted(None) == []
+
+
+def test_deployment_check_warns_of_staff_who_need_no_second_factor(settings: Settings) -> None:
+    assert [found.id for found in staff_need_a_second_factor(None)] == ["latchkey.W003"]
+    settings.LATCHKEY_STAFF_SECOND_FACTOR = "required"
+    assert staff_need_a_second_factor(None) == []
 
 
 def test_health_is_told_without_a_redirect_and_without_a_database() -> None:
