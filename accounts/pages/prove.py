@@ -3,10 +3,8 @@
 from typing import Any
 
 from django import forms
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -14,6 +12,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import SignOnIdentity, User
+from accounts.pages.parts import wanted_page
 from accounts.pages.proofs import (
     TRIES_PER_PEER,
     TRIES_PER_PERSON,
@@ -59,8 +58,8 @@ def prove(request: HttpRequest) -> HttpResponse:
         if refusal is not None:
             return refusal
         if _proven(request, person, forms_by_kind):
-            return redirect(_wanted(request))
-    context: dict[str, Any] = {**forms_by_kind, "next": _wanted(request)}
+            return redirect(wanted_page(request))
+    context: dict[str, Any] = {**forms_by_kind, "next": wanted_page(request)}
     context["identities"] = SignOnIdentity.objects.filter(
         person=person, connection__is_enabled=True
     ).select_related("connection")
@@ -98,11 +97,3 @@ def _proven(request: HttpRequest, person: User, forms_by_kind: dict[str, Any]) -
     if found is not None:
         note_factor(request, found)
     return found is not None
-
-
-def _wanted(request: HttpRequest) -> str:
-    wanted = request.POST.get("next", request.GET.get("next", ""))
-    is_ours = url_has_allowed_host_and_scheme(
-        wanted, {request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if is_ours else resolve_url(settings.LOGIN_REDIRECT_URL)

@@ -10,12 +10,12 @@ from allauth.mfa.webauthn.internal.auth import extract_user_from_response
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
+from accounts.pages.parts import wanted_page
 from accounts.pages.proofs import (
     TRIES_PER_PEER,
     TRIES_PER_PERSON,
@@ -28,6 +28,7 @@ from accounts.pages.proofs import (
 )
 from accounts.pages.throttle import refuse_too_many
 from accounts.signing_in.stages import SecondFactorStage
+from portal.lib.page_peer import page_peer
 
 PASSKEYS_PER_PEER = "30/m"
 
@@ -68,13 +69,13 @@ def sign_in_by_passkey(request: HttpRequest) -> HttpResponse:
         request,
         "sign-in-passkey",
         # Whose it is shows only when it has answered.
-        named=request.META.get("REMOTE_ADDR", ""),
+        named=page_peer(request),
         per_name=PASSKEYS_PER_PEER,
         per_peer=PASSKEYS_PER_PEER,
     )
     if refusal is not None:
         return refusal
-    wanted = _wanted(request)
+    wanted = wanted_page(request)
     form = CredentialForm(request.POST or None)
     if request.method == "POST":
         person = _person_of(form)
@@ -112,12 +113,3 @@ def _person_of(form: CredentialForm) -> User | None:
     except (ValidationError, AttributeError):
         return None
     return person if isinstance(person, User) and person.is_active else None
-
-
-def _wanted(request: HttpRequest) -> str:
-    """Where the person wanted to go, if that is a page of ours."""
-    wanted = request.POST.get("next", request.GET.get("next", ""))
-    is_ours = url_has_allowed_host_and_scheme(
-        wanted, {request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if is_ours else resolve_url(settings.LOGIN_REDIRECT_URL)

@@ -11,15 +11,15 @@ from allauth.account.models import Login
 from django.conf import settings
 from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import SignOnConnection, User
 from accounts.models.sign_on import SignOnKind
+from accounts.pages.parts import wanted_page
 from accounts.pages.throttle import refuse_too_many
 from accounts.signing_in.recent_proof import SIGN_ON
 from accounts.single_sign_on import oidc, saml
@@ -42,7 +42,7 @@ def sign_on(request: HttpRequest, slug: str) -> HttpResponse:
     if refusal is not None:
         return refusal
     begun: oidc.Begun | saml.Begun
-    wanted, anew = _wanted(request), bool(request.GET.get("anew"))
+    wanted, anew = wanted_page(request), bool(request.GET.get("anew"))
     try:
         if connection.kind == SignOnKind.SAML:
             to = _address("sign-on-saml", connection)
@@ -171,11 +171,3 @@ def _refused(
     )
     context: dict[str, Any] = {"connection": connection}
     return render(request, "accounts/sign_on_refused.html", context, status=403)
-
-
-def _wanted(request: HttpRequest) -> str:
-    wanted = request.GET.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(
-        wanted, {request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if is_ours else resolve_url(settings.LOGIN_REDIRECT_URL)
