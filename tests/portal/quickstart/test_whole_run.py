@@ -9,8 +9,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -105,25 +103,6 @@ def wait_until_gone(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
-def chat(facts: dict[str, Any]) -> dict[str, Any]:
-    body = {"model": facts["models"]["chat"], "messages": [{"role": "user", "content": "Hello"}]}
-    request = urllib.request.Request(
-        f"{facts['base_url']}/v1/chat/completions",
-        data=json.dumps(body).encode(),
-        headers={
-            "Authorization": f"Bearer {facts['api_key']}",
-            "Content-Type": "application/json",
-        },
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            decoded: dict[str, Any] = json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            pytest.fail(f"{error.code}: {error.read().decode()}")
-    return decoded
-
-
 def answer_in_shell(call: str) -> dict[str, Any]:
     """What a person gets who types the call as it was printed."""
     done = subprocess.run(["sh", "-c", call], capture_output=True, timeout=20, check=False)
@@ -132,39 +111,46 @@ def answer_in_shell(call: str) -> dict[str, Any]:
     return answer
 
 
-def test_run_answers_a_call_and_ends_whole_then_starts_again_with_the_same_facts(
-    data_dir: Path, start: Callable[[], Run]
-) -> None:
-    seen = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        run = start()
-        facts = run.wait_until_ready()
-        assert stat.S_IMODE((data_dir / "quickstart.json").stat().st_mode) == 0o600
-        assert answer_in_shell(run.printed_call())["choices"][0]["message"]["content"]
-        pids = run.pids()
-        assert len(pids) == 5
-        assert run.end(number) == 0
-        wait_until_gone(pids)
-        assert not (data_dir / "quickstart.json").exists()
-        seen.append({name: facts[name] for name in ("admin", "member", "api_key")})
-    assert seen[0] == seen[1]
+def use(run: Run) -> dict[str, Any]:
+    """Make the call that a ready run tells a person to make; return what they sign in and call with."""
+    facts = run.wait_until_ready()
+    assert stat.S_IMODE((run.data_dir / "quickstart.json").stat().st_mode) == 0o600
+    assert answer_in_shell(run.printed_call())["choices"][0]["message"]["content"]
+    return {name: facts[name] for name in ("admin", "member", "api_key")}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Elsewhere the next start ends what is left.")
-def test_run_recovers_from_kill_of_everything_and_takes_its_parts_along_when_killed(
-    data_dir: Path, start: Callable[[], Run]
+def end_whole(run: Run, number: int) -> None:
+    """End a run as a person does, and leave nothing of it."""
+    pids = run.pids()
+    assert len(pids) == 5
+    assert run.end(number) == 0
+    wait_until_gone(pids)
+    assert not (run.data_dir / "quickstart.json").exists()
+
+
+def test_run_ends_whole_and_starts_again_with_the_same_facts_even_after_kill_of_everything(
+    start: Callable[[], Run],
 ) -> None:
     run = start()
-    facts = run.wait_until_ready()
+    first = use(run)
+    end_whole(run, signal.SIGTERM)
+    run = start()
+    second = use(run)
     for pid in (run.process.pid, *run.pids()):
         os.kill(pid, signal.SIGKILL)
     run.process.wait()
-    again = start()
-    facts_again = again.wait_until_ready()
-    assert facts_again["api_key"] == facts["api_key"]
-    chat(facts_again)
-    pids = again.pids()
-    again.end(signal.SIGKILL)
+    run = start()
+    third = use(run)
+    end_whole(run, signal.SIGINT)
+    assert first == second == third
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Elsewhere the next start ends what is left.")
+def test_run_that_is_killed_takes_its_parts_along(start: Callable[[], Run]) -> None:
+    run = start()
+    run.wait_until_ready()
+    pids = run.pids()
+    run.end(signal.SIGKILL)
     wait_until_gone(pids)
 
 
