@@ -1,7 +1,6 @@
 """T11: no key of a caller and no credential of a provider stands anywhere, whatever went wrong with it."""
 
 import json
-import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -138,11 +137,17 @@ def valkey_texts(*urls: str) -> Iterator[str]:
                 yield repr(key) + repr(value)
 
 
-def pieces_of(*credentials: str) -> re.Pattern[str]:
-    """Finds so many characters in a row of what is random in the credentials."""
-    secrets = [credential.rpartition("-")[2] for credential in credentials]
-    pieces = [s[at : at + PIECE] for s in secrets for at in range(len(s) - PIECE + 1)]
-    return re.compile("|".join(map(re.escape, pieces)), re.IGNORECASE)
+class Pieces:
+    """So many characters in a row of what is random in the credentials, in whatever case."""
+
+    def __init__(self, *credentials: str) -> None:
+        secrets = [credential.rpartition("-")[2].lower() for credential in credentials]
+        self._pieces = {s[at : at + PIECE] for s in secrets for at in range(len(s) - PIECE + 1)}
+
+    def stand_in(self, text: str) -> bool:
+        # Megabytes are looked through: one search for each piece takes a tenth of what one pattern of all takes.
+        lower = text.lower()
+        return any(piece in lower for piece in self._pieces)
 
 
 DIRECTIVES = [
@@ -208,9 +213,9 @@ def test_a_providers_credential_stands_nowhere_after_every_fault_of_an_upstream(
     assert all(f"Bearer {SCRIPTED_KEY}".encode() in script.requests[0] for script in scripts)
     rows = find_calls(caller.key.id, count=len(calls))
     assert len({row.code for row in rows}) > 5
-    credential = pieces_of(UPSTREAM_KEY, SCRIPTED_KEY, DOWN_KEY)
-    assert credential.search(json.dumps(completion(SCRIPTED_KEY)))
+    credential = Pieces(UPSTREAM_KEY, SCRIPTED_KEY, DOWN_KEY)
+    assert credential.stand_in(json.dumps(completion(SCRIPTED_KEY)))
     assert caller.address in "".join(kept.journal_texts())
     told = (reply.body.decode(errors="replace") + str(reply.headers) for reply in replies)
     for text in (*kept.texts(), *told):
-        assert not credential.search(text), text[:500]
+        assert not credential.stand_in(text), text[:500]
