@@ -23,16 +23,16 @@ def parse_s(kind: CallKind, body: bytes) -> tuple[float, float]:
     return min(map(max, tries)), min(map(sum, tries))
 
 
-EVERY = [(CallKind.CHAT, shape, body) for shape, body in CHATS.items()]
-EVERY += [(CallKind.EMBEDDINGS, shape, body) for shape, body in EMBEDDINGS.items()]
+SHAPES = {CallKind.CHAT: CHATS, CallKind.EMBEDDINGS: EMBEDDINGS}
 
 
 @pytest.mark.parametrize(
-    ("kind", "body"),
-    [(kind, body) for kind, _, body in EVERY],
-    ids=[f"{kind.value}: {shape}" for kind, shape, _ in EVERY],
+    ("kind", "shape"),
+    [(kind, shape) for kind, bodies in SHAPES.items() for shape in bodies],
+    ids=lambda value: value.value if isinstance(value, CallKind) else value,
 )
-def test_no_body_holds_others_up(kind: CallKind, body: bytes) -> None:
+def test_no_body_holds_others_up(kind: CallKind, shape: str) -> None:
+    body = SHAPES[kind][shape]
     assert len(body) <= DEFAULT_MAX_BYTES
     longest, whole = parse_s(kind, body)
     assert longest < BOUND_S
@@ -41,7 +41,7 @@ def test_no_body_holds_others_up(kind: CallKind, body: bytes) -> None:
 
 @pytest.mark.parametrize("shape", ["plain text", "as many parts as there may be"])
 async def test_others_have_their_turn_while_a_body_is_read(shape: str) -> None:
-    turns = 0
+    body, turns = CHATS[shape], 0
 
     async def count() -> None:
         nonlocal turns
@@ -50,10 +50,10 @@ async def test_others_have_their_turn_while_a_body_is_read(shape: str) -> None:
             await asyncio.sleep(0)
 
     other = asyncio.create_task(count())
-    call = await in_turns(parse_slices(CallKind.CHAT, CHATS[shape]))
+    call = await in_turns(parse_slices(CallKind.CHAT, body))
     other.cancel()
-    assert call == parse_body(CallKind.CHAT, CHATS[shape])
-    assert turns >= len(CHATS[shape]) // SLICE_BYTES
+    assert call == parse_body(CallKind.CHAT, body)
+    assert turns >= len(body) // SLICE_BYTES
 
 
 def refused(kind: CallKind, body: bytes) -> str:
