@@ -10,7 +10,15 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from accounts.models import ApiKey, Invitation, Membership, ServiceAccount, Team, User
+from accounts.models import (
+    ApiKey,
+    Invitation,
+    Membership,
+    OAuthApplication,
+    ServiceAccount,
+    Team,
+    User,
+)
 from accounts.models.teams import Role
 from accounts.roles import Right, may, roles_with
 from accounts.second_factors import SecondFactorNeeded, team_lets_in
@@ -111,6 +119,21 @@ def access_service_account(
         raise Http404
     access_team(person, account.team_id, right=right)
     return account
+
+
+def access_oauth_client(
+    person: User, client_id: uuid.UUID, *, right: Right = Right.SEE_TEAM
+) -> OAuthApplication:
+    """Return the OAuth client of a team of theirs. Raises: Http404, PermissionDenied."""
+    client: OAuthApplication | None = (
+        OAuthApplication.objects.select_related("team", "service_account")
+        .filter(credential_id=client_id)
+        .first()
+    )
+    if client is None:
+        raise Http404
+    access_team(person, client.team_id, right=right)
+    return client
 
 
 def access_membership(

@@ -46,11 +46,16 @@ _READ = """
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed since the last look; `everything` where that cannot be told."""
+    """What changed since the last look; `everything` where that cannot be told.
+
+    ended_tokens: those of the ids that are of access tokens which ended early. signing: whether the keys did that sign them.
+    """
 
     ids: frozenset[uuid.UUID]
     registry: bool
     everything: bool
+    ended_tokens: frozenset[uuid.UUID] = frozenset()
+    signing: bool = False
 
 
 EVERYTHING = Changes(frozenset(), registry=True, everything=True)
@@ -160,6 +165,8 @@ class ChangeFeed:
             ids=frozenset(row[3] for row in fresh if row[3] is not None),
             registry="registry" in topics,
             everything="all" in topics or len(self._seen) > _SEEN_MAX,
+            ended_tokens=frozenset(row[3] for row in fresh if row[3] and row[2] == "token"),
+            signing="signing" in topics,
         )
 
 

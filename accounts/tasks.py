@@ -7,6 +7,8 @@ from accounts.ending_keys import tell_of_ending_keys
 from accounts.mail.task import send_due_mail
 from accounts.models import IdempotentReply
 from accounts.models.idempotency import REPLY_KEPT
+from accounts.oauth.signing_keys import rotate_signing_keys
+from accounts.oauth.writes import forget_oauth
 from accounts.workload.refresh import due_issuers, fetch_again
 from portal.lib.clock import utc_now
 
@@ -14,7 +16,9 @@ __all__ = [
     "fetch_issuer_keys",
     "forget_changes",
     "forget_replies",
+    "forget_tokens",
     "remind_of_keys",
+    "rotate_keys",
     "send_due_mail",
 ]
 KEEP_CHANGES_MINUTES = 60
@@ -39,6 +43,18 @@ def forget_replies() -> int:
     """Drop replies that are no longer given again. Returns how many went."""
     ended = IdempotentReply.objects.filter(created_at__lte=utc_now() - REPLY_KEPT)
     return ended.delete()[0]
+
+
+@shared_task
+def forget_tokens() -> int:
+    """Delete what is over of OAuth: tokens, codes, assertions. Returns how many rows went."""
+    return forget_oauth(now=utc_now())
+
+
+@shared_task(ignore_result=True)
+def rotate_keys() -> None:
+    """Make the next signing key in time, and drop those whose tokens have all ended."""
+    rotate_signing_keys(now=utc_now())
 
 
 @shared_task(ignore_result=True)

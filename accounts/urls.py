@@ -5,6 +5,7 @@ from django.urls import path
 from accounts.pages import (
     invitations,
     members,
+    oauth_clients,
     passwords,
     prove,
     second_factor,
@@ -70,6 +71,34 @@ urlpatterns = [
         "teams/<slug:slug>/service-accounts/<uuid:account_id>/enable/",
         service_accounts.service_account_enable,
         name="service-account-enable",
+    ),
+    path(
+        "teams/<slug:slug>/oauth-clients/", oauth_clients.oauth_clients, name="team-oauth-clients"
+    ),
+    path(
+        "teams/<slug:slug>/oauth-clients/<uuid:client_id>/",
+        oauth_clients.oauth_client,
+        name="oauth-client",
+    ),
+    path(
+        "teams/<slug:slug>/oauth-clients/<uuid:client_id>/disable/",
+        oauth_clients.oauth_client_disable,
+        name="oauth-client-disable",
+    ),
+    path(
+        "teams/<slug:slug>/oauth-clients/<uuid:client_id>/enable/",
+        oauth_clients.oauth_client_enable,
+        name="oauth-client-enable",
+    ),
+    path(
+        "teams/<slug:slug>/oauth-clients/<uuid:client_id>/secret/",
+        oauth_clients.oauth_client_secret,
+        name="oauth-client-secret",
+    ),
+    path(
+        "teams/<slug:slug>/oauth-clients/<uuid:client_id>/remove/",
+        oauth_clients.oauth_client_remove,
+        name="oauth-client-remove",
     ),
     path("teams/<slug:slug>/audit/", teams.team_audit, name="team-audit"),
     path("teams/<slug:slug>/leave/", members.leave, name="team-leave"),

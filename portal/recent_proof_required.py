@@ -11,7 +11,9 @@ from accounts.signing_in.recent_proof import proved_recently
 from portal.lib.clock import utc_now
 
 # Asked for when the page is opened, as its form shows a secret, or is long.
-PROOF_TO_OPEN = frozenset({"key-new", "authenticator-app", "passkey-add"})
+PROOF_TO_OPEN = frozenset(
+    {"key-new", "authenticator-app", "passkey-add", "oauth-authorize", "oauth-device"}
+)
 # Asked for when something is sent.
 PROOF_TO_SEND = PROOF_TO_OPEN | {
     "factor-remove",
@@ -23,6 +25,11 @@ PROOF_TO_SEND = PROOF_TO_OPEN | {
     "team-service-accounts",
     "service-account-disable",
     "service-account-enable",
+    "team-oauth-clients",
+    "oauth-client-disable",
+    "oauth-client-enable",
+    "oauth-client-secret",
+    "oauth-client-remove",
     "team-limits",
     "team-limit",
     "team-limit-remove",

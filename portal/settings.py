@@ -446,6 +446,7 @@ SPECTACULAR_SETTINGS = {
             "members",
             "invitations",
             "service-accounts",
+            "oauth-clients",
             "models",
             "requests",
             "grants",
@@ -475,8 +476,23 @@ OAUTH2_PROVIDER_DEVICE_GRANT_MODEL = "accounts.OAuthDeviceGrant"
 OAUTH2_PROVIDER = {
     "PKCE_REQUIRED": True,
     "ACCESS_TOKEN_EXPIRE_SECONDS": 900,
+    # A public client may be answered on loopback as well: accounts/models/oauth.py holds each redirect to that.
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "ROTATE_REFRESH_TOKEN": True,
+    "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
+    # Since it was last used.
+    "REFRESH_TOKEN_EXPIRE_SECONDS": 30 * 24 * 60 * 60,
+    "AUTHORIZATION_CODE_EXPIRE_SECONDS": 60,
+    "OAUTH2_VALIDATOR_CLASS": "accounts.oauth.validator.Validator",
+    "OAUTH2_BACKEND_CLASS": "accounts.oauth.backend.Backend",
+    "SCOPES_BACKEND_CLASS": "accounts.oauth.scopes.ClientScopes",
+    "SCOPES": {"chat": "", "embeddings": "", "manage": "", "administer": ""},
+    "ACCESS_TOKEN_GENERATOR": "accounts.oauth.validator.make_token",
+    "REFRESH_TOKEN_GENERATOR": "accounts.oauth.secrets.make_refresh_token",
+    "OAUTH_PRE_TOKEN_VALIDATION": [],
+    # The issuer, which the library names in authorization responses; OpenID Connect itself stays off.
+    "OIDC_ISS_ENDPOINT": LATCHKEY_BASE_URL,
     # Every gate of RFC 9700 is off by default in this library.
     "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
     "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
@@ -486,6 +502,8 @@ OAUTH2_PROVIDER = {
     "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
     "COMPLIANT_BCP_RFC9700_REFRESH_TOKEN": True,
     "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_MATCHING": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_REQUIRED": True,
 }
 
 # --- Celery ---------------------------------------------------------------------------------------------------------
@@ -511,5 +529,7 @@ CELERY_BEAT_SCHEDULE = {
     "alert-of-limits": {"task": "models_registry.tasks.alert_of_limits", "schedule": 60},
     "fetch-issuer-keys": {"task": "accounts.tasks.fetch_issuer_keys", "schedule": 15},
     "forget-changes": {"task": "accounts.tasks.forget_changes", "schedule": 10 * 60},
+    "rotate-signing-keys": {"task": "accounts.tasks.rotate_keys", "schedule": 60 * 60},
+    "forget-tokens": {"task": "accounts.tasks.forget_tokens", "schedule": 10 * 60},
     "forget-replies": {"task": "accounts.tasks.forget_replies", "schedule": 60 * 60},
 }

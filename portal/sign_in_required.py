@@ -21,6 +21,15 @@ PUBLIC_VIEWS = frozenset(
         # These two open to whoever holds a link's token.
         "password-reset",
         "invitation",
+        # Clients prove themselves at these, and the rest tells what everybody may know of the authorization server.
+        "oauth-token",
+        "oauth-revoke",
+        "oauth-introspect",
+        "oauth-device-authorization",
+        "oauth-server-metadata",
+        "oauth-resource-metadata",
+        "oauth-resource-metadata-of",
+        "oauth-jwks",
         "health-live",
         "health-ready",
     }

@@ -9,6 +9,7 @@ from portal.api_document import Document, Documentation
 urlpatterns = [
     path("", include("portal.pages.urls")),
     path("", include("accounts.urls")),
+    path("", include("accounts.oauth.urls")),
     path("", include("models_registry.urls")),
     path("", include("proxy.urls")),
     path("api/docs/", Documentation.as_view(), name="api-docs"),

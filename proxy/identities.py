@@ -20,8 +20,15 @@ from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from accounts.change_feed import Changes
 from accounts.ways_in.presented import Presented
-from accounts.ways_in.proven import REFUSED_AFTER_S
+from accounts.ways_in.proven import REFUSED_AFTER_S, CredentialKind
 from proxy.errors import Code, Refusal
+from proxy.known_tokens import (
+    KnownTokens,
+    TokenTrust,
+    caller_digest,
+    load_token_trust,
+    principal_of,
+)
 from proxy.limit_windows import renewal_of
 from proxy.principal import Principal
 from proxy.route import Route
@@ -46,6 +53,7 @@ class _Loading:
     ids: set[uuid.UUID] = field(default_factory=set)
     registry: bool = False
     everything: bool = False
+    signing: bool = False
 
 
 class Identities:
@@ -62,9 +70,11 @@ class Identities:
         load_routes: Callable[[], dict[str, Route]],
         feed_age_s: Callable[[], float],
         grace_s: float,
+        load_tokens: Callable[[], TokenTrust] = load_token_trust,
     ) -> None:
         self._load_principal = load_principal
         self._load_routes = load_routes
+        self._load_tokens = load_tokens
         self._feed_age_s = feed_age_s
         self._believed_s = max(FRESH_S, grace_s)
         self._known: OrderedDict[bytes, Principal] = OrderedDict()
@@ -75,6 +85,8 @@ class Identities:
         self._loads: set[_Loading] = set()
         self._pending: dict[bytes, asyncio.Future[Principal | None]] = {}
         self._pending_routes: asyncio.Future[dict[str, Route]] | None = None
+        self._tokens = KnownTokens()
+        self._pending_tokens: asyncio.Future[None] | None = None
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="identity")
         self._throttle = StrangerThrottle()
         self._asked = 0
@@ -100,6 +112,10 @@ class Identities:
             return principal
         if self._unknown.get(digest, 0.0) > time.monotonic():
             return None
+        if presented.kind is CredentialKind.OAUTH_TOKEN:
+            principal = self._of_known_caller(digest, presented)
+            if principal is not None:
+                return principal
         with _not_before(REFUSED_AFTER_S) as time_is_up:
             if peer is None or digest in self._pending:
                 principal = await self._fetched(digest, presented)
@@ -142,6 +158,8 @@ class Identities:
             loading.ids |= changes.ids
             loading.registry |= changes.registry
             loading.everything |= changes.everything
+            loading.signing |= changes.signing
+        self._tokens.apply(changes)
         self._unknown.clear()
         if changes.everything:
             self._known.clear()
@@ -151,6 +169,13 @@ class Identities:
                 self._drop(digest)
         if changes.registry or changes.everything:
             self._routes = None
+
+    async def learn_tokens(self) -> None:
+        """Load what access tokens are verified with, so that those of known callers need no look-up. Raises: Refusal."""
+        loading = _Loading()
+        trust = await self._load(loading, self._load_tokens)
+        if not (loading.everything or loading.signing):
+            self._tokens.learn(trust)
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -210,8 +235,30 @@ class Identities:
                 return None
             if not loading.everything and not (loading.ids & principal.depends_on):
                 self._remember(digest, principal)
+                if principal.kind is CredentialKind.OAUTH_TOKEN:
+                    self._remember_caller(presented, principal)
                 return principal
         raise outrun()
+
+    def _of_known_caller(self, digest: bytes, presented: Presented) -> Principal | None:
+        """Return the principal of a token never seen before whose caller is remembered from another. No await, no look-up."""
+        if not self._tokens.is_loaded:
+            if self._pending_tokens is None:
+                self._pending_tokens = asyncio.ensure_future(self.learn_tokens())
+                self._pending_tokens.add_done_callback(self._forget_pending_tokens)
+            return None
+        facts = self._tokens.read(presented.text)
+        caller = None if facts is None else self._current(caller_digest(facts))
+        if facts is None or caller is None:
+            return None
+        principal = principal_of(facts, caller)
+        self._remember(digest, principal)
+        return principal
+
+    def _remember_caller(self, presented: Presented, principal: Principal) -> None:
+        facts = self._tokens.read(presented.text)
+        if facts is not None:
+            self._remember(caller_digest(facts), principal)
 
     async def _fetch_routes(self) -> dict[str, Route]:
         for _ in range(LOAD_TRIES):
@@ -282,6 +329,12 @@ class Identities:
     def _forget_pending(self, digest: bytes, done: asyncio.Future[Principal | None]) -> None:
         self._pending.pop(digest, None)
         if not done.cancelled():
+            done.exception()
+
+    def _forget_pending_tokens(self, done: asyncio.Future[None]) -> None:
+        self._pending_tokens = None
+        if not done.cancelled():
+            # Why it failed is in the log; the next token asks again.
             done.exception()
 
     def _forget_pending_routes(self, done: asyncio.Future[dict[str, Route]]) -> None:

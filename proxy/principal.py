@@ -51,6 +51,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     windows: what every call spends from: the credential's calls and tokens of any minute, and the limits of the key, its
         service account or person, and its team.
     networks: lists of networks; the caller has to stand in each of the lists.
+    ends_at: when the credential itself ends, whatever a token of it says; None for never.
     depends_on: the ids whose change may change this principal.
     renew_at: Unix seconds at which a calendar's period among its windows ends, and it has to be loaded anew; None for never.
     only_models: the key's narrower list, or None where it has none.
@@ -71,6 +72,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     grants: dict[uuid.UUID, tuple[GrantedModel, ...]]
     only_models: frozenset[uuid.UUID] | None
     renew_at: int | None = None
+    ends_at: datetime.datetime | None = None
 
     @cached_property
     def plan(self) -> Plan:

@@ -60,6 +60,7 @@ def assemble(proven: Proven) -> Principal:
         grants=grants,
         only_models=_only_models(proven),
         renew_at=renewal,
+        ends_at=proven.ends_at,
     )
 
 

@@ -9,6 +9,7 @@ from accounts.api import (
     invitations,
     me,
     members,
+    oauth_clients,
     service_accounts,
     teams,
 )
@@ -41,6 +42,29 @@ urlpatterns = [
         "service-accounts/<uuid:account>/enable",
         service_accounts.EnableServiceAccount.as_view(),
         name="enable-service-account",
+    ),
+    path(
+        "teams/<slug:team>/oauth-clients",
+        oauth_clients.OAuthClients.as_view(),
+        name="oauth-clients",
+    ),
+    path(
+        "oauth-clients/<uuid:client>", oauth_clients.OAuthClientView.as_view(), name="oauth-client"
+    ),
+    path(
+        "oauth-clients/<uuid:client>/disable",
+        oauth_clients.DisableOAuthClient.as_view(),
+        name="disable-oauth-client",
+    ),
+    path(
+        "oauth-clients/<uuid:client>/enable",
+        oauth_clients.EnableOAuthClient.as_view(),
+        name="enable-oauth-client",
+    ),
+    path(
+        "oauth-clients/<uuid:client>/secret",
+        oauth_clients.ReplaceOAuthClientSecret.as_view(),
+        name="replace-oauth-client-secret",
     ),
     path("teams/<slug:team>/audit", audit.TeamAudit.as_view(), name="team-audit"),
     path("admin/audit", audit.Audit.as_view(), name="audit"),

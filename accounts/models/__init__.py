@@ -5,12 +5,15 @@ from accounts.models.invitations import Invitation
 from accounts.models.keys import ApiKey, KeyUse
 from accounts.models.notifications import CaughtMail, Notification
 from accounts.models.oauth import (
+    EndedToken,
     OAuthAccessToken,
     OAuthApplication,
     OAuthDeviceGrant,
     OAuthGrant,
     OAuthIdToken,
     OAuthRefreshToken,
+    SigningKey,
+    SpentAssertion,
 )
 from accounts.models.people import User
 from accounts.models.sign_on import (
@@ -27,6 +30,7 @@ __all__ = [
     "AuditEntry",
     "CaughtMail",
     "Change",
+    "EndedToken",
     "IdempotentReply",
     "Invitation",
     "IssuerFetch",
@@ -44,6 +48,8 @@ __all__ = [
     "SignOnIdentity",
     "SignOnMapping",
     "SignOnMembership",
+    "SigningKey",
+    "SpentAssertion",
     "Team",
     "TrustRule",
     "TrustedIssuer",

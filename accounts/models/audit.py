@@ -68,6 +68,13 @@ class AuditTag(models.TextChoices):
     SECOND_FACTOR_REMOVED = "person.second_factor_removed"
     RECOVERY_CODES_REPLACED = "person.recovery_codes_replaced"
     RECOVERY_CODE_USED = "person.recovery_code_used"
+    OAUTH_CLIENT_REGISTERED = "oauth_client.registered"
+    OAUTH_CLIENT_SECRET_REPLACED = "oauth_client.secret_replaced"  # noqa: S105 - a tag.
+    OAUTH_CLIENT_DISABLED = "oauth_client.disabled"
+    OAUTH_CLIENT_ENABLED = "oauth_client.enabled"
+    OAUTH_CLIENT_REMOVED = "oauth_client.removed"
+    OAUTH_AUTHORIZED = "oauth.authorized"
+    OAUTH_REPLAYED = "oauth.replayed"
     MAIL_SENT_AGAIN = "mail.sent_again"
 
 

@@ -7,7 +7,7 @@ class Change(models.Model):
     """A change that gateways have to hear of. Rows are made by the database alone; see accounts/change_feed.py.
 
     transaction: the xid8 of the writer, kept as text here and compared in SQL.
-    topic: key, team, person, service_account, registry, or all (too many to name).
+    topic: key, client, token, signing, team, person, service_account, registry, or all (too many to name).
     """
 
     id = models.BigAutoField(primary_key=True)

@@ -16,6 +16,7 @@ from accounts.signed_in import person_of
 _TABS = (
     (_("Members"), "team", Right.SEE_TEAM),
     (_("Service accounts"), "team-service-accounts", Right.SEE_TEAM),
+    (_("OAuth clients"), "team-oauth-clients", Right.SEE_TEAM),
     (_("Limits"), "team-limits", Right.SEE_TEAM),
     (_("Audit trail"), "team-audit", Right.SEE_AUDIT),
     (_("Settings"), "team-settings", Right.MANAGE_OWNERS),

@@ -35,6 +35,7 @@ class Proven:
     service_account, person: who holds it; exactly one of them.
     networks: lists of networks, and the caller has to stand in each of the lists; an empty one is not among them.
     depends_on: the ids whose change may change any of this.
+    ends_at: when the credential itself ends, whatever its token says; None where nothing else than expires_at ends it.
     key: the API key itself where it is one; its own limits and its list of models stand there.
     confirmation: what its holder has to prove possession of; None where bearing it is enough.
     """
@@ -49,5 +50,6 @@ class Proven:
     expires_at: datetime.datetime
     purpose: str
     depends_on: frozenset[uuid.UUID]
+    ends_at: datetime.datetime | None = None
     key: ApiKey | None = None
     confirmation: None = None

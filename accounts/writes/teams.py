@@ -6,6 +6,7 @@ from accounts.audit import Actor, acting, record_audit
 from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
 from accounts.models.audit import ActorKind, AuditTag
 from accounts.models.teams import Role
+from accounts.oauth.writes import end_tokens_of_member
 from accounts.roles import RIGHTS, Right, is_administrator, may
 from accounts.writes.keys import revoke_key
 from accounts.writes.reasons import checked_reason
@@ -192,13 +193,14 @@ def refuse_beyond_rights(actor: Actor, team: Team, *, roles: tuple[Role, ...]) -
 
 
 def _end_membership(found: Membership, tag: AuditTag, *, actor: Actor) -> None:
-    """Revoke the person's keys of the team and delete the membership. Raises: ValidationError for the last owner."""
+    """Revoke the person's keys of the team, end their tokens and delete the membership. Raises: ValidationError for the last owner."""
     if found.role == Role.OWNER:
         _refuse_last_owner(found)
     for key in ApiKey.objects.filter(
         team_id=found.team_id, person_id=found.person_id, revoked_at=None
     ):
         revoke_key(key, actor=actor, reason=MEMBER_REMOVED)
+    end_tokens_of_member(found.person, found.team)
     record_audit(
         tag,
         actor=actor,

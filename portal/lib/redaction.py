@@ -6,6 +6,7 @@ import re
 _CREDENTIALS = re.compile(
     r"""
     lk_[0-9A-Za-z]{4,}_[0-9A-Za-z]+          # our keys, whole or cut short
+    | lk(?:cs|rt|dc)_[0-9A-Za-z_\-]{8,}      # secrets of clients, refresh tokens, codes of devices
     | \b(?:sk|pk|rk|gsk|hf|ghp|glpat|xox[abp])[-_][0-9A-Za-z_\-]{8,}   # the usual providers' and forges' keys
     | (?<![0-9A-Za-z_\-])eyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]+(?:\.[0-9A-Za-z_\-]*)?   # a JWT
     | (?<=bearer\ )[^\s"',]{8,}

@@ -15,7 +15,7 @@ from accounts.api.views import ManagementView
 from proxy.access import sight_of
 from proxy.api.spans import SpanQuery, span_of
 from proxy.usage.kept import kept_summary
-from proxy.usage.names import holder_names, keys_by_id, model_names, team_names
+from proxy.usage.names import credential_names, holder_names, model_names, team_names
 from proxy.usage.summary import Figures, Holder, Summary
 
 DAYS, DAYS_MAX = 30, 400
@@ -117,7 +117,7 @@ def _names(by: str, side: list[tuple[Any, Figures]]) -> Mapping[Any, str]:
     if by == "model":
         return model_names(ids)
     if by == "key":
-        return {one: key.name for one, key in keys_by_id(ids).items()}
+        return credential_names(ids)
     if by == "holder":
         return holder_names(ids)
     return team_names(ids) if by == "team" else {}

@@ -7,7 +7,7 @@ from datetime import date
 
 from portal.lib.clock import utc_now
 from proxy.access import Sight
-from proxy.usage.names import holder_names, keys_by_id, model_names, team_names
+from proxy.usage.names import credential_names, holder_names, model_names, team_names
 from proxy.usage.span import Span
 from proxy.usage.summary import Line, lines_of_day
 
@@ -44,7 +44,7 @@ def csv_parts(sight: Sight, span: Span) -> Iterator[str]:
 
 
 def _cells(day: date, lines: list[Line]) -> list[tuple[object, ...]]:
-    keys = keys_by_id(line.key_id for line in lines)
+    keys = credential_names(line.key_id for line in lines)
     models = model_names(line.model_id for line in lines)
     teams = team_names(line.team_id for line in lines)
     holders = holder_names({line.holder for line in lines})
@@ -52,7 +52,7 @@ def _cells(day: date, lines: list[Line]) -> list[tuple[object, ...]]:
         (
             day.isoformat(),
             safe_cell(teams.get(line.team_id, "")),
-            safe_cell(keys[line.key_id].name if line.key_id in keys else ""),
+            safe_cell(keys.get(line.key_id, "")),
             safe_cell(holders.get(line.holder, "")),
             safe_cell(models.get(line.model_id, "") if line.model_id else ""),
             line.figures.calls,

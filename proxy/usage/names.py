@@ -3,7 +3,14 @@
 import uuid
 from collections.abc import Iterable
 
-from accounts.models import ApiKey, ServiceAccount, Team, User
+from accounts.models import (
+    ApiKey,
+    OAuthApplication,
+    ServiceAccount,
+    Team,
+    TrustRule,
+    User,
+)
 from models_registry.models import AiModel
 from proxy.usage.summary import Holder
 
@@ -22,6 +29,20 @@ def keys_by_id(ids: Ids) -> dict[uuid.UUID, ApiKey]:
     """Return the keys with their teams and holders, in one query."""
     found = ApiKey.objects.select_related("team", "service_account", "person")
     return found.in_bulk(_known(ids))
+
+
+def credential_names(ids: Ids) -> dict[uuid.UUID, str]:
+    """Return how keys, OAuth clients and rules of trust are called, in one query for each kind that is among them."""
+    ids, names = _known(ids), dict[uuid.UUID, str]()
+    for rows, name in (
+        (ApiKey.objects.values_list("pk", "name"), "pk"),
+        (OAuthApplication.objects.values_list("credential_id", "name"), "credential_id"),
+        (TrustRule.objects.values_list("pk", "name"), "pk"),
+    ):
+        unnamed = [one for one in ids if one not in names]
+        if unnamed:
+            names |= dict(rows.filter(**{f"{name}__in": unnamed}))
+    return names
 
 
 def holder_names(holders: Iterable[Holder]) -> dict[Holder, str]:

@@ -20,11 +20,19 @@ from django.forms import model_to_dict
 from pytest_django.fixtures import Settings
 
 from accounts.audit import COMMAND
-from accounts.models import ApiKey, AuditEntry, ServiceAccount, Team, User
+from accounts.models import (
+    ApiKey,
+    AuditEntry,
+    OAuthApplication,
+    ServiceAccount,
+    Team,
+    User,
+)
 from accounts.models.keys import CALL_SCOPES, Scope
 from accounts.models.teams import Role
 from accounts.roles import RIGHTS, Right
 from accounts.writes.invitations import invite
+from accounts.writes.oauth_clients import ClientGrant, register_client
 from models_registry.models import AiModel, Grant, Limit, LimitMeasure, LimitPeriod
 from models_registry.writes.grants import grant_model, narrow_key
 from portal.lib.clock import utc_now
@@ -113,7 +121,16 @@ def build(role: Role) -> House:
     above = new_limit(LimitMeasure.TOKENS, LimitPeriod.CALENDAR_DAY, 100, team=team)
     new_limit(LimitMeasure.TOKENS, LimitPeriod.CALENDAR_DAY, 10, key=issued.key)
     limit = new_limit(amount=10, service_account=account, by_administrator=False)
+    client = register_client(
+        team,
+        name="Job",
+        grant=ClientGrant.CLIENT_CREDENTIALS,
+        scopes=[Scope.CHAT],
+        service_account=account,
+        actor=COMMAND,
+    ).client
     values = {
+        "client": client.credential_id,
         "team": team.slug,
         "member": person.memberships.get().pk,
         "account": account.pk,
@@ -142,6 +159,20 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_service_account": {"name": "new", "description": ""},
     "disable_service_account": {"reason": "x"},
     "enable_service_account": {},
+    "register_oauth_client": {
+        "name": "new",
+        "grant": "authorization-code",
+        "scopes": ["chat"],
+        "service_account_id": LEFT_OUT,
+        "is_public": False,
+        "redirect_uris": ["https://app.corp.example/callback"],
+        "networks": ["10.1.0.0/16"],
+        "expires_at": "{until}",
+    },
+    "disable_oauth_client": {"reason": "x"},
+    "enable_oauth_client": {},
+    "replace_oauth_client_secret": {},
+    "remove_oauth_client": {},
     "issue_key": {
         "team": "{team}",
         "service_account_id": "{account_id}",
@@ -338,6 +369,15 @@ def wider(now: set[Any] | None, old: set[Any] | None) -> bool:
     return old is not None and (now is None or not now <= old)
 
 
+def check_clients(house: House, *, by_key: bool, role: Role) -> None:
+    """A client is registered by whoever manages keys and signed in, for no other team and not to administer."""
+    for client in OAuthApplication.objects.filter(created_by=house.person.pk):
+        assert not by_key
+        assert Right.MANAGE_KEYS in RIGHTS[role]
+        assert client.team_id == house.team.pk
+        assert Scope.ADMINISTER not in client.scopes
+
+
 def check_new_key(
     house: House, key: ApiKey, models: set[Any] | None, *, by_key: bool, role: Role
 ) -> None:
@@ -390,6 +430,7 @@ def test_no_call_raises_a_right_or_limit_of_the_role(
                 if reply.status_code < 300:
                     done += 1
                     check(house, before, rights_of(house), by_key=by_key, role=role)
+                    check_clients(house, by_key=by_key, role=role)
                 else:
                     # Nothing is written without its entry.
                     assert not AuditEntry.objects.filter(pk__gt=last_entry.pk).exists()

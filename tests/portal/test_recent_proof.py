@@ -28,6 +28,11 @@ NO_PROOF = {
     "invitation",
     "invitation-withdraw",
     "key-revoke",
+    # A client proves itself, and no person is asked.
+    "oauth-device-authorization",
+    "oauth-introspect",
+    "oauth-revoke",
+    "oauth-token",
     "password-change",
     "password-forgotten",
     "password-reset",

@@ -23,6 +23,7 @@ from accounts.models import (
 from accounts.models.keys import Scope
 from accounts.models.notifications import NotificationKind
 from accounts.models.teams import Role
+from accounts.writes.oauth_clients import ClientGrant, register_client
 from models_registry.models import AccessRequest, AiModel, Grant, Provider
 from models_registry.writes.catalogue import deploy_model
 from models_registry.writes.grants import grant_model
@@ -155,6 +156,15 @@ def new_world() -> World:
     world.places = _places(world, membership=team.memberships.get(person=requester))
     limit = new_limit(service_account=account, by_administrator=False)
     world.places |= {"uuid:limit": str(limit.pk), "uuid:limit_id": str(limit.pk)}
+    client = register_client(
+        team,
+        name="Nightly job",
+        grant=ClientGrant.CLIENT_CREDENTIALS,
+        scopes=[Scope.CHAT],
+        service_account=account,
+        actor=COMMAND,
+    ).client
+    world.places |= dict.fromkeys(("uuid:client_id", "uuid:client"), str(client.credential_id))
     world.places |= {"uuid:account_id": str(account.pk), "uuid:account": str(account.pk)}
     world.places |= {"uuid:deployment": str(deployment.pk), "uuid:provider": str(provider.pk)}
     world.objects = _objects(world, account=account.pk, deployment=deployment.pk)
@@ -184,6 +194,7 @@ def _places(world: World, *, membership: Membership) -> dict[str, str]:
         "uuid:key_id": str(key.pk),
         "uuid:key": str(key.pk),
         "path:name": model.name,
+        "path:resource": "v1",
         "model_name:name": model.name,
         "uuid:model": str(model.pk),
         "uuid:grant": str(world.grant.pk),
@@ -233,6 +244,7 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "key-new": key | {"form_id": NOWHERE, "holder": f"team:{team.pk}", "expires_at": day},
         "key-revoke": reason,
         "member": {"role": "auditor"},
+        "oauth-client-disable": reason,
         "request-comment": {"text": "A comment."},
         "service-account": {"name": "New"},
         "service-account-disable": reason,
@@ -241,7 +253,20 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "team-limits": limit | {"amount": "1", "subject": f"key:{key_of_account.pk}"},
         "team-service-accounts": {"name": "New"},
         "team-settings": {"name": "New name"},
+        "team-oauth-clients": {
+            "name": "New",
+            "grant": "authorization-code",
+            "redirect_uris": "https://app.corp.example/callback",
+            "scopes": ["chat"],
+        },
+        "api:disable-oauth-client": reason,
         "api:disable-service-account": reason,
+        "api:oauth-clients": {
+            "name": "New",
+            "grant": "authorization-code",
+            "redirect_uris": ["https://app.corp.example/callback"],
+            "scopes": ["chat"],
+        },
         "api:invitations": address,
         "api:keys": key | {"team": team.slug, "expires_at": until},
         "api:limits": limit | {"key_id": str(key_of_account.pk)},

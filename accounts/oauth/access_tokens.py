@@ -1,0 +1,103 @@
+"""Access tokens: JWTs of the profile RFC 9068, made here and read here, and by whoever has our public keys."""
+
+import datetime
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accounts.models import OAuthApplication, ServiceAccount, Team, User
+from accounts.oauth.issuer import ACCESS_TOKEN_LIFE, issuer, resource_of
+from accounts.oauth.signing_keys import sign
+from accounts.ways_in.jose import Claims, VerifyingKey, is_time, read_head, read_verified
+from accounts.ways_in.proven import Door
+
+TYPE = "at+jwt"
+_SCOPE_MAX = 200
+
+
+@dataclass(frozen=True, repr=False)
+class NewToken:
+    """An access token that was just made. Its text goes to the client and is stored nowhere."""
+
+    text: str
+    jti: uuid.UUID
+    expires_at: datetime.datetime
+
+
+@dataclass(frozen=True)
+class TokenFacts:
+    """What a token says that we signed: for whom, for which team, of which client, and until when."""
+
+    jti: uuid.UUID
+    client_id: uuid.UUID
+    subject_id: uuid.UUID
+    team_id: uuid.UUID
+    scopes: frozenset[str]
+    expires_at: datetime.datetime
+
+
+def make_access_token(
+    client: OAuthApplication,
+    *,
+    subject: User | ServiceAccount,
+    team: Team,
+    scopes: list[str],
+    audience: list[str],
+    now: datetime.datetime,
+) -> NewToken:
+    """Make and sign a token that lasts 15 minutes, or to the client's own end."""
+    jti = uuid.uuid4()
+    # Whole seconds, as the token's own clock has no others.
+    issued_at = now.replace(microsecond=0)
+    expires_at = issued_at + ACCESS_TOKEN_LIFE
+    if client.expires_at is not None:
+        expires_at = min(expires_at, client.expires_at.replace(microsecond=0))
+    claims: Claims = {
+        "iss": issuer(),
+        "sub": str(subject.pk),
+        "aud": audience[0] if len(audience) == 1 else audience,
+        "client_id": client.client_id,
+        "team": str(team.pk),
+        "scope": " ".join(scopes),
+        "iat": int(issued_at.timestamp()),
+        "exp": int(expires_at.timestamp()),
+        "jti": str(jti),
+    }
+    return NewToken(sign(claims, now=now), jti, expires_at)
+
+
+def read_access_token(
+    text: str, keys: Mapping[str, VerifyingKey], *, door: Door, now: datetime.datetime
+) -> TokenFacts | None:
+    """Return what a token says that one of the keys signed for this door and that has not ended; None for any other."""
+    head = read_head(text)
+    if head is None or head.get("typ", "").lower() != TYPE:
+        return None
+    key = keys.get(head.get("kid", ""))
+    claims = None if key is None else read_verified(text, [key])
+    return None if claims is None else _facts(claims, door=door, now=now)
+
+
+def _facts(claims: Claims, *, door: Door, now: datetime.datetime) -> TokenFacts | None:
+    audience, scope = claims.get("aud"), claims.get("scope")
+    named = [audience] if isinstance(audience, str) else audience
+    if not isinstance(named, list) or resource_of(door) not in named:
+        return None
+    if claims.get("iss") != issuer() or not isinstance(scope, str) or len(scope) > _SCOPE_MAX:
+        return None
+    if not is_time(claims.get("exp")) or not is_time(claims.get("iat")):
+        return None
+    expires_at = datetime.datetime.fromtimestamp(claims["exp"], tz=datetime.UTC)
+    if expires_at <= now or claims["exp"] - claims["iat"] > ACCESS_TOKEN_LIFE.total_seconds():
+        return None
+    try:
+        return TokenFacts(
+            jti=uuid.UUID(claims["jti"]),
+            client_id=uuid.UUID(claims["client_id"]),
+            subject_id=uuid.UUID(claims["sub"]),
+            team_id=uuid.UUID(claims["team"]),
+            scopes=frozenset(scope.split()),
+            expires_at=expires_at,
+        )
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None

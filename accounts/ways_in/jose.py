@@ -1,0 +1,87 @@
+"""Reads signed tokens in one meaning alone. Signatures are PyJWT's to check; which algorithm, the key says and never the token."""
+
+import binascii
+import json
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+
+Claims = dict[str, Any]
+# Whatever else a head holds (jku, x5u, jwk, x5c, crit, b64) asks us to trust or to do something: it is refused, not skipped.
+_HEAD_MEMBERS = frozenset({"alg", "kid", "typ"})
+_KEY_ID_MAX = 200
+
+
+@dataclass(frozen=True)
+class VerifyingKey:
+    """A public key and the algorithms that it may be used with."""
+
+    key: Any
+    algorithms: tuple[str, ...]
+
+
+def read_head(text: str) -> Mapping[str, str] | None:
+    """Return the head of a token where it holds nothing but texts named alg, kid and typ, each once; None otherwise."""
+    try:
+        head = once_each(decode_part(text.partition(".")[0]))
+    except ValueError:
+        return None
+    if not head.keys() <= _HEAD_MEMBERS or not all(isinstance(one, str) for one in head.values()):
+        return None
+    return head if len(head.get("kid", "")) <= _KEY_ID_MAX else None
+
+
+def read_verified(text: str, keys: Sequence[VerifyingKey]) -> Claims | None:
+    """Return the claims of a token that one of the keys signed, or None. What they mean is the caller's to judge."""
+    for one in keys:
+        try:
+            signed = jwt.api_jws.decode(text, one.key, algorithms=list(one.algorithms))
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            continue
+        try:
+            return once_each(signed)
+        except ValueError:
+            return None
+    return None
+
+
+def decode_part(part: str) -> bytes:
+    """Raises: ValueError."""
+    try:
+        return urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except binascii.Error as error:
+        raise ValueError(str(error)) from None
+
+
+def once_each(data: bytes) -> Claims:
+    """Decode a JSON object whose members stand once each, as parsers disagree on which of two wins. Raises: ValueError."""
+    try:
+        found = json.loads(data, object_pairs_hook=_members, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")  # noqa: TRY004 - one kind of error for whatever is wrong with the text.
+    return found
+
+
+def is_time(value: object) -> bool:
+    """Whether it is a NumericDate that a clock can show."""
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value < 253_402_300_800
+    )
+
+
+def _members(pairs: list[tuple[str, Any]]) -> Claims:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a member stands twice")
+    return members
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
