@@ -26,6 +26,9 @@ _OPENING_AGAIN_S = 0.05
 _NEVER_S = 3_153_600_000.0
 _MOST_ASKS = 128
 _MOST_RETURNS = 32
+# Whoever was silent for ten seconds is taken for gone by the store, and what its calls hold at once for free.
+_SILENT_S = 5.0
+_MOST_RESTATED = 1000
 
 
 class Borrower:
@@ -57,6 +60,8 @@ class Borrower:
         self._last_batch = 0
         self._is_due = False
         self._beat_at = 0.0
+        self._heard_at = clock()
+        self._is_restating = False
 
     async def start(self) -> None:
         """Ask the store once, then go on by itself; a store that is away is no error."""
@@ -131,10 +136,14 @@ class Borrower:
 
     async def _fly(self, flight: Flight) -> None:
         """Make one round trip with up to a bounded number of asks and returns."""
-        self._board(flight)
+        self._note_silence()
+        # Others may have been given the places of our calls: these count again before more begin.
+        if not self._is_restating:
+            self._board(flight)
         returns, is_resent = self._unanswered, self._unanswered is not None
         if returns is None:
-            returns = self._shares.returns.pack(most=_MOST_RETURNS)
+            most = _MOST_RESTATED if self._is_restating else _MOST_RETURNS
+            returns = self._shares.returns.pack(most=most)
         self._unanswered = returns
         self._last_batch = returns.number if returns is not None else self._last_batch
         self._turn += 1
@@ -163,9 +172,17 @@ class Borrower:
             self._queue.extend(flight.asks)
             raise
         self._unanswered = None
+        self._heard_at = sent_at
+        self._is_restating = self._is_restating and self._shares.returns.has_reports
         self._note_epoch(answer)
         self._land(flight, answer, sent_at=sent_at)
         self._is_due = bool(self._shares.returns) and self._is_due
+
+    def _note_silence(self) -> None:
+        """After a long silence, say anew what runs; the process may have been cut off, or suspended."""
+        if not self._is_restating and self._clock() - self._heard_at > _SILENT_S:
+            self._is_restating = True
+            self._shares.restate_running()
 
     def _board(self, flight: Flight) -> None:
         """Fill the flight from the queue; whom a slice can serve meanwhile need not fly."""

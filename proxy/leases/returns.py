@@ -47,6 +47,11 @@ class Returns:
     def __bool__(self) -> bool:
         return bool(self._credits or self._debts or self._emptied or self._reports)
 
+    @property
+    def has_reports(self) -> bool:
+        """Whether the store has still to hear of holdings."""
+        return bool(self._reports)
+
     def credit(self, window: Window, bucket: int, amount: int) -> None:
         """Give `amount` back to the bucket that it was lent in.
 

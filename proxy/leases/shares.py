@@ -188,6 +188,12 @@ class Shares:
             if share is not None and not window.is_sliding:
                 self.returns.report(share)
 
+    def restate_running(self) -> None:
+        """Say anew what every call at once holds, to a store that may have given it to others."""
+        for share in self._shares.values():
+            if share.window.is_of_now and share.holds():
+                self.returns.report(share)
+
     def restore(self, reports: list[tuple[Window, int]], *, now: float) -> None:
         """Report once more what may not have arrived: rather twice than never."""
         for window, spent in reports:

@@ -55,9 +55,10 @@ async def open_book() -> AsyncIterator[OpenBook]:
         *,
         clock: Callable[[], float] = time.monotonic,
         call_timeout_s: float = PATIENT_S,
+        url: str = "",
     ) -> LeaseBook:
         book = LeaseBook(
-            server.url,
+            url or server.url,
             process_id=f"test-{len(books)}",
             clock=clock,
             call_timeout_s=call_timeout_s,

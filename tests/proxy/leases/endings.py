@@ -22,6 +22,15 @@ async def die(book: LeaseBook, server: StoreServer) -> None:
         client.hdel(PROCESSES_KEY, borrower._process)
 
 
+def be_missed(book: LeaseBook, server: StoreServer) -> None:
+    """Let the store take a process for gone, as it does after ten seconds without a word."""
+    process = book._borrower._process
+    with server.client() as client:
+        seen_us = int(client.hget(PROCESSES_KEY, process) or 0)
+        client.hset(PROCESSES_KEY, process, max(1, seen_us - 20_000_000))
+        client.hincrby(STATE_KEY, "woke_us", -30_000_000)
+
+
 async def wait_for_reports(book: LeaseBook) -> None:
     """Wait until the store has heard everything."""
     deadline = time.monotonic() + 5

@@ -1,6 +1,7 @@
 """A limits store of the test's own, to be killed, stopped, emptied and started again."""
 
 import os
+import secrets
 import shutil
 import signal
 import tempfile
@@ -53,6 +54,10 @@ class StoreServer:
         """Let it go on where it hung."""
         self._send(signal.SIGCONT)
 
+    def way_in(self) -> "WayIn":
+        """A way to the store for one process, which can be cut."""
+        return WayIn(self)
+
     def remove(self) -> None:
         """End it and leave nothing behind."""
         self.thaw()
@@ -66,6 +71,29 @@ class StoreServer:
     def _send(self, number: signal.Signals) -> None:
         if self._child is not None and not self._child.has_ended():
             os.kill(self._child.pid, number)
+
+
+class WayIn:
+    """One process's way to the store: when it is cut, that process alone cannot reach it."""
+
+    def __init__(self, server: StoreServer) -> None:
+        name = f"way-{secrets.token_hex(4)}"
+        self._name, self._server = name, server
+        self._link = server.folder / name
+        self.url = f"unix://{self._link}?client_name={name}"
+        self.mend()
+
+    def cut(self) -> None:
+        """Break the connections there are, and let no other be made."""
+        self._link.unlink()
+        with self._server.client() as client:
+            for one in client.client_list():
+                if one["name"] == self._name:
+                    client.client_kill_filter(_id=one["id"])
+
+    def mend(self) -> None:
+        """Let the process through again."""
+        self._link.symlink_to(self._server.folder / "s")
 
 
 def _program(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 
 import pytest
 
@@ -11,7 +12,7 @@ from proxy.leases.refusals import LimitReached, StoreAway
 from proxy.leases.standings import read_standings
 from proxy.leases.window import Measure, Window
 from tests.proxy.leases.conftest import PRODUCTION_S, OpenBook
-from tests.proxy.leases.endings import age_epoch, die, wait_for_reports
+from tests.proxy.leases.endings import age_epoch, be_missed, die, wait_for_reports
 from tests.proxy.leases.server import StoreServer
 from tests.proxy.leases.test_store_away import wait_until_away, wait_until_back
 
@@ -116,6 +117,42 @@ async def test_calls_that_outlive_the_store_still_count(
         first.settle(one, [0])
     await wait_for_reports(first)
     assert len(await hold_all(second, window, tries=6)) == 3
+
+
+@pytest.mark.parametrize("is_suspended", [False, True])
+async def test_calls_of_a_process_that_was_cut_off_count_again_before_it_or_another_begins_more(
+    server: StoreServer, open_book: OpenBook, is_suspended: bool
+) -> None:
+    way, late_s = server.way_in(), 0.0
+    cut = await open_book(
+        server, url=way.url, clock=lambda: time.monotonic() + late_s, call_timeout_s=PRODUCTION_S
+    )
+    (other,) = await open_books(open_book, server, 1)
+    window = concurrent(3)
+    running = await hold_all(cut, window, tries=3)
+    if not is_suspended:
+        way.cut()
+        await wait_until_away(cut)
+    be_missed(cut, server)
+    theirs = await hold_all(other, window, tries=4)
+    assert len(theirs) == 3, "The places of whoever is gone are free."
+    late_s = 12.0
+    if not is_suspended:
+        with pytest.raises(StoreAway):
+            await cut.reserve([(window, 1)])
+        way.mend()
+        await wait_until_back(cut)
+    # Its three run beside the other's: whoever asks first, there is no place until these have ended.
+    for _ in range(3):
+        other.settle(theirs.pop(), [0])
+    await wait_for_reports(other)
+    assert await hold_all(cut, window, tries=2) == []
+    assert await hold_all(other, window, tries=2) == []
+    for one in running:
+        cut.settle(one, [0])
+    await wait_for_reports(cut)
+    await asyncio.sleep(0.1)
+    assert len(await hold_all(other, window, tries=5)) == 3
 
 
 async def test_a_store_that_slept_takes_nobody_for_dead(
