@@ -9,8 +9,12 @@ class ProxyConfig(AppConfig):
 
     def ready(self) -> None:
         from models_registry import (  # noqa: PLC0415 - models exist only once apps are loaded.
+            limit_openings,
             limit_standings,
             usage_source,
+        )
+        from proxy.closed_periods import (  # noqa: PLC0415 - as above.
+            open_written,
         )
         from proxy.limit_standings import (  # noqa: PLC0415 - as above.
             standings_now,
@@ -21,3 +25,4 @@ class ProxyConfig(AppConfig):
 
         usage_source.answer_with(use_by_model)
         limit_standings.answer_with(standings_now)
+        limit_openings.open_with(open_written)

@@ -2,8 +2,10 @@
 
 import datetime
 import logging
+from collections.abc import Sequence
 from typing import Any
 
+import redis
 from django.conf import settings
 from django.db.models import Count, F, Q, Sum
 from django.db.models.functions import Coalesce
@@ -20,6 +22,8 @@ from proxy.models import Adjustment, Call, first_id_since
 
 _log = logging.getLogger("latchkey.limits")
 _WITH_END = (*CALENDAR_PERIODS, LimitPeriod.FIXED_SUM)
+# Longer than a worker takes to come round again.
+_CAUGHT_UP_AFTER = datetime.timedelta(minutes=10)
 _SUBJECT = ("key_id", "service_account_id", "person_id", "team_id", "model_id")
 _COLUMNS: dict[str, tuple[str, ...]] = {
     LimitMeasure.INPUT_TOKENS: ("input_tokens",),
@@ -51,6 +55,41 @@ def reopen_periods() -> bool:
     forget_closed(store_url, names - {window.store_name for window in used})
     _log.info("Periods were opened with the ledger's figures.", extra={"periods": len(used)})
     return True
+
+
+def open_written(limits: Sequence[Limit]) -> None:
+    """Open the periods of limits that were just set or changed, for their first calls to find them open.
+
+    Where the store is away, or too young to lend budgets, the first call has it done.
+    """
+    try:
+        _tell(limits)
+    except redis.RedisError as error:
+        _log.warning("A limit's period is not open yet.", extra={"error": type(error).__name__})
+
+
+def catch_up() -> int:
+    """Count what calls used that ran when their limit was set, or ended just before; return how many limits are that young.
+
+    Such calls hold nothing of the limit, and come into the ledger when they are over. Raises: redis.RedisError.
+    """
+    longest_s = settings.LATCHKEY_BODY_TIMEOUT_S + settings.LATCHKEY_TOTAL_TIMEOUT_S
+    since = utc_now() - datetime.timedelta(seconds=longest_s) - _CAUGHT_UP_AFTER
+    young = list(Limit.objects.filter(period_set_at__gt=since))
+    _tell(young)
+    return len(young)
+
+
+def _tell(limits: Sequence[Limit]) -> None:
+    """Have the store count at least what the ledger says of those limits whose periods end."""
+    now = utc_now()
+    used = {
+        window_of(limit, now=now): used_of(limit, now=now)
+        for limit in limits
+        if limit.period in _WITH_END
+    }
+    if used:
+        rebuild(settings.LATCHKEY_LIMITS_URL, used)
 
 
 def used_of(limit: Limit, *, now: datetime.datetime) -> int:

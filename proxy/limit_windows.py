@@ -24,13 +24,17 @@ def window_of(limit: Limit, *, now: datetime.datetime) -> Window:
         return Window(key, limit.amount, _LENGTHS_S[period], measure, is_soft=limit.is_soft)
     if period in CALENDAR_PERIODS:
         name, starts_at, ends_at = calendar_period(period, limit.zone, now=now)
+        # Set in the middle of the period, it is a count of its own, which begins with what the ledger says.
+        has_past = limit.period_set_at > starts_at
+        since = f":{round(limit.period_set_at.timestamp() * 1_000_000):x}" if has_past else ""
         return Window(
-            f"{key}:{name}",
+            f"{key}:{name}{since}",
             limit.amount,
             round((ends_at - starts_at).total_seconds()),
             measure,
             ends_at=round(ends_at.timestamp()),
             is_soft=limit.is_soft,
+            has_past=has_past,
         )
     if period == LimitPeriod.AT_ONCE:
         return Window(key, limit.amount, 0, measure)

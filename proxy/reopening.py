@@ -25,7 +25,8 @@ class Reopening:
         self._is_wanted.set()
 
     def start(self) -> None:
-        """Do it whenever it is wanted."""
+        """Do it now, for what was set while nobody could be asked, and whenever it is wanted."""
+        self.want()
         self._task = asyncio.create_task(self._reopen_always(), name="reopening of periods")
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection
 
-from proxy.closed_periods import reopen_periods
+from proxy.closed_periods import catch_up, reopen_periods
 from proxy.usage.rollup import count_stale_hours
 
 _log = logging.getLogger("latchkey.ledger")
@@ -52,5 +52,9 @@ def count_usage() -> int:
 
 @shared_task(ignore_result=True)
 def open_closed_periods() -> bool:
-    """Give the limits store the ledger's figures of periods that wait for them; soft ones have nobody else who asks."""
+    """Give the limits store the ledger's figures of periods that wait for them, or were set lately.
+
+    Soft ones have nobody else who asks.
+    """
+    catch_up()
     return reopen_periods()

@@ -114,6 +114,7 @@ class Limit(models.Model):
     zone: the calendar's time zone; "" where no calendar counts.
     is_soft: nothing is refused; whoever answers for it is told at the percentages.
     by_administrator: set by one; whoever manages a team leaves it as it is.
+    period_set_at: since when its periods begin and end as they do; what was used of the first before that is in the ledger.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -149,6 +150,7 @@ class Limit(models.Model):
     )
     created_at = models.DateTimeField(default=utc_now, editable=False)
     changed_at = models.DateTimeField(default=utc_now, editable=False)
+    period_set_at = models.DateTimeField(default=utc_now, editable=False)
 
     class Meta:
         constraints = [

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from accounts.audit import Actor, Fact, record_audit
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.audit import ActorKind, AuditTag
+from models_registry.limit_openings import open_once_written
 from models_registry.limit_words import amount_text, whose
 from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod
 from models_registry.models.limits import ALERTED_PERIODS, CALENDAR_PERIODS, validate_zone
@@ -72,6 +73,7 @@ def set_limit(
     _refuse_twice(limit)
     _refuse_and_clean(limit)
     limit.save(force_insert=True)
+    open_once_written(limit)
     _record(AuditTag.LIMIT_SET, limit, actor=actor, is_soft=limit.is_soft)
     _tighten_below(limit, actor=actor)
     return limit
@@ -114,8 +116,11 @@ def change_limit(
         setattr(limit, name, wanted[name])
     limit.by_administrator, limit.set_by_id = by_administrator, _person_id(actor)
     limit.changed_at = utc_now()
+    if "zone" in changed:
+        limit.period_set_at = limit.changed_at
     _refuse_and_clean(limit)
     limit.save()
+    open_once_written(limit)
     _record_change(limit, actor=actor, changed=changed, old_amount=old_amount)
     _tighten_below(limit, actor=actor)
     return limit

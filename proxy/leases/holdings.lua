@@ -31,8 +31,23 @@ local function report(window, process, holds, spent, store)
   keep(window, store)
 end
 
--- Gives closed periods what the ledger says was used of them, each once in an epoch. Until the last
--- lease of the epoch before is over, nobody can say how much that is.
+-- Raises what stands in an open period to what the ledger says was used. Of every call that was taken
+-- out of it, what the ledger knows stands in it already, as used or as held.
+local function catch_up(window, used)
+  local counted = 0
+  local fields = redis.call('HGETALL', window.key)
+  for i = 1, #fields, 2 do
+    if fields[i] == 'u' or string.sub(fields[i], 1, 1) == 'o' then
+      counted = counted + tonumber(fields[i + 1])
+    end
+  end
+  if used > counted then
+    redis.call('HINCRBY', window.key, 'u', digits(used - counted))
+  end
+end
+
+-- Gives closed periods what the ledger says was used of them, each once in an epoch, and open ones what
+-- they lack of it. Until the last lease of the epoch before is over, nobody can say how much that is.
 -- keys: the store's state, all closed windows, then the windows. args: what was used of each, and its
 -- end in microseconds.
 -- Returns microseconds still to wait, 0 when it is done.
@@ -40,6 +55,9 @@ local function rebuild(keys, args)
   local store = open_store(keys[1])
   local wait_us = store.opened_us + SURELY_OVER_US - store.raw_us
   if wait_us > 0 then
+    for i = 3, #keys do
+      redis.call('SADD', keys[2], keys[i])
+    end
     return wait_us
   end
   for i = 3, #keys do
@@ -49,6 +67,8 @@ local function rebuild(keys, args)
     if window.closed then
       redis.call('HINCRBY', window.key, 'u', args[2 * i - 5])
       redis.call('HSET', window.key, 'e', store.epoch)
+    else
+      catch_up(window, tonumber(args[2 * i - 5]))
     end
     redis.call('SREM', store.closed, window.key)
   end

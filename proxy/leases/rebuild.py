@@ -26,11 +26,12 @@ def forget_closed(store_url: str, names: Collection[str]) -> None:
 
 
 def rebuild(store_url: str, used: Mapping[Window, int]) -> bool:
-    """Open periods with what was used of them until now; one that is open already stays as it is.
+    """Open periods with what was used of them until now; one that is open already gets what it lacks of that.
 
-    used: by the ledger, read after every journal was shipped. A call that was running when the store lost
+    used: by the ledger, read after every journal was shipped, and before this is called. A call that was running when the store lost
     its writes may count twice until its period ends, and never not at all.
-    Returns: False while a lease of before the loss may still be spent: read the ledger again later.
+    Returns: False while a lease of before the loss may still be spent: read the ledger again later, for these are then
+        among `closed_names`.
     """
     for window, amount in used.items():
         require_amount(amount, name="used")

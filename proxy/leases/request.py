@@ -124,7 +124,7 @@ class Request:
 def _row(window: Window, *, slice_wanted: int, asked: bool) -> list[int | bool]:
     """A window as the function reads it."""
     kind = _NOW if window.is_of_now else _SLIDING if window.is_sliding else _PERIOD
-    starts_at = window.ends_at - window.length_s if window.length_s else 0
+    starts_at = window.ends_at - window.length_s if window.length_s and not window.has_past else 0
     return [
         window.limit,
         window.bucket_us,

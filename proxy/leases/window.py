@@ -37,6 +37,8 @@ class Window(msgspec.Struct, frozen=True):
     ends_at: Unix seconds at which the period ends, NEVER_ENDS_AT for a fixed sum; 0 for a sliding window.
         The key names the period, so that the next one is a new count.
     is_soft: counted, and never refused.
+    has_past: something of the period may have been used before anybody counted; it is lent once the ledger's figure
+        stands in it.
     name: made of key and length_s, whatever is given.
     """
 
@@ -46,6 +48,7 @@ class Window(msgspec.Struct, frozen=True):
     measure: Measure
     ends_at: int = 0
     is_soft: bool = False
+    has_past: bool = False
     name: str = ""
 
     def __post_init__(self) -> None:

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import redis
 
+from accounts.audit import COMMAND
 from models_registry.models import Limit, LimitMeasure, LimitPeriod
+from models_registry.writes.limits import change_limit
 from portal.lib.clock import utc_now
-from proxy.closed_periods import reopen_periods, used_of
+from proxy.closed_periods import catch_up, open_written, reopen_periods, used_of
 from proxy.leases.book import LeaseBook
 from proxy.leases.rebuild import closed_names
-from proxy.leases.refusals import StoreAway
+from proxy.leases.refusals import LimitReached, StoreAway
+from proxy.leases.request import STATE_KEY
 from proxy.leases.standings import read_standings
 from proxy.leases.window import Window
 from proxy.limit_windows import window_of
@@ -69,6 +72,28 @@ def test_fixed_sum_counts_from_when_it_was_set() -> None:
     assert used_of(limit, now=utc_now()) == 0
 
 
+def grow_old(store_url: str) -> None:
+    """Let the store be one that lends budgets."""
+    with redis.Redis.from_url(store_url) as client:
+        age_epoch(client)
+
+
+def used_now(store_url: str, limit: Limit) -> tuple[int, bool]:
+    """What stands in the limit's count, and whether it still waits for it."""
+    (standing,) = read_standings(store_url, [window_of(limit, now=utc_now())])
+    return standing.used, standing.is_closed
+
+
+async def spend(store_url: str, window: Window, amount: int) -> None:
+    """Call once, and settle to what was taken."""
+    book = LeaseBook(store_url, process_id="test", call_timeout_s=5.0)
+    await book.start()
+    try:
+        book.settle(await book.reserve([(window, amount)]), [amount])
+    finally:
+        await book.stop()
+
+
 async def want(store_url: str, window: Window) -> None:
     """Call once, and be refused for want of figures."""
     book = LeaseBook(store_url, process_id="test", call_timeout_s=5.0)
@@ -86,12 +111,87 @@ def test_period_that_a_caller_wanted_opens_with_its_figures(limits_url: str) -> 
     window = window_of(new_limit(team=key.team), now=utc_now())
     asyncio.run(want(limits_url, window))
     assert window.store_name in closed_names(limits_url)
-    with redis.Redis.from_url(limits_url) as client:
-        age_epoch(client)
+    grow_old(limits_url)
     assert reopen_periods()
     (standing,) = read_standings(limits_url, [window])
     assert (standing.used, standing.held, standing.is_closed) == (900, 0, False)
     assert closed_names(limits_url) == set()
+
+
+@pytest.mark.parametrize("period", [LimitPeriod.CALENDAR_MONTH, LimitPeriod.FIXED_SUM])
+def test_limit_that_is_set_is_open_before_its_first_call_and_counts_the_period(
+    limits_url: str, period: LimitPeriod, django_capture_on_commit_callbacks: Any
+) -> None:
+    key = new_key().key
+    call_with(key, **FIGURES)
+    grow_old(limits_url)
+    with django_capture_on_commit_callbacks(execute=True):
+        limit = new_limit(LimitMeasure.MICRO_USD, period, 1000, team=key.team)
+    # Of a fixed sum nothing was used before it was set.
+    before = 900 if period == LimitPeriod.CALENDAR_MONTH else 0
+    assert used_now(limits_url, limit) == (before, False)
+    window = window_of(limit, now=utc_now())
+    asyncio.run(spend(limits_url, window, 1000 - before))
+    with pytest.raises(LimitReached):
+        asyncio.run(spend(limits_url, window, 1))
+
+
+def test_limit_set_anew_in_a_month_counts_the_month_anew(limits_url: str) -> None:
+    key = new_key().key
+    grow_old(limits_url)
+    first = new_limit(team=key.team)
+    open_written([first])
+    first.delete()
+    call_with(key, **FIGURES)
+    again = new_limit(team=key.team)
+    open_written([again])
+    assert used_now(limits_url, again) == (900, False)
+
+
+def test_limit_of_another_zone_counts_its_own_month_from_the_ledger(limits_url: str) -> None:
+    key = new_key().key
+    limit = new_limit(team=key.team)
+    Limit.objects.update(period_set_at=utc_now() - datetime.timedelta(days=40))
+    limit.refresh_from_db()
+    before = window_of(limit, now=utc_now())
+    assert not before.has_past
+    grow_old(limits_url)
+    call_with(key, **FIGURES)
+    changed = change_limit(limit, zone="Europe/Berlin", actor=COMMAND)
+    assert window_of(changed, now=utc_now()).name != before.name
+    open_written([changed])
+    assert used_now(limits_url, changed) == (900, False)
+    assert window_of(changed, now=utc_now() + datetime.timedelta(days=32)).has_past is False
+
+
+def test_calls_that_ran_when_their_limit_was_set_are_counted_when_they_are_over(
+    limits_url: str,
+) -> None:
+    key = new_key().key
+    grow_old(limits_url)
+    limit = new_limit(team=key.team)
+    open_written([limit])
+    asyncio.run(spend(limits_url, window_of(limit, now=utc_now()), 50))
+    call_with(key, cost_micro_usd=50)
+    call_with(key, **FIGURES)
+    for _ in range(2):
+        assert catch_up() == 1
+        assert used_now(limits_url, limit) == (950, False), "Nothing counts twice."
+    Limit.objects.update(period_set_at=utc_now() - datetime.timedelta(hours=2))
+    assert catch_up() == 0
+
+
+def test_limit_that_is_set_while_the_store_is_too_young_is_opened_later(limits_url: str) -> None:
+    key = new_key().key
+    call_with(key, **FIGURES)
+    with redis.Redis.from_url(limits_url) as client:
+        client.delete(STATE_KEY)
+    limit = new_limit(team=key.team)
+    open_written([limit])
+    assert not reopen_periods()
+    grow_old(limits_url)
+    assert reopen_periods()
+    assert used_now(limits_url, limit) == (900, False)
 
 
 def test_name_of_a_period_without_a_limit_is_struck_out(limits_url: str) -> None:
@@ -99,8 +199,7 @@ def test_name_of_a_period_without_a_limit_is_struck_out(limits_url: str) -> None
     window = window_of(limit, now=utc_now())
     limit.delete()
     asyncio.run(want(limits_url, window))
-    with redis.Redis.from_url(limits_url) as client:
-        age_epoch(client)
+    grow_old(limits_url)
     assert reopen_periods()
     assert closed_names(limits_url) == set()
     assert read_standings(limits_url, [window])[0].is_closed

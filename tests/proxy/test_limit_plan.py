@@ -26,14 +26,14 @@ from tests.proxy.principals import a_route
 
 NOW = datetime.datetime(2026, 11, 24, 12, tzinfo=datetime.UTC)
 DECEMBER = int(datetime.datetime(2026, 12, 1, tzinfo=datetime.UTC).timestamp())
+BEFORE = datetime.datetime(2026, 10, 31, tzinfo=datetime.UTC)
 ONE, TWO = uuid.UUID(int=1), uuid.UUID(int=2)
 
 
 def a_limit(measure: LimitMeasure, period: LimitPeriod, **facts: Any) -> Limit:
     zone = "UTC" if period.startswith("calendar") else ""
-    return Limit(
-        measure=measure, period=period, amount=7, **({"team_id": ONE, "zone": zone} | facts)
-    )
+    facts = {"team_id": ONE, "zone": zone, "period_set_at": BEFORE} | facts
+    return Limit(measure=measure, period=period, amount=7, **facts)
 
 
 WINDOWS: dict[str, tuple[Limit, tuple[str, int, int]]] = {
@@ -41,6 +41,10 @@ WINDOWS: dict[str, tuple[Limit, tuple[str, int, int]]] = {
     "money of a month": (
         a_limit(LimitMeasure.MICRO_USD, LimitPeriod.CALENDAR_MONTH),
         (f"team:{ONE.hex}:micro_usd:2026-11", 30 * 86_400, DECEMBER),
+    ),
+    "money of a month in which it was set": (
+        a_limit(LimitMeasure.MICRO_USD, LimitPeriod.CALENDAR_MONTH, period_set_at=NOW),
+        (f"team:{ONE.hex}:micro_usd:2026-11:{int(NOW.timestamp() * 1_000_000):x}", 30 * 86_400, DECEMBER),
     ),
     "a fixed sum": (
         a_limit(LimitMeasure.MICRO_USD, LimitPeriod.FIXED_SUM, id=TWO),
