@@ -153,7 +153,6 @@ class Borrower:
             returns=returns,
             last_batch=self._last_batch,
             resent=is_resent,
-            holds_of=self._shares.holds_of,
         )
         sent_at = self._clock()
         self._beat_at = sent_at + _HEARTBEAT_S

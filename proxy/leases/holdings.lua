@@ -18,15 +18,42 @@ local function open_period(window, store)
   redis.call('SADD', store.closed, window.key)
 end
 
+-- The accounts of a window, added up in the very step that changes it: what was lent to processes, and
+-- what they used beyond it, is what they settled and returned, what lapsed, what they never heard of
+-- ("lost"), and what they hold; less what they hold unasked since the store forgot it ("restated").
+-- "opening" is what the ledger said had been used. "wrong" is what nobody can explain: it stays 0.
+local function enter(window, account, amount)
+  if amount ~= 0 then
+    redis.call('HINCRBY', window.key, 'a' .. account, digits(amount))
+  end
+end
+
 -- What a process says it holds replaces what was thought of it, so that no lost answer matters.
-local function report(window, process, holds, spent, store)
+-- entry: its place, what is held, what was spent, returned and used beyond what was lent since the last
+-- report, and whether an answer may have got lost meanwhile.
+local function report(window, process, entry, is_known, store)
+  local name, holds, spent, returned, beyond = 'o' .. process, entry[2], entry[3], entry[4], entry[5]
+  local before = tonumber(redis.call('HGET', window.key, name) or 0)
+  if not is_known then
+    -- Whether it was heard before is not known: what is no longer held may have been used.
+    spent, returned, beyond = math.min(spent, math.max(0, before - holds)), 0, 0
+  end
   if holds > 0 then
-    redis.call('HSET', window.key, 'o' .. process, digits(holds))
-  else
-    redis.call('HDEL', window.key, 'o' .. process)
+    redis.call('HSET', window.key, name, digits(holds))
+  elseif before > 0 then
+    redis.call('HDEL', window.key, name)
   end
   if spent > 0 and window.kind == PERIOD then
     redis.call('HINCRBY', window.key, 'u', digits(spent))
+  end
+  enter(window, 'settled', spent)
+  enter(window, 'returned', returned)
+  enter(window, 'beyond', beyond)
+  local gap = before + beyond - holds - spent - returned
+  if gap ~= 0 and is_known and not entry[6] then
+    enter(window, 'wrong', gap)
+  elseif gap ~= 0 then
+    enter(window, gap > 0 and 'lost' or 'restated', math.abs(gap))
   end
   keep(window, store)
 end
@@ -43,6 +70,7 @@ local function catch_up(window, used)
   end
   if used > counted then
     redis.call('HINCRBY', window.key, 'u', digits(used - counted))
+    enter(window, 'opening', used - counted)
   end
 end
 
@@ -66,6 +94,7 @@ local function rebuild(keys, args)
     open_period(window, store)
     if window.closed then
       redis.call('HINCRBY', window.key, 'u', args[2 * i - 5])
+      enter(window, 'opening', tonumber(args[2 * i - 5]))
       redis.call('HSET', window.key, 'e', store.epoch)
     else
       catch_up(window, tonumber(args[2 * i - 5]))

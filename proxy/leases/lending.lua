@@ -20,9 +20,14 @@ local function empty(window, process, now_us)
   end
 end
 
-local function take_reports(call, windows, process, is_counted, store)
+-- An epoch that is over is the ledger's: there only what is held now counts.
+local function take_reports(call, windows, process, is_known, same_epoch, store)
   for _, entry in ipairs(call.reports or {}) do
-    report(windows[entry[1]], process, entry[2], is_counted and entry[3] or 0, store)
+    if not same_epoch then
+      entry = { entry[1], entry[2], 0, 0, 0, true }
+    end
+    entry[6] = entry[6] or call.resent
+    report(windows[entry[1]], process, entry, is_known, store)
   end
 end
 
@@ -60,6 +65,7 @@ end
 -- What a process that is gone held of a period may have been used, and stays counted.
 local function load_held(window, name, process, amount, store)
   if window.kind == NOW and name ~= process and is_gone(store, name) then
+    enter(window, 'lapsed', amount)
     window.gone[#window.gone + 1] = 'o' .. name
     return
   end
@@ -215,6 +221,9 @@ local function write_window(window, process, slice, store, life_us)
     if window.kind == SLIDING then
       name, held = digits(window.bucket), window.amounts[window.bucket] or 0
     end
+    if window.kind ~= SLIDING then
+      enter(window, 'lent', window.lent)
+    end
     redis.call('HSET', window.key, name, digits(held + window.lent),
       'h' .. process, digits(idle_until) .. ':' .. digits(store.now_us) .. ':0')
     keep(window, store)
@@ -284,7 +293,7 @@ end
 local function lease(keys, args)
   local process, call = args[1], cmsgpack.unpack(args[2])
   local store = open_for_process(keys)
-  local stale, fresh = register(store, keys[2], process, call)
+  local stale, fresh, forgotten = register(store, keys[2], process, call)
   if stale then
     return { store.epoch, stale, {}, {} }
   end
@@ -292,7 +301,9 @@ local function lease(keys, args)
   if fresh then
     take_returns(call, windows, process, same_epoch, store)
   end
-  take_reports(call, windows, process, fresh and same_epoch, store)
+  if fresh or forgotten then
+    take_reports(call, windows, process, fresh, same_epoch, store)
+  end
   local outcomes, standings = {}, {}
   for _, window in ipairs(windows) do
     if window.asked then

@@ -1,7 +1,5 @@
 """One call of the store's function: what is sent, and what its answer means."""
 
-from collections.abc import Callable
-
 import msgspec
 
 from proxy.leases.returns import ReturnBatch
@@ -95,7 +93,6 @@ class Request:
         returns: ReturnBatch | None,
         last_batch: int,
         resent: bool,
-        holds_of: Callable[[Window], int],
     ) -> bytes:
         """The one argument: integers and one epoch, nothing that a caller wrote."""
         batch = returns if returns is not None else ReturnBatch(last_batch, [], [], [], [])
@@ -103,8 +100,17 @@ class Request:
         returned = [(place_of(window), bucket, n) for window, bucket, n in batch.credits]
         debts = [(place_of(window), amount) for window, amount in batch.debts]
         emptied = [place_of(window) for window in batch.emptied]
-        # What is held is said as it is now, however often the batch is sent.
-        reports = [(place_of(window), holds_of(window), spent) for window, spent in batch.reports]
+        reports = [
+            (
+                place_of(one.window),
+                one.holds,
+                one.spent,
+                one.returned,
+                one.beyond,
+                one.is_doubted,
+            )
+            for one in batch.reports
+        ]
         return _encode(
             {
                 "turn": turn,

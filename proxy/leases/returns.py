@@ -11,27 +11,41 @@ from proxy.leases.window import MAX_AMOUNT, Window
 _MOST_CREDITS = 100_000
 
 
+class Report(msgspec.Struct, frozen=True):
+    """What a process holds of a window where nothing slides, and how it came to that since it reported last.
+
+    What is said stands together: sent again, it says what it said, and later changes are the next report's.
+    """
+
+    window: Window
+    holds: int
+    spent: int
+    returned: int
+    beyond: int
+    is_doubted: bool
+
+
 class ReturnBatch(msgspec.Struct, frozen=True):
     """Returns that travel together and count once, however often they are sent.
 
     credits: (window, bucket, amount) lent in the bucket and not used.
     debts: (window, amount) used beyond what was reserved.
     emptied: windows of which nothing idle is held any more.
-    reports: (window, amount) used and settled, of windows whose holdings the store has to hear anew.
+    reports: of windows whose holdings the store has to hear anew.
     """
 
     number: int
     credits: list[tuple[Window, int, int]]
     debts: list[tuple[Window, int]]
     emptied: list[Window]
-    reports: list[tuple[Window, int]]
+    reports: list[Report]
 
     def windows(self) -> Iterator[Window]:
         """Every window named, some of them more than once."""
         yield from (entry[0] for entry in self.credits)
         yield from (entry[0] for entry in self.debts)
         yield from self.emptied
-        yield from (entry[0] for entry in self.reports)
+        yield from (report.window for report in self.reports)
 
 
 class Returns:
@@ -103,10 +117,20 @@ class Returns:
             reports=self._pack_reports(most),
         )
 
-    def _pack_reports(self, most: int) -> list[tuple[Window, int]]:
+    def _pack_reports(self, most: int) -> list[Report]:
         reports = []
         for name in list(islice(self._reports, most)):
             share = self._reports.pop(name)
-            reports.append((share.window, share.spent))
-            share.spent = 0
+            reports.append(
+                Report(
+                    share.window,
+                    share.holds(),
+                    share.spent,
+                    share.returned,
+                    share.beyond,
+                    share.is_doubted,
+                )
+            )
+            share.spent = share.returned = share.beyond = 0
+            share.is_doubted = False
         return reports

@@ -41,7 +41,10 @@ class Share(msgspec.Struct, eq=False):
 
     pace: what was lately spent within one slice's life; the next slice is that large.
     running: what calls that are not settled hold, whichever slice it came from.
-    spent: used and settled, and not yet on its way to the store; only where nothing slides.
+    spent: used and settled, and not yet on its way to the store; only where nothing slides, as what follows.
+    returned: given back of what was lent, and not yet on its way to the store.
+    beyond: of what was spent, what nobody had reserved.
+    is_doubted: an answer may have got lost, so that the store may know of more, or of less, than is held here.
     """
 
     window: Window
@@ -50,6 +53,9 @@ class Share(msgspec.Struct, eq=False):
     pace: int = 0
     running: int = 0
     spent: int = 0
+    returned: int = 0
+    beyond: int = 0
+    is_doubted: bool = False
     refusal: Refusal | None = None
     store_remaining: int | None = None
     empty_at: float = 0.0
@@ -84,7 +90,7 @@ class Share(msgspec.Struct, eq=False):
     @property
     def is_settled(self) -> bool:
         """Whether nobody counts on it any more."""
-        return self.slides or not (self.running or self.spent)
+        return self.slides or not (self.running or self.spent or self.returned or self.beyond)
 
     def holds(self) -> int:
         """All that the store has to count as held here."""
@@ -139,7 +145,8 @@ class Share(msgspec.Struct, eq=False):
 
     def lose(self) -> None:
         """Forget what a store said and lent that is no more; what was used of it is in the ledger."""
-        self.spent = 0
+        self.spent = self.returned = self.beyond = 0
+        self.is_doubted = True
         self.slice = self.refusal = self.store_remaining = None
 
     def refuse(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from heapq import heappop, heappush
 
 from proxy.leases.held import Held, Part
-from proxy.leases.returns import Returns
+from proxy.leases.returns import Report, Returns
 from proxy.leases.share import Share, Slice
 from proxy.leases.window import MAX_AMOUNT, Window
 
@@ -120,8 +120,14 @@ class Shares:
             amount = 0
         share.spent = min(share.spent + amount, MAX_AMOUNT)
         self.returns.report(share)
-        if amount < part.amount:
-            self.give_back(share, part.slice, part.amount - amount, now=now)
+        rest = part.amount - amount
+        if rest < 0:
+            share.beyond = min(share.beyond - rest, MAX_AMOUNT)
+        elif part.slice.generation != self.generation:
+            # A store that knew nothing of the call was told of all that it holds.
+            share.returned += rest
+        else:
+            self.give_back(share, part.slice, rest, now=now)
 
     def give_back(self, share: Share, piece: Slice, amount: int, *, now: float) -> None:
         """Return an amount to where it came from: the live slice, or the store's bucket.
@@ -176,29 +182,27 @@ class Shares:
                 # Its calls go on, and the store that knows nothing of them has to hear.
                 self.returns.report(share)
 
-    def holds_of(self, window: Window) -> int:
-        """All that is held of a window."""
-        share = self.find(window)
-        return share.holds() if share is not None else 0
-
     def doubt(self, windows: Iterable[Window]) -> None:
         """Say anew what is held of windows that may have been lent from without an answer."""
         for window in windows:
             share = self.find(window)
             if share is not None and not window.is_sliding:
+                share.is_doubted = True
                 self.returns.report(share)
 
     def restate_running(self) -> None:
         """Say anew what every call at once holds, to a store that may have given it to others."""
         for share in self._shares.values():
-            if share.window.is_of_now and share.holds():
+            if share.window.is_of_now and (share.holds() or not share.is_settled):
+                share.is_doubted = True
                 self.returns.report(share)
 
-    def restore(self, reports: list[tuple[Window, int]], *, now: float) -> None:
+    def restore(self, reports: list[Report], *, now: float) -> None:
         """Report once more what may not have arrived: rather twice than never."""
-        for window, spent in reports:
-            share = self.open(window, now=now)
-            share.spent += spent
+        for report in reports:
+            share = self.open(report.window, now=now)
+            share.spent += report.spent
+            share.is_doubted = True
             self.returns.report(share)
 
     def sweep(self) -> None:
@@ -225,6 +229,10 @@ class Shares:
 
     def _forget(self, share: Share) -> None:
         self.hand_back(share)
+        if not share.is_settled:
+            # The store has still to hear what came back.
+            self._review_at(share, self._clock() + _FORGET_AFTER_S)
+            return
         share.slice = None
         share.review_at = -1.0
         self._shares.pop(share.window.name, None)
@@ -239,6 +247,7 @@ class Shares:
         if share.slides:
             self.returns.credit(share.window, piece.bucket, amount)
         else:
+            share.returned += amount
             self.returns.report(share)
 
     def _charge(self, share: Share, debt: int, *, now: float) -> None:

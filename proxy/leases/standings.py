@@ -9,6 +9,7 @@ from proxy.leases.store import connect_waiting
 from proxy.leases.window import NEVER_ENDS_AT, Window
 
 _GONE_AFTER_US = 10_000_000
+_LATELY_US = 60_000_000
 
 Fields = dict[bytes, bytes]
 
@@ -37,7 +38,7 @@ class Standing(msgspec.Struct, frozen=True):
         return self.limit - self.used - self.held
 
 
-class _Clock(msgspec.Struct, frozen=True):
+class StoreClock(msgspec.Struct, frozen=True):
     """The store's time, and who was heard of when."""
 
     raw_us: int
@@ -51,9 +52,19 @@ class _Clock(msgspec.Struct, frozen=True):
         seen_us = self.seen.get(process, 0)
         return not seen_us or (seen_us < since_us and self.woke_us < since_us)
 
+    def was_heard_lately(self, process: bytes) -> bool:
+        """Whether its journal may still be on its way into the ledger."""
+        return self.seen.get(process, 0) > self.raw_us - _LATELY_US
+
 
 def read_standings(store_url: str, windows: Sequence[Window]) -> list[Standing]:
     """Read all windows in one round trip, in their order. Raises: redis.RedisError where the store is away."""
+    clock, stored = read_stored(store_url, windows)
+    return [_stand(window, fields, clock) for window, fields in zip(windows, stored, strict=True)]
+
+
+def read_stored(store_url: str, windows: Sequence[Window]) -> tuple[StoreClock, list[Fields]]:
+    """The store's time and the hash of each window, read at once. Raises: redis.RedisError."""
     with connect_waiting(store_url) as client, client.pipeline(transaction=False) as pipeline:
         pipeline.time()
         pipeline.hmget(STATE_KEY, "shift_us", "woke_us", "epoch")
@@ -61,17 +72,16 @@ def read_standings(store_url: str, windows: Sequence[Window]) -> list[Standing]:
         for window in windows:
             pipeline.hgetall(window.store_name)
         time, state, processes, *stored = pipeline.execute()
-    clock = _read_clock(time, state, processes)
-    return [_stand(window, fields, clock) for window, fields in zip(windows, stored, strict=True)]
+    return _read_clock(time, state, processes), stored
 
 
-def _read_clock(time: tuple[int, int], state: list[bytes | None], processes: Fields) -> _Clock:
+def _read_clock(time: tuple[int, int], state: list[bytes | None], processes: Fields) -> StoreClock:
     raw_us = time[0] * 1_000_000 + time[1]
     seen = {name: int(at) for name, at in processes.items()}
-    return _Clock(raw_us, int(state[0] or 0), int(state[1] or raw_us), state[2] or b"", seen)
+    return StoreClock(raw_us, int(state[0] or 0), int(state[1] or raw_us), state[2] or b"", seen)
 
 
-def _stand(window: Window, fields: Fields, clock: _Clock) -> Standing:
+def _stand(window: Window, fields: Fields, clock: StoreClock) -> Standing:
     if window.is_sliding:
         return _stand_sliding(window, fields, clock)
     held = gone = 0
@@ -97,7 +107,7 @@ def _stand(window: Window, fields: Fields, clock: _Clock) -> Standing:
     )
 
 
-def _stand_sliding(window: Window, fields: Fields, clock: _Clock) -> Standing:
+def _stand_sliding(window: Window, fields: Fields, clock: StoreClock) -> Standing:
     now_us = clock.raw_us + clock.shift_us
     oldest = now_us // window.bucket_us - window.buckets
     amounts: list[tuple[int, int]] = [

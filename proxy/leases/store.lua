@@ -8,7 +8,8 @@
 -- A period with an end, and what is held now, have no buckets: what each process holds stands in
 -- "o<process>", which that process states anew with each change, and what was used in "u". A period
 -- lends only in the epoch that "e" names; one that may have lost writes waits for `rebuild`. "r" is the
--- limit under which a window last refused for good, and when.
+-- limit under which a window last refused for good, and when; "a<account>" are its accounts, see
+-- holdings.lua.
 --
 -- keys: the store's state, the process's record, all processes, all closed windows, then one hash
 -- per window.
@@ -96,7 +97,7 @@ local function register(store, process_key, process, call)
   local known = redis.call('HMGET', process_key, 'turn', 'batch')
   local last_turn, last_batch = tonumber(known[1] or 0), tonumber(known[2] or 0)
   if call.turn <= last_turn then
-    return STALE, false
+    return STALE, false, false
   end
   if not known[1] then
     forget_the_gone(store)
@@ -105,7 +106,7 @@ local function register(store, process_key, process, call)
   local forgotten = call.resent and not known[1]
   redis.call('HSET', process_key, 'turn', digits(call.turn), 'batch', digits(call.batch))
   redis.call('PEXPIRE', process_key, PROCESS_LIFE_MS)
-  return nil, call.batch > last_batch and not forgotten
+  return nil, call.batch > last_batch and not forgotten, forgotten
 end
 
 local function keep(window, store)

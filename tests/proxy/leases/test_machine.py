@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from proxy.leases.accounts import read_accounts
 from proxy.leases.book import LeaseBook
 from proxy.leases.held import Held
 from proxy.leases.rebuild import rebuild
@@ -93,6 +94,12 @@ class LeaseMachine(RuleBasedStateMachine):
         )
         await book.start()
         return book
+
+    async def hear_of(self, book: LeaseBook) -> None:
+        """Have the process call somewhere else, and say all that it has to say."""
+        other = Window(f"machine:{secrets.token_hex(6)}", 1, 60, Measure.TOKENS)
+        await book.reserve([(other, 1)])
+        await wait_for_reports(book)
 
     def window(self, count: int) -> Window:
         key, limit = self.keys[count], self.limits[count]
@@ -200,10 +207,12 @@ class LeaseMachine(RuleBasedStateMachine):
 
         missed = self.books[place]
         be_missed(missed, self.server)
+        self.time.skip(12.0)
         self.missed = {id(a) for book, _, parts in self.held if book is missed for a in parts}
         self.runner.run(others_call())
         self.missed = set()
-        self.time.skip(12.0)
+        # It is back with its next word, by which it says what still runs.
+        self.runner.run(self.hear_of(missed))
 
     @rule(count=Count, limit=st.integers(1, 40))
     def a_limit_changes(self, count: int, limit: int) -> None:
@@ -216,9 +225,7 @@ class LeaseMachine(RuleBasedStateMachine):
         self.time.restore()
         # Until a process has heard, it may spend what it holds; from then on all counts from zero.
         for book in self.books:
-            other = Window(f"machine:{secrets.token_hex(6)}", 1, 60, Measure.TOKENS)
-            self.runner.run(book.reserve([(other, 1)]))
-            self.runner.run(wait_for_reports(book))
+            self.runner.run(self.hear_of(book))
         # Its first moments are over, and it is younger than the period.
         age_epoch(self.client, seconds=EPOCH_AGE_S // 2 - 1)
         self.admitted = [a for a in self.admitted if not a.window.is_sliding]
@@ -260,10 +267,17 @@ class LeaseMachine(RuleBasedStateMachine):
                 assert sum(within) <= self.highest[count]
 
     @invariant()
+    def what_was_lent_was_used_given_back_or_is_held(self) -> None:
+        counts = (BUDGET, AT_ONCE) if self.books else ()
+        for account in read_accounts(self.server.url, [self.window(count) for count in counts]):
+            assert (account.difference, account.wrong) == (0, 0)
+            assert account.used == account.opening + account.settled or not account.used
+
+    @invariant()
     def no_bucket_is_negative(self) -> None:
         for count in range(COUNTS if self.books else 0):
             stored = self.client.hgetall(self.window(count).store_name)
-            assert all(int(n) >= 0 for name, n in stored.items() if str(name)[0] not in "hecr")
+            assert all(int(n) >= 0 for name, n in stored.items() if str(name)[0] not in "hecra")
 
     def teardown(self) -> None:
         for book in (*self.books, *self.abandoned):
