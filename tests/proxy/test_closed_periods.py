@@ -13,7 +13,7 @@ from models_registry.writes.limits import change_limit
 from portal.lib.clock import utc_now
 from proxy.closed_periods import catch_up, open_written, reopen_periods, used_of
 from proxy.leases.book import LeaseBook
-from proxy.leases.rebuild import closed_names
+from proxy.leases.rebuild import closed_names, rebuild
 from proxy.leases.refusals import LimitReached, StoreAway
 from proxy.leases.request import STATE_KEY
 from proxy.leases.standings import read_standings
@@ -74,6 +74,8 @@ def test_fixed_sum_counts_from_when_it_was_set() -> None:
 
 def grow_old(store_url: str) -> None:
     """Let the store be one that lends budgets."""
+    # One that nobody has asked yet is as old as this question.
+    rebuild(store_url, {})
     with redis.Redis.from_url(store_url) as client:
         age_epoch(client)
 
