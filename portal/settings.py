@@ -522,6 +522,7 @@ CELERY_BEAT_SCHEDULE = {
     "make-partitions": {"task": "proxy.tasks.make_partitions", "schedule": 6 * 60 * 60},
     "drop-partitions": {"task": "proxy.tasks.drop_partitions", "schedule": 6 * 60 * 60},
     "open-closed-periods": {"task": "proxy.tasks.open_closed_periods", "schedule": 60},
+    "book-unattributed-use": {"task": "proxy.tasks.book_unattributed_use", "schedule": 5 * 60},
     "count-usage": {"task": "proxy.tasks.count_usage", "schedule": 60},
     "send-mail": {"task": "accounts.mail.task.send_due_mail", "schedule": 30},
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},

@@ -92,19 +92,29 @@ def _tell(limits: Sequence[Limit]) -> None:
         rebuild(settings.LATCHKEY_LIMITS_URL, used)
 
 
-def used_of(limit: Limit, *, now: datetime.datetime) -> int:
-    """What the ledger says was used of the limit in the period that lasts."""
-    since = limit.created_at
+def used_of(limit: Limit, *, now: datetime.datetime, turn_s: int = 0, is_sure: bool = False) -> int:
+    """What the ledger says was used of the limit in the period in which `now` lies.
+
+    turn_s: leaves so much of its beginning out, or takes so much of what was before in. is_sure: of calls, only those
+    that surely went to an upstream.
+    """
+    since, until = limit.created_at, None
     if limit.period in CALENDAR_PERIODS:
-        since = calendar_period(LimitPeriod(limit.period), limit.zone, now=now).starts_at
-    calls = Call.objects.filter(_subject_of(limit), id__gte=first_id_since(since))
+        _, since, until = calendar_period(LimitPeriod(limit.period), limit.zone, now=now)
+    first = first_id_since(since + datetime.timedelta(seconds=turn_s))
+    calls = Call.objects.filter(_subject_of(limit), id__gte=first)
+    later = Adjustment.objects.filter(call_id__gte=first)
+    if until is not None:
+        calls = calls.filter(id__lt=first_id_since(until))
+        later = later.filter(call_id__lt=first_id_since(until))
     if limit.measure == LimitMeasure.REQUESTS:
-        counted = calls.exclude(status=CallStatus.REFUSED).aggregate(n=Count("id"))["n"]
+        counted_calls = calls.exclude(status=CallStatus.REFUSED)
+        if is_sure:
+            counted_calls = counted_calls.filter(upstream_us__gt=0)
+        counted = counted_calls.aggregate(n=Count("id"))["n"]
     else:
         columns = _COLUMNS[limit.measure]
-        later = Adjustment.objects.filter(
-            call_id__gte=first_id_since(since), call_id__in=calls.values("id")
-        )
+        later = later.filter(call_id__in=calls.values("id"))
         counted = _sum(calls, columns) + _sum(later, columns)
     return int(max(0, min(counted, MAX_AMOUNT)))
 

@@ -152,6 +152,35 @@ class Adjustment(models.Model):
         return f"{self.kind} of {self.call_id}"
 
 
+class UnattributedUse(models.Model):
+    """What lapsed leases took of a limit and no call explains: proxy/usage/unattributed.py. Amounts are added up.
+
+    at: when it was booked.
+    limit_id: the limit that it stays counted against.
+    team_id: the team that the limit belongs to; None for a person's own and a model's.
+    count: the name of the limit's count in the store, with its period.
+    measure: models_registry.models.LimitMeasure.
+    amount: in the measure's unit; below 0 where something was explained later.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField()
+    limit_id = models.UUIDField()
+    team_id = models.UUIDField(null=True)
+    count = models.TextField()
+    measure = models.TextField()
+    amount = models.BigIntegerField()
+
+    class Meta:
+        indexes = (
+            models.Index(fields=["count"], name="unattributed_by_count"),
+            models.Index(fields=["team_id", "at"], name="unattributed_by_team"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.amount} {self.measure} of limit {self.limit_id}"
+
+
 class Usage(models.Model):
     """What one key used of one model in a span of time, by how the calls came out: what pages read instead of the ledger.
 

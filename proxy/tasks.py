@@ -8,6 +8,7 @@ from django.db import connection
 
 from proxy.closed_periods import catch_up, reopen_periods
 from proxy.usage.rollup import count_stale_hours
+from proxy.usage.unattributed import book_unattributed
 
 _log = logging.getLogger("latchkey.ledger")
 MONTHS_AHEAD = 3
@@ -48,6 +49,12 @@ def drop_partitions() -> int:
 def count_usage() -> int:
     """Count the usage of the hours that rows came for; return how many hours were counted."""
     return count_stale_hours(HOURS_A_RUN)
+
+
+@shared_task(ignore_result=True)
+def book_unattributed_use() -> int:
+    """Book what dead processes had taken of budgets and no call explains; return how many budgets were corrected."""
+    return book_unattributed()
 
 
 @shared_task(ignore_result=True)

@@ -25,6 +25,7 @@ from proxy.usage.csv_export import csv_parts
 from proxy.usage.kept import kept_summary
 from proxy.usage.names import holder_names, keys_by_id, model_names
 from proxy.usage.summary import Figures, Summary
+from proxy.usage.unattributed import unattributed_in
 
 ROWS_MAX = 50
 K = TypeVar("K")
@@ -103,6 +104,8 @@ def usage(request: HttpRequest) -> HttpResponse:
         summary = kept_summary(_narrowed(sight, form), form.span)
         shown |= {"summary": summary, "span": form.span, "days": sorted(summary.by_day.items())}
         shown |= {"charts": _charts(summary, MEASURES[measure]), "tables": _tables(summary, sight)}
+        whole = _narrowed(sight, form).whole_teams
+        shown |= {"unattributed": unattributed_in(whole, form.span) if whole else ()}
         shown |= {"series": MEASURES[measure].series, "is_weekly": len(form.span.days) > DAYS_MAX}
     return render(request, "usage/usage.html", shown)
 

@@ -2,7 +2,9 @@ import datetime
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from redis import RedisError
 
+from proxy.usage.budget_verification import BUDGET_CHECKS
 from proxy.usage.verification import CHECKS, Wrong, days_with_anything, misplaced
 
 _EPOCH = datetime.date(1970, 1, 1)
@@ -11,7 +13,7 @@ _EPOCH = datetime.date(1970, 1, 1)
 class Command(BaseCommand):
     help = (
         "Hold the ledger to what it promises, for whole days in UTC: figures, costs, corrections, usage by hour and day,"
-        " callers, partitions. Prints what is wrong, and exits 1 where anything is. Safe while calls are made."
+        " callers, partitions; and budgets now: reservations, store against ledger, unattributed use. Prints what is wrong, and exits 1 where anything is. Safe while calls are made."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -29,6 +31,17 @@ class Command(BaseCommand):
         if (strayed := misplaced()) is not None:
             wrong += strayed.count
             self._tell("all", strayed)
+        for look in BUDGET_CHECKS:
+            try:
+                off = look()
+            except RedisError as error:
+                self.stdout.write(
+                    f"Budgets were not compared: {type(error).__name__} of the limits store."
+                )
+                break
+            if off is not None:
+                wrong += off.count
+                self._tell("now", off)
         for day in days_with_anything(first, last):
             days += 1
             for check in CHECKS:
