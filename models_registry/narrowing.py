@@ -1,8 +1,16 @@
 """Which limits bound which: what is below another can only be tighter."""
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 
-from models_registry.models import Limit, SubjectKind
+from accounts.models import ApiKey
+from models_registry.limit_words import amount_text, whose
+from models_registry.models import Grant, Limit, LimitMeasure, LimitPeriod, SubjectKind
+
+_MINUTES = {
+    "requests_per_minute": LimitMeasure.REQUESTS,
+    "tokens_per_minute": LimitMeasure.TOKENS,
+}
 
 
 def limits_above(limit: Limit) -> QuerySet[Limit]:
@@ -15,6 +23,36 @@ def limits_below(limit: Limit) -> QuerySet[Limit]:
     below = _below(limit)
     found = _alike(limit)
     return found.none() if below is None or limit.is_soft else found.filter(below)
+
+
+def refuse_looser_minute(of: ApiKey | Grant) -> None:
+    """Hold what a new key, or a new grant, names of its own a minute against the limits above it, as a limit would be.
+
+    Raises: ValidationError naming the field.
+    """
+    for name, measure in _MINUTES.items():
+        wanted = getattr(of, name)
+        limits = Limit.objects.filter(
+            _above_minute(of), measure=measure, period=LimitPeriod.MINUTE, is_soft=False
+        )
+        tightest = limits.order_by("amount").first()
+        if wanted is not None and tightest is not None and wanted > tightest.amount:
+            most = amount_text(tightest.amount, tightest.measure)
+            raise ValidationError(
+                {
+                    name: f"At most {most}: {whose(tightest)} has this limit, and nothing below may be looser."
+                }
+            )
+
+
+def _above_minute(of: ApiKey | Grant) -> Q:
+    if isinstance(of, ApiKey):
+        return _above(Limit(key=of))
+    account = of.service_account
+    team_id = of.team_id if account is None else account.team_id
+    of_team = _of_team(team_id) | Q(team_id=team_id, model_id=of.model_id, person=None)
+    of_model = Q(model_id=of.model_id, team=None)
+    return of_team | of_model | (Q() if account is None else Q(service_account=account))
 
 
 def _alike(limit: Limit) -> QuerySet[Limit]:

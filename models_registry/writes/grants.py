@@ -12,6 +12,7 @@ from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from accounts.writes.reasons import checked_reason
 from models_registry.models import AiModel, Grant, KeyModel
+from models_registry.narrowing import refuse_looser_minute
 from portal.lib.clock import utc_now
 
 
@@ -47,6 +48,7 @@ def grant_model(
         tokens_per_minute=tokens_per_minute,
     )
     grant.full_clean()
+    refuse_looser_minute(grant)
     grant.save()
     record_audit(
         AuditTag.GRANT_MADE,

@@ -15,6 +15,7 @@ from accounts.roles import Right
 from accounts.writes.keys import IssuedKey, issue_key
 from models_registry.access import models_seen_by
 from models_registry.models import AiModel
+from models_registry.narrowing import refuse_looser_minute
 from models_registry.writes.grants import narrow_key
 from portal.lib.clock import days_ahead
 
@@ -64,6 +65,7 @@ def issue_key_as(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
     )
+    refuse_looser_minute(issued.key)
     if models is not None:
         narrow_key(issued.key, models=_seen(person, models), actor=acting(person))
         issued.key.refresh_from_db(fields=["is_narrowed"])

@@ -1,4 +1,5 @@
 import datetime
+from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -9,11 +10,11 @@ from accounts.audit import COMMAND
 from accounts.models import AuditEntry, ServiceAccount, Team
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
-from models_registry.models import Grant, KeyModel
+from models_registry.models import Grant, KeyModel, LimitMeasure, LimitPeriod
 from models_registry.writes.grants import end_grant, grant_model, narrow_key
 from portal.lib.clock import utc_now
 from tests.accounts.rows import REASON, new_account, new_key, new_team, tomorrow
-from tests.models_registry.rows import new_model
+from tests.models_registry.rows import new_limit, new_model
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +31,24 @@ def test_grant_goes_to_a_team_or_to_one_of_its_accounts() -> None:
     assert (to_account.team_id, to_account.service_account_id) == (None, account.pk)
     entries = AuditEntry.objects.filter(tag=AuditTag.GRANT_MADE, team_id=account.team_id)
     assert entries.count() == 2
+
+
+@pytest.mark.parametrize("of", ["team", "account", "model", "team's use of the model"])
+def test_grant_is_no_looser_in_a_minute_than_a_limit_above_it(of: str) -> None:
+    account, model = new_account(), new_model()
+    above: dict[str, dict[str, Any]] = {
+        "team": {"team": account.team},
+        "account": {"service_account": account},
+        "model": {"model": model},
+        "team's use of the model": {"team": account.team, "model": model},
+    }
+    new_limit(LimitMeasure.TOKENS, LimitPeriod.MINUTE, 100, **above[of])
+    new_limit(LimitMeasure.TOKENS, LimitPeriod.MINUTE, 5, model=new_model())
+    facts: dict[str, Any] = {"scopes": [Scope.CHAT], "ends_at": tomorrow(), "actor": COMMAND}
+    with pytest.raises(ValidationError, match="nothing below may be looser") as refused:
+        grant_model(model, to=account, tokens_per_minute=101, **facts)
+    assert set(refused.value.message_dict) == {"tokens_per_minute"}
+    assert grant_model(model, to=account, tokens_per_minute=100, requests_per_minute=101, **facts)
 
 
 REFUSED = {

@@ -15,11 +15,11 @@ from accounts.models.keys import Scope
 from accounts.models.teams import Role
 from accounts.writes.keys import IssuedKey
 from accounts.writes.teams import disable_service_account, disable_team
-from models_registry.models import KeyModel, Visibility
+from models_registry.models import KeyModel, LimitMeasure, LimitPeriod, Visibility
 from models_registry.writes.keys import DAYS_MAX, issue_key_as
 from portal.lib.clock import days_ahead, utc_now
 from tests.accounts.rows import REASON, new_account, new_member, new_person, new_team, tomorrow
-from tests.models_registry.rows import new_offer
+from tests.models_registry.rows import new_limit, new_offer
 
 pytestmark = pytest.mark.django_db
 ISSUE_THEIR_OWN = {Role.OWNER, Role.MANAGER, Role.MEMBER}
@@ -45,6 +45,22 @@ def test_each_role_issues_as_its_rights_say(role: Role, of_account: bool) -> Non
         with pytest.raises(PermissionDenied):
             issue(person, account.team, holder)
         assert not account.team.keys.exists()
+
+
+@pytest.mark.parametrize("of", ["team", "account"])
+def test_key_is_no_looser_in_a_minute_than_a_limit_above_it(of: str) -> None:
+    account = new_account()
+    owner = new_member(account.team, Role.OWNER)
+    above = {"service_account": account} if of == "account" else {"team": account.team}
+    new_limit(LimitMeasure.REQUESTS, LimitPeriod.MINUTE, 10, **above)
+    new_limit(LimitMeasure.TOKENS, LimitPeriod.HOUR, 10, **above)
+    new_limit(LimitMeasure.REQUESTS, LimitPeriod.MINUTE, 5, team=new_team())
+    with pytest.raises(ValidationError, match="nothing below may be looser") as refused:
+        issue(owner, account.team, account, requests_per_minute=11)
+    assert set(refused.value.message_dict) == {"requests_per_minute"}
+    assert not account.team.keys.exists()
+    issue(owner, account.team, account, requests_per_minute=10, tokens_per_minute=11)
+    issue(owner, account.team, account)
 
 
 def test_nobody_issues_a_key_for_another_person() -> None:
