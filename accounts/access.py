@@ -17,6 +17,8 @@ from accounts.models import (
     OAuthApplication,
     ServiceAccount,
     Team,
+    TrustedIssuer,
+    TrustRule,
     User,
 )
 from accounts.models.teams import Role
@@ -161,3 +163,23 @@ def access_invitation(person: User, invitation_id: uuid.UUID) -> Invitation:
         raise Http404
     access_team(person, found.team_id, right=Right.MANAGE_MEMBERS)
     return found
+
+
+def issuers_open_to_teams() -> QuerySet[TrustedIssuer]:
+    """The issuers for which managers of teams make rules, by name."""
+    return TrustedIssuer.objects.filter(is_open_to_teams=True, disabled_at=None).order_by("name")
+
+
+def access_trust_rule(
+    person: User, rule_id: uuid.UUID, *, right: Right = Right.SEE_TEAM
+) -> TrustRule:
+    """Return the rule of a team of theirs. Raises: Http404, PermissionDenied."""
+    rule = (
+        TrustRule.objects.select_related("team", "issuer", "service_account")
+        .filter(pk=rule_id)
+        .first()
+    )
+    if rule is None:
+        raise Http404
+    access_team(person, rule.team_id, right=right)
+    return rule

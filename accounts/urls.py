@@ -13,6 +13,7 @@ from accounts.pages import (
     service_accounts,
     sign_on,
     teams,
+    trust_rules,
 )
 from accounts.pages.sign_in import SignIn, SignOut
 
@@ -99,6 +100,23 @@ urlpatterns = [
         "teams/<slug:slug>/oauth-clients/<uuid:client_id>/remove/",
         oauth_clients.oauth_client_remove,
         name="oauth-client-remove",
+    ),
+    path("teams/<slug:slug>/workloads/", trust_rules.trust_rules, name="team-trust-rules"),
+    path("teams/<slug:slug>/workloads/test/", trust_rules.explain_token, name="team-token-test"),
+    path(
+        "teams/<slug:slug>/workloads/<uuid:rule_id>/",
+        trust_rules.trust_rule,
+        name="team-trust-rule",
+    ),
+    path(
+        "teams/<slug:slug>/workloads/<uuid:rule_id>/disable/",
+        trust_rules.trust_rule_disable,
+        name="trust-rule-disable",
+    ),
+    path(
+        "teams/<slug:slug>/workloads/<uuid:rule_id>/enable/",
+        trust_rules.trust_rule_enable,
+        name="trust-rule-enable",
     ),
     path("teams/<slug:slug>/audit/", teams.team_audit, name="team-audit"),
     path("teams/<slug:slug>/leave/", members.leave, name="team-leave"),

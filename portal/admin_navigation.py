@@ -35,7 +35,14 @@ _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
             (gettext_lazy("Groups of single sign-on"), "rule", "accounts_signonmapping"),
         ],
     ),
-    (gettext_lazy("Keys"), [(gettext_lazy("API keys"), "key", "accounts_apikey")]),
+    (
+        gettext_lazy("Ways in"),
+        [
+            (gettext_lazy("API keys"), "key", "accounts_apikey"),
+            (gettext_lazy("Trusted issuers"), "verified_user", "accounts_trustedissuer"),
+            (gettext_lazy("Trust rules"), "rule", "accounts_trustrule"),
+        ],
+    ),
     (
         gettext_lazy("Ledger"),
         [

@@ -30,7 +30,12 @@ PROOF_TO_SEND = PROOF_TO_OPEN | {
     "oauth-client-enable",
     "oauth-client-secret",
     "oauth-client-remove",
+    "key-bounds",
+    "service-account-bounds",
     "team-limits",
+    "team-trust-rules",
+    "trust-rule-disable",
+    "trust-rule-enable",
     "team-limit",
     "team-limit-remove",
 }

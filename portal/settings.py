@@ -447,6 +447,8 @@ SPECTACULAR_SETTINGS = {
             "invitations",
             "service-accounts",
             "oauth-clients",
+            "issuers",
+            "trust-rules",
             "models",
             "requests",
             "grants",

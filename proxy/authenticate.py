@@ -17,7 +17,7 @@ async def authenticate(
 
     was_proven: a call that runs is asked about again; what strangers do at its address cannot put that off.
     Raises: Refusal invalid_credential for a credential that is unknown, wrong, revoked or ended, all alike;
-        address_not_allowed; identity_unavailable; too_many_unknown_credentials.
+        address_not_allowed; outside_hours; identity_unavailable; too_many_unknown_credentials.
     """
     principal = identities.known(head.credential)
     if principal is None:
@@ -27,6 +27,8 @@ async def authenticate(
     for networks in principal.networks:
         if not within(head.peer, networks):
             raise Refusal(Code.ADDRESS_NOT_ALLOWED)
+    if principal.hours and not principal.is_in_hours(now):
+        raise Refusal(Code.OUTSIDE_HOURS)
     return principal
 
 

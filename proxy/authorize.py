@@ -16,9 +16,11 @@ def authorize(
     kind: CallKind,
     model: str,
     now: datetime.datetime,
+    peer: str = "",
 ) -> tuple[Route, GrantedModel]:
     """Return the route and the grant it is called by.
 
+    peer: the caller's address; an unknown one stands in no list.
     Raises: Refusal; a model that is not granted is refused in the words for one that does not exist.
     """
     route = routes.get(model)
@@ -31,17 +33,21 @@ def authorize(
         raise Refusal(Code.WRONG_MODEL_KIND, param="model", seen=f"It answers {route.kind} calls.")
     if grant is None or kind not in principal.scopes:
         raise Refusal(Code.KIND_NOT_ALLOWED)
+    if not route.is_open_to(peer):
+        raise Refusal(
+            Code.ADDRESS_NOT_ALLOWED, param="model", seen="From there it may not call this model."
+        )
     return route, grant
 
 
 def callable_routes(
-    principal: Principal, routes: dict[str, Route], *, now: datetime.datetime
+    principal: Principal, routes: dict[str, Route], *, now: datetime.datetime, peer: str = ""
 ) -> Iterator[Route]:
     """Every model this principal can call now, by name."""
     for name in sorted(routes):
         route = routes[name]
         kinds = principal.may_call(route.model_id, now=now) & principal.scopes
-        if route.kind in kinds and not _is_past_sunset(route, now):
+        if route.kind in kinds and not _is_past_sunset(route, now) and route.is_open_to(peer):
             yield route
 
 

@@ -1,7 +1,7 @@
 """Every refusal, once: its code, its status, what the caller reads, and nothing of what the log reads.
 
     401  missing_credential · invalid_credential
-    403  address_not_allowed · kind_not_allowed
+    403  address_not_allowed · outside_hours · kind_not_allowed
     404  model_not_found · unknown_path
     405  method_not_allowed
     400  the request's form: malformed_request … unsupported_value
@@ -41,6 +41,11 @@ class Code(Enum):
         403,
         "permission_error",
         "This API key may not be used from this address.",
+    )
+    OUTSIDE_HOURS = (
+        403,
+        "permission_error",
+        "This API key may not be used at this time.",
     )
     KIND_NOT_ALLOWED = (403, "permission_error", "This API key does not allow this kind of call.")
     MODEL_NOT_FOUND = (

@@ -41,7 +41,7 @@ async def _listing(running: RunningCall, identities: Identities) -> bytes:
     now = utc_now()
     # Asked again: the key may have ended while a call was taken out of its limit.
     principal = await authenticate(running.head, identities, now=now, was_proven=True)
-    found = list(callable_routes(principal, routes, now=now))
+    found = list(callable_routes(principal, routes, now=now, peer=running.head.peer))
     wanted = running.head.model_in_path
     if not wanted:
         return _encode({"object": "list", "data": [_entry(route) for route in found]})

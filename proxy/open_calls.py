@@ -99,6 +99,7 @@ class OpenCalls:
                     kind=running.head.kind,
                     model=running.route.name,
                     now=now,
+                    peer=running.head.peer,
                 )
         except Refusal as refusal:
             if refusal.code is Code.IDENTITY_UNAVAILABLE:
@@ -143,6 +144,6 @@ def _touches(changes: Changes, running: RunningCall) -> bool:
 
 def _has_ended(running: RunningCall, now: datetime.datetime) -> bool:
     principal, route = running.principal, running.route
-    if principal.expires_at <= now:
+    if principal.expires_at <= now or not principal.is_in_hours(now):
         return True
     return route is not None and not principal.may_call(route.model_id, now=now)

@@ -104,7 +104,9 @@ class Pipeline:
         if routes is None or self.identities.changes_heard != heard:
             routes = await self._ask_again(running, now)
         principal = running.principal
-        route, grant = authorize(principal, routes, kind=head.kind, model=call.model, now=now)
+        route, grant = authorize(
+            principal, routes, kind=head.kind, model=call.model, now=now, peer=head.peer
+        )
         running.route = route
         if call.stream:
             sink.on_hang_up(running.hang_up)

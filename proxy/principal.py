@@ -8,6 +8,7 @@ import msgspec
 
 from accounts.ways_in.proven import CredentialKind
 from portal.lib.client_address import Network
+from portal.lib.hours import Hours
 from proxy.leases.window import Window
 from proxy.limit_plan import Plan, plan_of
 
@@ -52,6 +53,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         service account or person, and its team.
     networks: lists of networks; the caller has to stand in each of the lists.
     ends_at: when the credential itself ends, whatever a token of it says; None for never.
+    hours: in each of which a call has to lie.
     depends_on: the ids whose change may change this principal.
     renew_at: Unix seconds at which a calendar's period among its windows ends, and it has to be loaded anew; None for never.
     only_models: the key's narrower list, or None where it has none.
@@ -73,6 +75,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     only_models: frozenset[uuid.UUID] | None
     renew_at: int | None = None
     ends_at: datetime.datetime | None = None
+    hours: tuple[Hours, ...] = ()
+
+    def is_in_hours(self, now: datetime.datetime) -> bool:
+        """Whether the moment lies in all hours that apply."""
+        return all(hours.is_open(now) for hours in self.hours)
 
     @cached_property
     def plan(self) -> Plan:

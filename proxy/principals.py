@@ -48,6 +48,7 @@ def assemble(proven: Proven) -> Principal:
         purpose=proven.purpose,
         scopes=proven.scopes,
         networks=proven.networks,
+        hours=proven.hours,
         expires_at=proven.expires_at,
         depends_on=proven.depends_on,
         windows=windows,

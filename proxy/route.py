@@ -1,6 +1,7 @@
 """Where a call goes: one model with the deployment that serves it, loaded whole and kept in memory."""
 
 import datetime
+import ipaddress
 import logging
 import uuid
 from functools import cached_property
@@ -9,6 +10,7 @@ import msgspec
 
 from models_registry.models import AiModel, Deployment, Limit, ModelStatus
 from models_registry.writes.providers import open_credential
+from portal.lib.client_address import Network, within
 from portal.lib.clock import utc_now
 from portal.lib.crypto import SealBroken
 from portal.lib.origin import Origin
@@ -56,6 +58,7 @@ class RouteIds(msgspec.Struct, frozen=True, gc=False):
 class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """A model that can be called now, and where. The credential opens the upstream; it goes nowhere else.
 
+    networks: from where callers may reach it; none means from anywhere.
     windows: the limits of the model itself, which everybody's calls spend from.
     """
 
@@ -79,9 +82,14 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     base_path: bytes
     credential: str
     windows: tuple[Window, ...] = ()
+    networks: tuple[Network, ...] = ()
 
     def __repr__(self) -> str:
         return f"Route({self.name!r})"
+
+    def is_open_to(self, peer: str) -> bool:
+        """Whether callers at this address may reach it."""
+        return not self.networks or within(peer, self.networks)
 
     @cached_property
     def plan(self) -> Plan:
@@ -183,6 +191,7 @@ def _route(deployment: Deployment, windows: tuple[Window, ...]) -> Route:
         base_path=base_path,
         credential=open_credential(provider),
         windows=windows,
+        networks=tuple(ipaddress.ip_network(text) for text in provider.networks),
     )
 
 

@@ -3,6 +3,7 @@
 from accounts.admin import (
     audit,
     invitations,
+    issuers,
     keys,
     mail,
     memberships,
@@ -10,11 +11,13 @@ from accounts.admin import (
     service_accounts,
     sign_on,
     teams,
+    trust_rules,
 )
 
 __all__ = [
     "audit",
     "invitations",
+    "issuers",
     "keys",
     "mail",
     "memberships",
@@ -22,4 +25,5 @@ __all__ = [
     "service_accounts",
     "sign_on",
     "teams",
+    "trust_rules",
 ]

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ReasonForm
 from accounts.admin.base import PortalAdmin
+from accounts.admin.bounds import bounds_act, bounds_facts
 from accounts.admin.cells import NOTHING, Cell, code, link_to, moment, pill, whole
 from accounts.admin.lists import ChoiceFilter, RelatedFilter
 from accounts.audit import acting
@@ -53,6 +54,7 @@ class KeyAdmin(PortalAdmin):
     # Ids are in the order of time, and their index spares sorting every key there is.
     ordering = ("-id",)
     acts = (
+        bounds_act(),
         Act(
             "revoke",
             gettext_lazy("Revoke"),
@@ -117,7 +119,7 @@ class KeyAdmin(PortalAdmin):
                 _("Models"),
                 _("A narrower list of its own") if found.is_narrowed else _("All that are granted"),
             ),
-            (_("Networks"), ", ".join(found.networks) or _("Any")),
+            *bounds_facts(found),
             (_("Calls a minute"), whole(found.requests_per_minute)),
             (_("Tokens a minute"), whole(found.tokens_per_minute)),
             (_("Issued"), moment(found.created_at)),

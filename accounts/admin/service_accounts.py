@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm, ReasonForm
 from accounts.admin.base import PortalAdmin
+from accounts.admin.bounds import bounds_act, bounds_facts
 from accounts.admin.cells import Cell, Table, link_to, list_of, moment, text
 from accounts.admin.lists import RelatedFilter
 from accounts.admin.teams import DisabledFilter, state_of
@@ -64,6 +65,7 @@ class ServiceAccountAdmin(PortalAdmin):
         NewAccountForm,
     )
     acts = (
+        bounds_act(),
         Act(
             "disable",
             gettext_lazy("Disable"),
@@ -100,6 +102,7 @@ class ServiceAccountAdmin(PortalAdmin):
             (_("State"), state_of(found.disabled_at)),
             (_("Disabled"), moment(found.disabled_at)),
             (_("Description"), text(found.description)),
+            *bounds_facts(found),
             (_("Since"), moment(found.created_at)),
         ]
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm, ReasonForm
 from accounts.admin.base import PortalAdmin
+from accounts.admin.bounds import bounds_act, bounds_facts
 from accounts.admin.cells import Cell, Table, code, link_to, list_of, moment, pill
 from accounts.admin.lists import ChoiceFilter
 from accounts.audit import acting
@@ -96,6 +97,7 @@ class TeamAdmin(PortalAdmin):
             gettext_lazy("The team is changed."),
             TeamForm,
         ),
+        bounds_act(),
         Act(
             "disable",
             gettext_lazy("Disable"),
@@ -140,6 +142,7 @@ class TeamAdmin(PortalAdmin):
             (_("State"), state_of(found.disabled_at)),
             (_("Disabled"), moment(found.disabled_at)),
             (_("Cost centre"), found.cost_centre),
+            *bounds_facts(found),
             (_("Since"), moment(found.created_at)),
         ]
 

@@ -105,6 +105,8 @@ def _proven(request: Request, text: str) -> Proven:
     peer = _peer(request)
     if not all(within(peer, networks) for networks in proven.networks):
         raise Problem(ProblemCode.ADDRESS_NOT_ALLOWED)
+    if not all(hours.is_open(now) for hours in proven.hours):
+        raise Problem(ProblemCode.OUTSIDE_HOURS)
     connection.ensure_connection()
     note_key_use(connection.connection, {proven.credential_id: (now, peer)})
     return proven

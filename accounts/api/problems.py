@@ -43,6 +43,7 @@ class ProblemCode(Enum):
     MISSING_CREDENTIAL = (401, "Sign in, or send an API key as `Authorization: Bearer lk_…`.")
     INVALID_CREDENTIAL = (401, "This API key is not valid.")
     ADDRESS_NOT_ALLOWED = (403, "This API key may not be used from this address.")
+    OUTSIDE_HOURS = (403, "This API key may not be used at this time.")
     SCOPE_MISSING = (403, "This API key does not have the scope that this needs.")
     CSRF_FAILED = (403, "The browser's token against forgery is missing or wrong.")
     SECOND_FACTOR_NEEDED = (403, "This opens to whoever has set up a second factor, at /security/.")

@@ -5,13 +5,16 @@ from django.urls import path
 from accounts.api import (
     administration,
     audit,
+    bounds,
     converters,  # noqa: F401 - registers what stands in the addresses.
     invitations,
+    issuers,
     me,
     members,
     oauth_clients,
     service_accounts,
     teams,
+    trust_rules,
 )
 
 urlpatterns = [
@@ -66,7 +69,49 @@ urlpatterns = [
         oauth_clients.ReplaceOAuthClientSecret.as_view(),
         name="replace-oauth-client-secret",
     ),
+    path(
+        "service-accounts/<uuid:account>/bounds",
+        bounds.ServiceAccountBounds.as_view(),
+        name="service-account-bounds",
+    ),
+    path("issuers", trust_rules.OpenIssuers.as_view(), name="open-issuers"),
+    path("teams/<slug:team>/trust-rules", trust_rules.TrustRules.as_view(), name="trust-rules"),
+    path("teams/<slug:team>/explain-token", trust_rules.TestToken.as_view(), name="explain-token"),
+    path("trust-rules/<uuid:rule>", trust_rules.TrustRuleView.as_view(), name="trust-rule"),
+    path(
+        "trust-rules/<uuid:rule>/disable",
+        trust_rules.DisableTrustRule.as_view(),
+        name="disable-trust-rule",
+    ),
+    path(
+        "trust-rules/<uuid:rule>/enable",
+        trust_rules.EnableTrustRule.as_view(),
+        name="enable-trust-rule",
+    ),
     path("teams/<slug:team>/audit", audit.TeamAudit.as_view(), name="team-audit"),
+    path("admin/issuers", issuers.Issuers.as_view(), name="issuers"),
+    path("admin/issuers/<uuid:issuer>", issuers.IssuerView.as_view(), name="issuer"),
+    path(
+        "admin/issuers/<uuid:issuer>/disable",
+        issuers.DisableIssuer.as_view(),
+        name="disable-issuer",
+    ),
+    path(
+        "admin/issuers/<uuid:issuer>/enable", issuers.EnableIssuer.as_view(), name="enable-issuer"
+    ),
+    path("admin/trust-rules", trust_rules.AnyTrustRules.as_view(), name="any-trust-rules"),
+    path(
+        "admin/trust-rules/<uuid:rule>/disable",
+        trust_rules.DisableAnyTrustRule.as_view(),
+        name="disable-any-trust-rule",
+    ),
+    path(
+        "admin/teams/<uuid:team>/trust-rules",
+        trust_rules.AnyTeamTrustRules.as_view(),
+        name="any-team-trust-rules",
+    ),
+    path("admin/teams/<uuid:team>/bounds", bounds.TeamBounds.as_view(), name="team-bounds"),
+    path("admin/keys/<uuid:key>/bounds", bounds.KeyBounds.as_view(), name="key-bounds"),
     path("admin/audit", audit.Audit.as_view(), name="audit"),
     path("admin/people", administration.People.as_view(), name="people"),
     path("admin/people/<uuid:person>", administration.PersonView.as_view(), name="person"),

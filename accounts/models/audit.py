@@ -27,6 +27,7 @@ class AuditTag(models.TextChoices):
     SERVICE_ACCOUNT_CREATED = "service_account.created"
     SERVICE_ACCOUNT_DISABLED = "service_account.disabled"
     SERVICE_ACCOUNT_ENABLED = "service_account.enabled"
+    BOUNDS_CHANGED = "bounds.changed"
     ISSUER_ADDED = "issuer.added"
     ISSUER_CHANGED = "issuer.changed"
     ISSUER_KEYS_REPLACED = "issuer.keys_replaced"

@@ -53,6 +53,7 @@ class ApiKey(models.Model):
     scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices), size=20)
     is_narrowed = models.BooleanField(default=False, editable=False)
     networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
+    hours = models.JSONField(null=True, blank=True)
     requests_per_minute = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
     )

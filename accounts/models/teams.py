@@ -1,6 +1,7 @@
 """Teams own everything: keys, service accounts and grants hang on exactly one, and access runs through membership."""
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from portal.lib.clock import utc_now
@@ -8,12 +9,16 @@ from portal.lib.ids import new_id
 
 
 class Team(models.Model):
+    """A team. networks, hours: from where and when its callers may call; empty for no condition. See portal.lib.hours."""
+
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=100, unique=True)
     slug = models.SlugField(max_length=60, unique=True)
     cost_centre = models.CharField(max_length=60, blank=True)
     # Members without a second factor act in the team once they have set one up.
     requires_second_factor = models.BooleanField(default=False)
+    networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
+    hours = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=utc_now, editable=False)
     disabled_at = models.DateTimeField(null=True, blank=True)
 
@@ -57,6 +62,8 @@ class ServiceAccount(models.Model):
     team = models.ForeignKey(Team, models.CASCADE, related_name="service_accounts")
     name = models.CharField(max_length=100)
     description = models.TextField(blank=True, max_length=2000)
+    networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
+    hours = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=utc_now, editable=False)
     disabled_at = models.DateTimeField(null=True, blank=True)
 

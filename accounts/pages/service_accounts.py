@@ -26,6 +26,7 @@ from accounts.writes.teams import (
     enable_service_account,
 )
 from portal.lib.clock import utc_now
+from portal.lib.hours import hours_text
 
 TAB = "team-service-accounts"
 
@@ -127,6 +128,7 @@ def _account_page(request: HttpRequest, account: ServiceAccount, form: DisableFo
         account.team,
         tab=TAB,
         account=account,
+        hours=hours_text(account.hours),
         live_keys=live.count(),
         form=form,
     )

@@ -17,6 +17,7 @@ _TABS = (
     (_("Members"), "team", Right.SEE_TEAM),
     (_("Service accounts"), "team-service-accounts", Right.SEE_TEAM),
     (_("OAuth clients"), "team-oauth-clients", Right.SEE_TEAM),
+    (_("Workloads"), "team-trust-rules", Right.SEE_TEAM),
     (_("Limits"), "team-limits", Right.SEE_TEAM),
     (_("Audit trail"), "team-audit", Right.SEE_AUDIT),
     (_("Settings"), "team-settings", Right.MANAGE_OWNERS),

@@ -6,14 +6,13 @@ key that was looked up REFUSED_AFTER_S after it came.
 
 import datetime
 import hmac
-import ipaddress
 
 from django.conf import settings
 
 from accounts.models import ApiKey, Membership
+from accounts.ways_in.networks import hours_over, lists_over
 from accounts.ways_in.presented import Presented
 from accounts.ways_in.proven import CredentialKind, Door, Proven
-from portal.lib.client_address import Network
 from portal.lib.crypto import Peppers
 
 
@@ -26,7 +25,6 @@ def prove(presented: Presented, *, door: Door, now: datetime.datetime) -> Proven
     if key is None:
         return None
     ids = {key.id, key.team_id, key.service_account_id, key.person_id}
-    networks = networks_of(key)
     return Proven(
         credential_id=key.id,
         kind=CredentialKind.API_KEY,
@@ -34,17 +32,13 @@ def prove(presented: Presented, *, door: Door, now: datetime.datetime) -> Proven
         service_account=key.service_account,
         person=key.person,
         scopes=frozenset(key.scopes),
-        networks=(networks,) if networks else (),
+        networks=lists_over(key.networks),
+        hours=hours_over(key.hours),
         expires_at=key.expires_at,
         purpose=key.purpose,
         depends_on=frozenset(one for one in ids if one is not None),
         key=key,
     )
-
-
-def networks_of(key: ApiKey) -> tuple[Network, ...]:
-    """Return where the key may be used from; none means from anywhere."""
-    return tuple(ipaddress.ip_network(text) for text in key.networks)
 
 
 def _proven_key(presented: Presented, *, now: datetime.datetime) -> ApiKey | None:

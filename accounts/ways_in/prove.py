@@ -1,8 +1,10 @@
 """One question for every credential, whichever way in it belongs to."""
 
+import dataclasses
 import datetime
 
 from accounts.ways_in import api_keys, oauth_tokens, workload_tokens
+from accounts.ways_in.networks import hours_over, lists_over
 from accounts.ways_in.presented import Presented
 from accounts.ways_in.proven import CredentialKind, Door, Proven
 
@@ -15,4 +17,15 @@ _WAYS = {
 
 def prove(presented: Presented, *, door: Door, now: datetime.datetime) -> Proven | None:
     """Return what is known of the caller, or None for every credential that is not valid, whatever is wrong with it."""
-    return _WAYS[presented.kind](presented, door=door, now=now)
+    proven = _WAYS[presented.kind](presented, door=door, now=now)
+    return None if proven is None else with_bounds_of_holder(proven)
+
+
+def with_bounds_of_holder(proven: Proven) -> Proven:
+    """Add from where and when its service account and its team may be used, whichever way it came in by."""
+    holders = [one for one in (proven.service_account, proven.team) if one is not None]
+    return dataclasses.replace(
+        proven,
+        networks=proven.networks + lists_over(*(one.networks for one in holders)),
+        hours=proven.hours + hours_over(*(one.hours for one in holders)),
+    )

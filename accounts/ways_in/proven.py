@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from portal.lib.client_address import Network
+from portal.lib.hours import Hours
 
 # A look-up takes far less. How much less tells what was found, so nobody hears earlier that a credential is not valid.
 REFUSED_AFTER_S = 0.02
@@ -34,6 +35,7 @@ class Proven:
     credential_id: of what can be ended as one: the key, the OAuth client, or the rule that trusts a workload.
     service_account, person: who holds it; exactly one of them.
     networks: lists of networks, and the caller has to stand in each of the lists; an empty one is not among them.
+    hours: in each of which the call has to lie.
     depends_on: the ids whose change may change any of this.
     ends_at: when the credential itself ends, whatever its token says; None where nothing else than expires_at ends it.
     key: the API key itself where it is one; its own limits and its list of models stand there.
@@ -52,4 +54,5 @@ class Proven:
     depends_on: frozenset[uuid.UUID]
     ends_at: datetime.datetime | None = None
     key: ApiKey | None = None
+    hours: tuple[Hours, ...] = ()
     confirmation: None = None

@@ -152,7 +152,7 @@ def _issuer_of(token: Token) -> TrustedIssuer:
 def _rules_met_by(issuer: TrustedIssuer, subject: str) -> QuerySet[TrustRule]:
     return (
         TrustRule.objects.filter(issuer=issuer, subject__in=patterns_of(subject))
-        .select_related("team", "service_account")
+        .select_related("team", "service_account", "issuer")
         .order_by("id")
     )
 

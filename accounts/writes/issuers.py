@@ -36,7 +36,7 @@ def find_keys(
     if certificate_authority:
         _naming("certificate_authority", check_authority, certificate_authority)
     if key_source == KeySource.PASTED:
-        return list(_naming("pasted_keys", read_jwks, pasted_keys))
+        return pasted(pasted_keys)
     if pasted_keys:
         raise ValidationError({"pasted_keys": "Keys are pasted where they are not fetched."})
     if key_source == KeySource.JWKS_URL:
@@ -51,6 +51,11 @@ def find_keys(
     except IssuerSilent as silent:
         field = "jwks_url" if key_source == KeySource.JWKS_URL else "issuer"
         raise ValidationError({field: f"Its keys cannot be fetched. {silent}"}) from None
+
+
+def pasted(text: str) -> Keys:
+    """Read keys that were brought by hand. Raises: ValidationError naming `pasted_keys`."""
+    return list(_naming("pasted_keys", read_jwks, text))
 
 
 @transaction.atomic

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin
+from accounts.admin.bounds import NetworksField
 from accounts.admin.cells import Cell, Table, code, link_to, moment, pill
 from accounts.audit import acting
 from accounts.models import User
@@ -44,6 +45,11 @@ class ProviderForm(ActForm):
         required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
         help_text=gettext_lazy("It is sealed, and never shown again."),
+    )
+    networks = NetworksField(
+        help_text=gettext_lazy(
+            "One CIDR a line, from which callers may reach its models. Empty: from anywhere."
+        )
     )
     save_anyway = forms.BooleanField(
         required=False,
@@ -80,7 +86,7 @@ class ProviderForm(ActForm):
 
 class NewProviderForm(ProviderForm):
     name = forms.SlugField(max_length=60, help_text=gettext_lazy("Letters, digits, - and _."))
-    field_order = ("name", "base_url", "credential", "save_anyway")
+    field_order = ("name", "base_url", "credential", "networks", "save_anyway")
 
 
 class ChangedProviderForm(ProviderForm):
@@ -89,10 +95,11 @@ class ChangedProviderForm(ProviderForm):
     without_credential = forms.BooleanField(
         required=False, label=gettext_lazy("Call it without a credential from now on")
     )
-    field_order = ("base_url", "credential", "without_credential", "save_anyway")
+    field_order = ("base_url", "credential", "without_credential", "networks", "save_anyway")
 
     def prepare(self) -> None:
         self.initial.setdefault("base_url", self.subject.base_url)
+        self.initial.setdefault("networks", "\n".join(self.subject.networks))
         if self.subject.sealed_credential is not None:
             self.fields["credential"].help_text = _(
                 "It has one, which is never shown. Leave this empty to keep it."
@@ -124,6 +131,7 @@ def _add(nothing: None, actor: User, values: dict[str, Any]) -> Provider:
         values["name"],
         base_url=values["base_url"],
         credential=values["credential"],
+        networks=values["networks"],
         actor=acting(actor),
     )
 
@@ -134,6 +142,7 @@ def _change(provider: Provider, actor: User, values: dict[str, Any]) -> None:
         provider,
         base_url=values["base_url"],
         credential=values["credential"] if is_new else None,
+        networks=values["networks"],
         actor=acting(actor),
     )
 
@@ -213,6 +222,7 @@ class ProviderAdmin(PortalAdmin):
             (_("Name"), found.name),
             (_("Base URL"), code(found.base_url)),
             (_("Credential"), self.credential(found)),
+            (_("Callers from"), ", ".join(found.networks) or _("Anywhere")),
             (_("Of the demonstration"), _("Yes") if found.is_demonstration else _("No")),
             (_("Since"), moment(found.created_at)),
         ]

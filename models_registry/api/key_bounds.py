@@ -3,10 +3,10 @@
 Whoever signs in is bound by their role alone.
 """
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from accounts.api.bounds import lie_within
 from accounts.api.problems import invalid
 from accounts.models import ApiKey
 from accounts.models.keys import CALL_SCOPES
@@ -25,7 +25,7 @@ def refuse_wider_key(
             {"scopes": ["A key that may manage is issued by signing in, not by a key or token."]}
         )
     for own in presented.networks:
-        if not _all_within(facts.get("networks", ()), own):
+        if not lie_within(facts.get("networks", ()), own):
             raise invalid({"networks": ["Name networks within those you may come from yourself."]})
     if presented.key is None:
         return
@@ -47,15 +47,3 @@ def refuse_wider_models(presented: object, models: Sequence[str] | None, *, of: 
     listed = set(KeyModel.objects.filter(key=of).values_list("model__name", flat=True))
     if (of.is_narrowed or listed) and (models is None or not set(models) <= listed):
         raise invalid({"models": ["Name models of the list that narrows the key."]})
-
-
-def _all_within(wanted: Sequence[str], own: Sequence[Any]) -> bool:
-    """Whether networks were named, all inside. What is no network is left to the write to refuse."""
-    try:
-        networks = [ipaddress.ip_network(text.strip()) for text in wanted]
-    except ValueError:
-        return True
-    return bool(networks) and all(
-        any(one.version == network.version and one.subnet_of(network) for network in own)
-        for one in networks
-    )

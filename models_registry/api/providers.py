@@ -8,6 +8,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.bounds import Networks
 from accounts.api.fields import Flag, Given, Taken, Text
 from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, page_of
@@ -26,6 +27,7 @@ from portal.lib.crypto import SealBroken
 
 _MISSING = [ProblemCode.NOT_FOUND]
 _TESTED = [ProblemCode.NOT_FOUND, ProblemCode.PROVIDER_SILENT]
+NETWORKS = "CIDRs from which callers may reach its models; none means from anywhere."
 _ANYWAY = "Save it although it does not answer."
 
 
@@ -35,6 +37,7 @@ class ProviderGiven(Given):
     base_url = serializers.CharField()
     has_credential = serializers.SerializerMethodField()
     is_demonstration = serializers.BooleanField()
+    networks = serializers.ListField(child=serializers.CharField(), help_text=NETWORKS)
     created_at = serializers.DateTimeField()
 
     def get_has_credential(self, provider: Provider) -> bool:
@@ -56,6 +59,7 @@ class NewProvider(Taken):
         trim_whitespace=False,
         help_text="It is sealed, and never shown again.",
     )
+    networks = Networks(required=False, help_text=NETWORKS)
     save_untested = Flag(required=False, help_text=_ANYWAY)
 
 
@@ -74,6 +78,7 @@ class ProviderChange(Taken):
         trim_whitespace=False,
         help_text="Replaces the one there is; an empty one takes it away.",
     )
+    networks = Networks(required=False, help_text=NETWORKS)
     save_untested = Flag(required=False, help_text=_ANYWAY)
 
 
@@ -112,6 +117,7 @@ class Providers(AdministratorView):
             facts["name"],
             base_url=facts["base_url"],
             credential=facts.get("credential", ""),
+            networks=facts.get("networks", ()),
             actor=self.actor,
         )
         return Response(ProviderGiven(made).data, status=201)
@@ -139,7 +145,13 @@ class ProviderView(AdministratorView):
         keep_credential_at_home(found, base_url=base_url, credential=credential)
         if not self.taken.get("save_untested", False):
             _list(base_url, _credential(found) if credential is None else credential)
-        change_provider(found, base_url=base_url, credential=credential, actor=self.actor)
+        change_provider(
+            found,
+            base_url=base_url,
+            credential=credential,
+            networks=self.taken.get("networks"),
+            actor=self.actor,
+        )
         found.refresh_from_db()
         return Response(ProviderGiven(found).data)
 

@@ -25,13 +25,17 @@ def validate_base_url(text: str) -> None:
 
 
 class Provider(models.Model):
-    """A server that answers calls. Its credential is sealed, bound to this row, and never shown again."""
+    """A server that answers calls. Its credential is sealed, bound to this row, and never shown again.
+
+    networks: from where callers may reach its models; none means from anywhere.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.SlugField(max_length=60, unique=True)
     base_url = models.CharField(max_length=500, validators=[validate_base_url])
     sealed_credential = models.BinaryField(null=True, editable=False)
     is_demonstration = models.BooleanField(default=False)
+    networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
     created_at = models.DateTimeField(default=utc_now, editable=False)
 
     def __str__(self) -> str:

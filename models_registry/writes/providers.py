@@ -1,9 +1,12 @@
+from collections.abc import Sequence
+
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.audit import Actor, record_audit
 from accounts.models.audit import AuditTag
+from accounts.writes.networks import checked_networks
 from models_registry.models import Provider
 from portal.lib.crypto import Sealer
 from portal.lib.origin import Origin
@@ -23,12 +26,19 @@ def add_provider(
     actor: Actor,
     credential: str = "",
     is_demonstration: bool = False,
+    networks: Sequence[str] = (),
 ) -> Provider:
     """Register a server; its credential is sealed before it is written.
 
+    networks: CIDRs from which callers may reach its models; none means from anywhere.
     Raises: ValidationError naming the field.
     """
-    provider = Provider(name=name, base_url=base_url.rstrip("/"), is_demonstration=is_demonstration)
+    provider = Provider(
+        name=name,
+        base_url=base_url.rstrip("/"),
+        is_demonstration=is_demonstration,
+        networks=checked_networks(networks),
+    )
     _seal(provider, credential)
     provider.full_clean()
     provider.save()
@@ -44,7 +54,12 @@ def add_provider(
 
 @transaction.atomic
 def change_provider(
-    provider: Provider, *, actor: Actor, base_url: str | None = None, credential: str | None = None
+    provider: Provider,
+    *,
+    actor: Actor,
+    base_url: str | None = None,
+    credential: str | None = None,
+    networks: Sequence[str] | None = None,
 ) -> None:
     """Point a provider elsewhere or replace its credential; what is None stays, a credential at its own server alone.
 
@@ -56,6 +71,8 @@ def change_provider(
         provider.base_url = base_url.rstrip("/")
     if credential is not None:
         _seal(provider, credential)
+    if networks is not None:
+        provider.networks = checked_networks(networks)
     provider.full_clean()
     provider.save()
     record_audit(
@@ -65,6 +82,7 @@ def change_provider(
         subject_id=provider.id,
         new_base_url=base_url is not None,
         new_credential=credential is not None,
+        **({} if networks is None else {"networks": provider.networks}),
     )
 
 

@@ -30,6 +30,7 @@ from models_registry.pages.limits import limit_rows
 from models_registry.snippets import curl, curl_of_list, with_key
 from models_registry.writes.keys import issue_key_as
 from portal.lib.clock import utc_now
+from portal.lib.hours import hours_text
 from portal.pages.key_forms import KeyFilters, KeyForm, RevokeForm
 from portal.pages.key_states import PILLS, KeyState, state_of
 
@@ -132,6 +133,7 @@ def _show(request: HttpRequest, key: ApiKey, form: RevokeForm) -> HttpResponse:
         {
             **_row(key, state),
             "form": form,
+            "hours": hours_text(key.hours),
             "is_live": is_live,
             "can_call": is_live and _holder_stands(key),
             "is_narrowed": key.is_narrowed or KeyModel.objects.filter(key=key).exists(),

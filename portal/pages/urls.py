@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.pages import keys
+from portal.pages import bounds, keys
 from portal.pages.home import home
 
 urlpatterns = [
@@ -10,5 +10,11 @@ urlpatterns = [
     path("keys/", keys.keys, name="keys"),
     path("keys/new/", keys.new_key, name="key-new"),
     path("keys/<uuid:key_id>/", keys.key_page, name="key"),
+    path("keys/<uuid:key_id>/bounds/", bounds.key_bounds, name="key-bounds"),
+    path(
+        "teams/<slug:slug>/service-accounts/<uuid:account_id>/bounds/",
+        bounds.service_account_bounds,
+        name="service-account-bounds",
+    ),
     path("keys/<uuid:key_id>/revoke/", keys.revoke, name="key-revoke"),
 ]

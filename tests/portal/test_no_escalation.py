@@ -26,6 +26,7 @@ from accounts.models import (
     OAuthApplication,
     ServiceAccount,
     Team,
+    TrustRule,
     User,
 )
 from accounts.models.keys import CALL_SCOPES, Scope
@@ -37,6 +38,7 @@ from models_registry.models import AiModel, Grant, Limit, LimitMeasure, LimitPer
 from models_registry.writes.grants import grant_model, narrow_key
 from portal.lib.clock import utc_now
 from tests.accounts.rows import new_account, new_member, new_name, new_team, tomorrow
+from tests.accounts.workload.issuing import new_issuer, new_rule
 from tests.asking_api import Asker, administrator, personal_key
 from tests.models_registry.rows import ask, new_limit, new_offer
 
@@ -129,8 +131,11 @@ def build(role: Role) -> House:
         service_account=account,
         actor=COMMAND,
     ).client
+    rule = new_rule(new_issuer(), account)
     values = {
         "client": client.credential_id,
+        "rule": rule.pk,
+        "issuer": str(rule.issuer_id),
         "team": team.slug,
         "member": person.memberships.get().pk,
         "account": account.pk,
@@ -215,6 +220,26 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_limit": {"amount": 9, "zone": "UTC", "is_soft": False, "alert_percents": [90]},
     "remove_limit": {},
     "withdraw_request": {},
+    "change_service_account_bounds": {"networks": ["10.1.0.0/16"], "hours": None},
+    "make_trust_rule": {
+        "issuer_id": "{issuer}",
+        "service_account_id": "{account_id}",
+        "name": "new",
+        "subject": "repo:acme/*",
+        "audience": "",
+        "claims": [],
+        "scopes": ["chat"],
+        "networks": ["10.1.0.0/16"],
+        "expires_at": "{until}",
+    },
+    "explain_token": {"token": "x"},
+    "change_trust_rule": {
+        "scopes": ["chat"],
+        "networks": ["10.1.0.0/16"],
+        "expires_at": "{until}",
+    },
+    "disable_trust_rule": {"reason": "x"},
+    "enable_trust_rule": {},
 }
 
 
@@ -292,6 +317,7 @@ class Rights:
     keys: dict[Any, ApiKey]
     models: dict[Any, set[Any] | None]
     limits: dict[Any, Limit]
+    rules: dict[Any, TrustRule]
 
 
 def rights_of(house: House) -> Rights:
@@ -319,6 +345,7 @@ def rights_of(house: House) -> Rights:
             for key in keys
         },
         {limit.pk: limit for limit in Limit.objects.all()},
+        {rule.pk: rule for rule in TrustRule.objects.filter(team=house.team)},
     )
 
 
@@ -341,7 +368,21 @@ def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: Ro
         assert old.revoked_at is None or key.revoked_at is not None
         if by_key:
             assert wider(after.models[pk], before.models[pk]) is False
+    check_rules(before.rules, after.rules, by_key=by_key, role=role)
     check_limits(house, before.limits, after.limits, role=role)
+
+
+def check_rules(
+    before: dict[Any, TrustRule], after: dict[Any, TrustRule], *, by_key: bool, role: Role
+) -> None:
+    """A rule opens calls alone, and a narrowed key neither makes one nor gives one more."""
+    may_make = Right.MANAGE_KEYS in RIGHTS[role] and not by_key
+    assert may_make or set(after) == set(before)
+    for pk, rule in after.items():
+        assert set(rule.scopes) <= set(CALL_SCOPES)
+        if not may_make and pk in before:
+            kept = ("scopes", "networks", "expires_at", "subject", "claims", "service_account_id")
+            assert all(getattr(rule, name) == getattr(before[pk], name) for name in kept)
 
 
 def check_limits(

@@ -48,6 +48,7 @@ NO_PROOF = {
     "sign-on-saml",
     "sign-out",
     "team-leave",
+    "team-token-test",
 }
 
 

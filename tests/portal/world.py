@@ -18,6 +18,7 @@ from accounts.models import (
     Membership,
     Notification,
     Team,
+    TrustRule,
     User,
 )
 from accounts.models.keys import Scope
@@ -30,6 +31,7 @@ from models_registry.writes.grants import grant_model
 from proxy.models import Call
 from tests.accounts.rows import new_account, new_key, new_member, new_person, new_team, tomorrow
 from tests.accounts.sign_on_rows import new_mapping
+from tests.accounts.workload.issuing import new_issuer, new_rule
 from tests.models_registry.rows import ask, new_limit, new_offer, new_provider
 from tests.proxy.ledger_rows import call_with
 
@@ -170,6 +172,12 @@ def new_world() -> World:
     world.objects = _objects(world, account=account.pk, deployment=deployment.pk)
     world.objects["models_registry_limit"] = str(limit.pk)
     world.bodies = _bodies(team, model, key)
+    rule = new_rule(new_issuer(), account)
+    world.places |= {"uuid:rule": str(rule.pk), "uuid:issuer": str(rule.issuer_id)}
+    world.places["uuid:rule_id"] = str(rule.pk)
+    world.objects["accounts_trustedissuer"] = str(rule.issuer_id)
+    world.objects["accounts_trustrule"] = str(rule.pk)
+    world.bodies |= _bodies_of_trust(rule)
     return world
 
 
@@ -274,6 +282,27 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "api:requests": request | {"team": team.slug, "wanted_until": until},
         "api:revoke-key": reason,
         "api:service-accounts": {"name": "New"},
+    }
+
+
+def _bodies_of_trust(rule: TrustRule) -> dict[str, dict[str, Any]]:
+    made = {
+        "issuer_id": str(rule.issuer_id),
+        "service_account_id": str(rule.service_account_id),
+        "name": "New",
+        "subject": "repo:acme/*",
+        "scopes": ["chat"],
+    }
+    page = {"issuer": made["issuer_id"], "service_account": made["service_account_id"]}
+    return {
+        "team-trust-rules": made | page,
+        "key-bounds": {"networks": "10.0.0.0/8"},
+        "service-account-bounds": {"networks": "10.0.0.0/8"},
+        "team-token-test": {"token": "no.token.x"},
+        "trust-rule-disable": {"reason": "It is retired."},
+        "api:trust-rules": made,
+        "api:explain-token": {"token": "no.token.x"},
+        "api:disable-trust-rule": {"reason": "It is retired."},
     }
 
 

@@ -18,12 +18,15 @@ from accounts.models import (
     SignOnConnection,
     SignOnMapping,
     Team,
+    TrustedIssuer,
+    TrustRule,
     User,
 )
 from accounts.models.teams import Role
 from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Limit, Provider
-from tests.accounts.rows import new_member, new_name, new_person, new_team
+from tests.accounts.rows import new_account, new_member, new_name, new_person, new_team
 from tests.accounts.second_factor import give_app
+from tests.accounts.workload.issuing import PUBLISHED, new_issuer
 from tests.models_registry.rows import new_offer, new_provider
 from tests.portal.admin.test_access import signed_in
 from tests.portal.admin.test_pages import ACTS, address
@@ -43,6 +46,14 @@ FACTS = {
     "output_cap_member": "max_tokens",
     "hang_up": "drain",
 }
+BOUNDS = {
+    "networks": "10.0.0.0/8\n2001:db8::/32",
+    "days": ["mon", "fri"],
+    "begins": "08:00",
+    "ends": "18:00",
+    "zone": "Europe/Berlin",
+}
+BELIEVED = {"audiences": "https://a.test\nb", "algorithms": ["ES256"], "max_token_age_s": "600"}
 LATER = {"ends_at": "2099-01-01T00:00"}
 CONNECTION = {
     "name": "Corp",
@@ -61,13 +72,25 @@ DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
     (User, "disable"): (REASON, "person.disabled"),
     (User, "enable"): ({}, "person.enabled"),
     (Team, "change"): ({"name": "Another name", "cost_centre": "1"}, "team.changed"),
+    (Team, "bounds"): (BOUNDS, "bounds.changed"),
     (Team, "disable"): (REASON, "team.disabled"),
     (Team, "enable"): ({}, "team.enabled"),
     (Membership, "role"): ({"role": "manager"}, "member.role_changed"),
     (Membership, "remove"): ({}, "member.removed"),
+    (ServiceAccount, "bounds"): (BOUNDS, "bounds.changed"),
     (ServiceAccount, "disable"): (REASON, "service_account.disabled"),
     (ServiceAccount, "enable"): ({}, "service_account.enabled"),
     (Invitation, "withdraw"): ({}, "invitation.withdrawn"),
+    (ApiKey, "bounds"): (BOUNDS, "bounds.changed"),
+    (TrustedIssuer, "change"): (BELIEVED | {"pasted_keys": PUBLISHED}, "issuer.changed"),
+    (TrustedIssuer, "disable"): (REASON, "issuer.disabled"),
+    (TrustedIssuer, "enable"): ({}, "issuer.enabled"),
+    (TrustRule, "change"): (
+        {"scopes": ["embeddings"], "networks": "10.0.0.0/8", "expires_at": "2099-01-01T00:00"},
+        "trust_rule.changed",
+    ),
+    (TrustRule, "disable"): (REASON, "trust_rule.disabled"),
+    (TrustRule, "enable"): ({}, "trust_rule.enabled"),
     (ApiKey, "revoke"): (REASON, "key.revoked"),
     (Notification, "send-again"): ({}, "mail.sent_again"),
     (AiModel, "change"): (FACTS, "model.changed"),
@@ -203,6 +226,21 @@ def added(model: type[Model]) -> dict[str, Any]:
             "alert_percents": "80, 100 %",
         },
         SignOnConnection: CONNECTION | {"kind": "oidc", "slug": new_name("s"), "secret": "x" * 20},
+        TrustedIssuer: BELIEVED
+        | {
+            "name": new_name("issuer"),
+            "issuer": "https://issuer.latchkey.test",
+            "key_source": "pasted",
+            "pasted_keys": PUBLISHED,
+        },
+        TrustRule: {
+            "service_account": new_account(team).pk,
+            "issuer": new_issuer().pk,
+            "name": "CI",
+            "subject_pattern": "repo:acme/*",
+            "claims": "environment = production, staging",
+            "scopes": ["chat"],
+        },
         Provider: {
             "name": new_name("p"),
             "base_url": "http://127.0.0.1:9/v1",

@@ -22,6 +22,8 @@ from accounts.models import (
     SignOnConnection,
     SignOnMapping,
     Team,
+    TrustedIssuer,
+    TrustRule,
     User,
 )
 from models_registry.models import (
@@ -233,6 +235,8 @@ def _copy(
         CaughtMail: {},
         Invitation: {"team_id": team.pk},
         Provider: {"name": new_name("provider")},
+        TrustedIssuer: {"name": new_name("i"), "issuer": f"https://{new_name('i')}.test"},
+        TrustRule: {"team_id": team.pk, "name": new_name("rule")},
         Deployment: {"model_id": ai.pk},
         Grant: {"service_account_id": account.pk, "model_id": ai.pk},
         Limit: {"team_id": team.pk},

@@ -12,6 +12,7 @@ from accounts.models import (
     AuditEntry,
     CaughtMail,
     Invitation,
+    IssuerFetch,
     Notification,
     ServiceAccount,
     SignOnConnection,
@@ -32,6 +33,7 @@ from portal.lib.ids import new_id
 from proxy.models import Call, UsageDay, UsageHour
 from tests.accounts.rows import new_name, new_person, tomorrow
 from tests.accounts.sign_on_rows import new_mapping
+from tests.accounts.workload.issuing import new_issuer, new_rule
 from tests.models_registry.rows import ask, new_decider, new_deployment, new_limit, new_offer
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
@@ -138,6 +140,7 @@ def hostile_world() -> dict[type[Model], Model]:
         AuditEntry.objects.latest("id"),
         *_mail(person, team),
         *_sign_on(team),
+        *_trust(account),
     ]
     return {type(row): type(row)._default_manager.get(pk=row.pk) for row in rows}
 
@@ -166,6 +169,18 @@ def _sign_on(team: Team) -> list[Model]:
         name=HOSTILE[:60], client_id=HOSTILE, group_claim=HOSTILE
     )
     return [mapping, mapping.connection]
+
+
+def _trust(account: ServiceAccount) -> list[Model]:
+    issuer = new_issuer(audiences=[HOSTILE])
+    IssuerFetch.objects.filter(issuer=issuer).update(fault=HOSTILE)
+    claims = [{"claim": HOSTILE, "one_of": [HOSTILE]}]
+    return [
+        issuer,
+        new_rule(
+            issuer, account, name=HOSTILE[:100], subject=HOSTILE.replace("*", "x"), claims=claims
+        ),
+    ]
 
 
 def _mail(person: User, team: Team) -> list[Model]:
