@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 # A transport takes one piece at once, however large: what a caller does not read is to stay with us and be given up.
 PIECE_BYTES = 256 * 1024
 _CLOSE = (b"connection", b"close")
+_LINE_END = b"\r\n"
 
 
 class DirectRequest:
@@ -228,7 +229,8 @@ class DirectRequest:
             fields.append(_CLOSE)
         elif not self.keep_alive:
             fields.append(_CLOSE)
-        lines = b"".join([b"%b: %b\r\n" % field for field in fields])
-        if lines.count(b"\n") != len(fields) or lines.count(b"\r") != len(fields):
+        lines = _LINE_END.join([*map(b": ".join, fields), b""])
+        # Each field ends in two signs; what else of them there is came with a value.
+        if len(lines) - len(lines.translate(None, _LINE_END)) != 2 * len(fields):
             raise ValueError("A header's value holds a line end.")
         return b"%b%b%b\r\n" % (STATUS_LINE[status], lines, framing)

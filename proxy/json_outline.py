@@ -37,7 +37,7 @@ def is_simple(data: bytes) -> bool:
     return (
         len(data) <= SLICE_BYTES
         and data.count(b"{") + data.count(b"[") <= MAX_DEPTH
-        and data.count(b":") <= MAX_NAMED
+        and (len(data) <= MAX_NAMED or data.count(b":") <= MAX_NAMED)
     )
 
 

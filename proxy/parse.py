@@ -122,6 +122,9 @@ def _credential_text(single: dict[bytes, bytes]) -> str:
 def _refuse_encoding(single: dict[bytes, bytes]) -> None:
     if single.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Refusal(Code.COMPRESSED_BODY)
+    if single.get(b"content-type") == b"application/json":
+        # As nearly every client says it.
+        return
     media_type, _, parameters = single.get(b"content-type", b"").lower().partition(b";")
     if media_type.strip() != b"application/json":
         raise Refusal(Code.WRONG_CONTENT_TYPE)

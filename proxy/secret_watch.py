@@ -38,7 +38,12 @@ class SecretWatch:
 
     def may_stand_in(self, body: bytes) -> bool:
         """Whether a whole answer has to be looked into: without an escape, its texts stand in it as they are."""
-        return b"\\" in body or any(piece in body for piece in self._pieces)
+        if b"\\" in body:
+            return True
+        for piece in self._pieces:  # noqa: SIM110 - `any` takes twice the time, and every answer is asked.
+            if piece in body:
+                return True
+        return False
 
     def see(self, choice: int, said: Said) -> None:
         """Take in a delta or a message of the choice. Raises: Refusal upstream_nonsense."""

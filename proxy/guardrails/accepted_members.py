@@ -19,11 +19,13 @@ _ACCEPTED = {
 
 def check_members(kind: CallKind, call: ParsedCall, route: Route) -> None:
     """Let the protocol's members and the model's own extra ones pass. Raises: Refusal member_not_accepted."""
-    unknown = call.members.keys() - _ACCEPTED[kind] - route.extra_members
-    if unknown:
-        name = next(name for name in call.members if name in unknown)
-        raise Refusal(
-            Code.MEMBER_NOT_ACCEPTED,
-            param=redact(name)[:60] if name.isidentifier() else None,
-            seen="An administrator can accept it for this model.",
-        )
+    accepted = _ACCEPTED[kind]
+    if call.members.keys() <= accepted:
+        return
+    for name in call.members:
+        if name not in accepted and name not in route.extra_members:
+            raise Refusal(
+                Code.MEMBER_NOT_ACCEPTED,
+                param=redact(name)[:60] if name.isidentifier() else None,
+                seen="An administrator can accept it for this model.",
+            )

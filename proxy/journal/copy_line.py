@@ -1,6 +1,7 @@
 """One call as a line of PostgreSQL's COPY text format, in the order of STAGING_COLUMNS."""
 
 import re
+from functools import lru_cache
 
 from proxy.journal.records import COUNT_MAX, MOMENT_US_MAX, Admission, End
 
@@ -103,9 +104,11 @@ def copy_line(batch_id: str, admission: Admission, end: End) -> str:
             "t" if end.usage_estimated else "f",
             # Half the time of a text for each of them.
             _COUNTS % (counts if _all_fit(counts) else tuple(map(_bounded, counts))),
-            _price(admission.price_reasoning_micro_usd_per_million),
-            _price(admission.price_audio_input_micro_usd_per_million),
-            _price(admission.price_audio_output_micro_usd_per_million),
+            _prices(
+                admission.price_reasoning_micro_usd_per_million,
+                admission.price_audio_input_micro_usd_per_million,
+                admission.price_audio_output_micro_usd_per_million,
+            ),
         )
     )
 
@@ -115,13 +118,16 @@ def plain_text(text: str) -> str:
     return text.replace("\0", "")
 
 
+@lru_cache(maxsize=4096)
 def _whose(*ids: bytes | None) -> str:
-    """The ids as columns."""
+    """The ids as columns, kept for those that call again and again."""
     return "\t".join([_NULL if one is None else one.hex() for one in ids])
 
 
-def _price(price: int | None) -> str:
-    return _NULL if price is None else str(_bounded(price))
+@lru_cache(maxsize=1024)
+def _prices(*prices: int | None) -> str:
+    """The prices as columns; there are a few for each model."""
+    return "\t".join([_NULL if price is None else str(_bounded(price)) for price in prices])
 
 
 def _all_fit(counts: tuple[int, ...]) -> bool:

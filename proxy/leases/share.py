@@ -173,10 +173,11 @@ class Share(msgspec.Struct, eq=False):
     def standing(self, limit: int, *, now: float) -> Standing:
         """What the store said last, corrected by what is held here."""
         if self.store_remaining is None or now >= self.empty_at:
-            return Standing(limit=limit, remaining=limit, reset_s=0.0)
-        idle = self.slice.left if self.slice is not None and self.is_live(now) else 0
-        remaining = max(0, min(limit, self.store_remaining + idle))
-        return Standing(limit=limit, remaining=remaining, reset_s=self.empty_at - now)
+            return Standing(limit, limit, 0.0)
+        piece, remaining = self.slice, self.store_remaining
+        if piece is not None and now < piece.expires_at:
+            remaining += piece.left
+        return Standing(limit, max(0, min(limit, remaining)), self.empty_at - now)
 
 
 def whole_seconds(wait_s: float) -> int:

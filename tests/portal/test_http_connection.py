@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 from portal import http_connection
 from portal.http_connection import DOOR, HEAD_BYTES_MAX, WAITING_MAX, HttpConnection
 from proxy.errors import Refusal
-from proxy.exchange import Request
+from proxy.exchange import Answer, Request
 
 PAGE = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n"
 CALL = b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
@@ -41,13 +41,15 @@ async def door(request: Request) -> None:
 
 
 @asynccontextmanager
-async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connected(
+    answer: Answer = door,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a server that has nothing but our connections, the page and the door."""
     config = Config(page, lifespan="off", ws="none", timeout_keep_alive=KEEP_ALIVE_S)
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
-        lambda: HttpConnection(config, state, {DOOR: door}), "127.0.0.1", 0
+        lambda: HttpConnection(config, state, {DOOR: answer}), "127.0.0.1", 0
     )
     async with server:
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -151,3 +153,21 @@ async def test_a_head_on_a_kept_connection_has_no_more_time_than_the_first(
             writer.write(byte)
             await asyncio.sleep(0.05)
         assert await asyncio.wait_for(all_answered(reader), 1) == b""
+
+
+@pytest.mark.parametrize("value", [b"a", b"a\r\nx: b", b"a\nx: b", b"a\rx: b", b"a\n\n", b"\r\n"])
+async def test_header_whose_value_holds_a_line_end_is_not_sent(value: bytes) -> None:
+    async def answering(request: Request) -> None:
+        await request.read_body(max_bytes=1, take=lambda _: None)
+        with suppress(ValueError):
+            await request.send_whole(200, [(b"x-before", b"1"), (b"x-said", value)], b"")
+
+    async with connected(answering) as (reader, writer):
+        writer.write(CALL)
+        if value == b"a":
+            told = await reader.readuntil(b"\r\n\r\n")
+            assert b"\r\nx-before: 1\r\nx-said: a\r\n" in told
+        else:
+            with pytest.raises(asyncio.IncompleteReadError) as cut:
+                await reader.readexactly(1)
+            assert cut.value.partial == b""
