@@ -19,8 +19,9 @@ from bench.administrator import lead_calls_to
 from bench.beginning import begin
 from bench.field import FLOOR, Field, list_starters, start_field
 from bench.fixed_upstream import start_fixed_upstream
+from bench.interpreter import describe_interpreter
 from bench.load import Load, Sample, Target, measure
-from bench.ourselves import GOVERNED
+from bench.ourselves import GOVERNED, UNGOVERNED
 from bench.proof import NotProven, Verdict
 from bench.rivals import mlflow, portkey
 from bench.rivals.gateway import Place
@@ -54,6 +55,10 @@ def run() -> Verdict:
         field = _start_targets(running)
         full, part = _measure_interleaved(field.targets)
     print(draw_table(HEADS, [_write_row(name, full, part) for name in full]))
+    print(f"Latchkey ran on {describe_interpreter()}")
+    if GOVERNED in full and UNGOVERNED in full:
+        share = _median_ratio(full, GOVERNED, UNGOVERNED, figure="calls_per_s")
+        print(f"{GOVERNED}: {share:.0%} of the calls/s of {UNGOVERNED}")
     for name, reason in field.missing.items():
         print(f"not measured: {name}: {reason}")
     return _judge(full)
@@ -83,10 +88,10 @@ def _disturbed(sample: Sample) -> bool:
     return sample.foreign_share > MOST_FOREIGN
 
 
-def _median_ratio(full: Runs, name: str, floor: str) -> float:
+def _median_ratio(full: Runs, name: str, floor: str, *, figure: str = "cpu_ms_per_call") -> float:
     # Round by round, because what disturbs a round disturbs both of its runs most alike.
     pairs = zip(full[name], full[floor], strict=True)
-    return median(one.cpu_ms_per_call / other.cpu_ms_per_call for one, other in pairs)
+    return float(median(getattr(one, figure) / getattr(other, figure) for one, other in pairs))
 
 
 def _start_targets(running: ExitStack) -> Field:

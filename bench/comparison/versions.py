@@ -4,11 +4,11 @@ import os
 import platform
 import re
 import subprocess
-import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
+from bench.interpreter import describe_interpreter
 from bench.load import require_program
 from bench.proof import NotProven
 from bench.rivals.environments import PINNED, prepare_python, read_version
@@ -32,7 +32,7 @@ def read_machine() -> dict[str, str]:
 def read_versions() -> dict[str, str]:
     """By name, for whatever of it is here."""
     readers: dict[str, Callable[[], str]] = {
-        "Python": lambda: f"{platform.python_implementation()} {sys.version.split()[0]}",
+        "Python": describe_interpreter,
         "uvicorn": lambda: version("uvicorn"),
         "uvloop": lambda: version("uvloop"),
         "nginx": lambda: _said("nginx", "nginx-light", "-v"),
