@@ -20,7 +20,7 @@ VENV_PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "latchkey-stamp.json"
 SUPPORTED = ((3, 11), (3, 12), (3, 13), (3, 14))
 PREFERENCE = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
-PROBE = "import sys; print(sys.implementation.name, *sys.version_info[:2])"
+PROBE = "import sys; print(sys.implementation.name, *sys.version_info[:2], sys.base_prefix)"
 
 
 def main(groups):
@@ -74,11 +74,11 @@ def _read_stamp():
         stamp = json.loads(STAMP.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    version = _probe(str(VENV_PYTHON))
-    if version is None:
+    kind = _probe(str(VENV_PYTHON))
+    if kind is None:
         return None
     chosen = os.environ.get("PYTHON")
-    return None if chosen and _probe(chosen) != version else stamp
+    return None if chosen and _probe(chosen) != kind else stamp
 
 
 def _choose_python():
@@ -103,18 +103,21 @@ def _choose_python():
 
 
 def _probe(python):
-    """Return the interpreter's version if it runs and is supported, else None."""
+    """Return the interpreter's version and home if it runs and is supported, else None.
+
+    The home tells builds of one version apart. An environment's is that of the interpreter it was made with.
+    """
     try:
         answer = subprocess.run(
             [python, "-I", "-c", PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
     except OSError:
         return None
-    words = answer.stdout.decode().split()
+    words = answer.stdout.decode().strip().split(" ", 3)
     if answer.returncode or words[:1] != ["cpython"]:
         return None
     version = (int(words[1]), int(words[2]))
-    return version if version in SUPPORTED else None
+    return (*version, words[3]) if version in SUPPORTED else None
 
 
 def _make_venv(python):

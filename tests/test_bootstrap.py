@@ -54,11 +54,11 @@ def put_uv(project: Path, *, pause_s: float) -> None:
     uv.chmod(0o755)
 
 
-def start(project: Path, *groups: str) -> subprocess.Popen[str]:
+def start(project: Path, *groups: str, python: str = sys.executable) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "bootstrap.py", *groups],
         cwd=project,
-        env={"PATH": f"{project / 'programs'}:/usr/bin:/bin", "PYTHON": sys.executable},
+        env={"PATH": f"{project / 'programs'}:/usr/bin:/bin", "PYTHON": python},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -110,3 +110,15 @@ def test_killed_start_holds_up_nobody(project: Path) -> None:
     put_uv(project, pause_s=0)
     end_well(start(project, "base"))
     assert notes(project) == ["venv", "venv", "pip"]
+
+
+def test_another_build_of_the_same_version_makes_the_environment_anew(project: Path) -> None:
+    put_uv(project, pause_s=0)
+    end_well(start(project, "base"))
+    other = project / "programs" / "other build"
+    other.write_text(
+        f"#!/bin/sh\necho cpython {sys.version_info[0]} {sys.version_info[1]} /else where\n"
+    )
+    other.chmod(0o755)
+    assert "other build" in end_well(start(project, "base", python=str(other)))
+    assert notes(project) == ["venv", "pip", "venv", "pip"]
