@@ -17,7 +17,7 @@ from proxy.access import Sight, access_call, sight_of
 from proxy.pages.forms import CallsForm
 from proxy.usage.call_log import Asked, TooSlow, keys_seen, newest_calls
 from proxy.usage.labels import Label, label_of, text_of
-from proxy.usage.names import keys_by_id, model_names
+from proxy.usage.names import credential_names, keys_by_id, model_names
 from proxy.usage.told import ToldCall, tell
 
 CALLS_A_PAGE = 50
@@ -28,11 +28,15 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Shown:
-    """A call with the names of what it was made with; None where that is gone."""
+    """A call with the names of what it was made with; None, or "", where that is gone.
+
+    key: where it was made with one. credential: the name of the key, the OAuth client or the rule of trust.
+    """
 
     told: ToldCall
     label: Label
     key: ApiKey | None
+    credential: str
     model: str | None
 
 
@@ -64,7 +68,7 @@ def call(request: HttpRequest, call_id: uuid.UUID) -> HttpResponse:
     """Show one call: its steps, timings, tokens, price and corrections."""
     found = access_call(person_of(request), call_id)
     [told] = tell([found])
-    [shown] = _named([told], keys={}, models={})
+    [shown] = _named([told], keys=keys_by_id([found.key_id]), models={})
     changes = [(change, label_of(change.status)) for change in told.adjustments]
     page = {"shown": shown, "told": told, "call": found, "code_text": text_of(told.code)}
     page |= {"changes": changes, "timing": _timing(told), "first": label_of(found.status)}
@@ -102,13 +106,15 @@ def _named(
     told: list[ToldCall], *, keys: dict[uuid.UUID, ApiKey], models: dict[uuid.UUID, str]
 ) -> list[Shown]:
     """Name what is known already, and ask once for the rest."""
-    keys = keys | _missing(keys, (one.call.key_id for one in told), keys_by_id)
+    names = {pk: key.name for pk, key in keys.items()}
+    names |= _missing(names, (one.call.key_id for one in told), credential_names)
     models = models | _missing(models, (one.call.model_id for one in told), model_names)
     return [
         Shown(
             one,
             label_of(one.status),
             keys.get(one.call.key_id),
+            names.get(one.call.key_id, ""),
             models.get(one.call.model_id) if one.call.model_id else None,
         )
         for one in told

@@ -32,17 +32,20 @@ def keys_by_id(ids: Ids) -> dict[uuid.UUID, ApiKey]:
 
 
 def credential_names(ids: Ids) -> dict[uuid.UUID, str]:
-    """Return how keys, OAuth clients and rules of trust are called, in one query for each kind that is among them."""
-    ids, names = _known(ids), dict[uuid.UUID, str]()
-    for rows, name in (
-        (ApiKey.objects.values_list("pk", "name"), "pk"),
-        (OAuthApplication.objects.values_list("credential_id", "name"), "credential_id"),
-        (TrustRule.objects.values_list("pk", "name"), "pk"),
-    ):
-        unnamed = [one for one in ids if one not in names]
-        if unnamed:
-            names |= dict(rows.filter(**{f"{name}__in": unnamed}))
-    return names
+    """Return how keys, OAuth clients and rules of trust are called, in one query."""
+    known = _known(ids)
+    if not known:
+        return {}
+    clients = OAuthApplication.objects.filter(credential_id__in=known)
+    rules = TrustRule.objects.filter(pk__in=known)
+    keys = ApiKey.objects.filter(pk__in=known)
+    return dict(
+        keys.values_list("pk", "name").union(
+            clients.values_list("credential_id", "name"),
+            rules.values_list("pk", "name"),
+            all=True,
+        )
+    )
 
 
 def holder_names(holders: Iterable[Holder]) -> dict[Holder, str]:

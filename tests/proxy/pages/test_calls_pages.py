@@ -17,6 +17,7 @@ from proxy.errors import Code
 from proxy.models import first_id_at
 from proxy.pages.calls import CALLS_A_PAGE
 from proxy.templatetags.figures import tail
+from tests.accounts.oauth.world import new_machine
 from tests.accounts.rows import new_account, new_key, new_member, new_person, new_team
 from tests.models_registry.rows import new_model
 from tests.proxy.ledger_rows import call_with, correct, new_call
@@ -221,6 +222,16 @@ def test_a_refusal_without_a_model_tells_no_price_and_no_answer() -> None:
     assert "Price at the time" not in text
     assert "0 bytes" not in text.replace("\xa0", " ")
     assert "Price at the time" in words(read(sign_in(owner), f"/calls/{known.pk}/"))
+
+
+def test_call_by_a_token_bears_the_name_of_its_client() -> None:
+    client = new_machine().client
+    call = new_call(client.team, key_id=client.credential_id)
+    browser = sign_in(new_member(client.team, Role.OWNER))
+    assert "Nightly job" in words(read(browser, "/calls/"))
+    assert "By a token of Nightly job" in words(read(browser, f"/calls/{call.pk}/"))
+    client.delete()
+    assert f"Key Gone {tail(call.key_id)}" in words(read(browser, f"/calls/{call.pk}/"))
 
 
 def test_what_is_gone_is_shown_by_its_id() -> None:
