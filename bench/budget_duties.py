@@ -1,6 +1,7 @@
 """What an administrator does for a proof about budgets."""
 
 import time
+from collections import Counter
 
 from django.conf import settings
 
@@ -13,7 +14,7 @@ from proxy.closed_periods import used_of
 from proxy.leases.rebuild import rebuild
 from proxy.leases.standings import read_standings
 from proxy.limit_windows import window_of
-from proxy.models import Call
+from proxy.models import Call, first_id_since
 
 REBUILT_WITHIN_S = 30.0
 
@@ -38,15 +39,21 @@ def set_budget(*, key: str, micro_usd: int) -> str:
     return str(limit.pk)
 
 
-def read_budget(*, limit_id: str) -> dict[str, int]:
-    """What the store says is used and held of a budget, and what the ledger says was spent of it."""
+def read_budget(*, limit_id: str) -> dict[str, int | dict[str, int]]:
+    """What the store says is used and held of a budget, and what the ledger says was spent of it by which calls that were let in."""
     limit, now = Limit.objects.get(pk=limit_id), utc_now()
+    owner = ApiKey.objects.get(limits=limit)
     (standing,) = read_standings(settings.LATCHKEY_LIMITS_URL, [window_of(limit, now=now)])
     return {
         "used": standing.used,
         "held": standing.held,
         "is_closed": int(standing.is_closed),
         "spent": used_of(limit, now=now),
+        "statuses": Counter(
+            Call.objects.filter(
+                key_id=owner.pk, id__gte=first_id_since(limit.created_at), reserved_tokens__gt=0
+            ).values_list("status", flat=True)
+        ),
     }
 
 

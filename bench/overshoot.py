@@ -2,7 +2,8 @@
 
 Rounds of four kinds take turns: `plain`; `hang-up`, where half of the callers leave before their answer is whole;
 `error`, where half of the calls meet an upstream that fails; and `kill`, where one of the processes is killed in the
-middle and another takes its place. What counts is the ledger: what the calls of the round cost, against the budget.
+middle and another takes its place. Every process gets calls of each sort. What counts is the ledger: what the calls of the
+round cost, against the budget; it has to know of hang-ups, failures and interrupted calls too, or they were not tried.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import signal
 import time
 from collections import Counter
 from contextlib import ExitStack, suppress
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from bench.administrator import Administrator
 from bench.beginning import begin
@@ -33,14 +34,21 @@ WORTH = 10
 TOKENS = 100
 LIMIT_REACHED = 429
 HEARD_WITHIN_S = 1.5
-KILL_AFTER_S = 0.3
+# The process that is killed has a start in which it takes calls, which last for longer than until then.
+START_S = 0.5
+KILL_AFTER_S = 1.0
+LEAVES_AFTER_S = 1.0
+# What the ledger calls the calls that a kind of round is about.
+SHOWN_BY = {"hang-up": "client_gone", "error": "upstream_error", "kill": "interrupted"}
 # A process that is gone holds nothing any more once it was not heard for ten seconds.
 SETTLED_WITHIN_S = 40.0
 
 
 class Outcome(NamedTuple):
-    """What a round did to its budget."""
+    """What a round did to its budget. shown: how many of its calls are such as its kind is about."""
 
+    kind: str
+    shown: int
     statuses: Counter[int]
     spent: int
     used: int
@@ -60,10 +68,16 @@ def run() -> Verdict:
 
 
 def _judge(outcomes: list[Outcome], budget: int) -> Verdict:
-    if any(set(outcome.statuses) <= {0, LIMIT_REACHED} for outcome in outcomes):
+    if any(
+        set(outcome.statuses) <= {0, LIMIT_REACHED} and not outcome.shown for outcome in outcomes
+    ):
         raise NotProven("in some round no call reached an upstream.")
     if any(not outcome.statuses[LIMIT_REACHED] for outcome in outcomes):
         raise NotProven("in some round the budget was not put to a test.")
+    for kind, status in SHOWN_BY.items():
+        of_kind = [outcome.shown for outcome in outcomes if outcome.kind == kind]
+        if of_kind and not any(of_kind):
+            raise NotProven(f"no round of {kind} has a call in the ledger that is {status}.")
     over = sum(outcome.spent > budget or outcome.used > budget for outcome in outcomes)
     holding = sum(outcome.held != 0 for outcome in outcomes)
     most = max(outcome.spent for outcome in outcomes)
@@ -126,12 +140,13 @@ def measure_cost(stack: Stack, administrator: Administrator, gateways: Gateways)
 
 def write_call(stack: Stack, kind: str, number: int) -> bytes:
     """One of the calls of a round, of its kind by its number."""
+    is_odd = number // GATEWAYS % 2
     directive = f"tokens={TOKENS} delay_s=0.05"
-    if kind == "error" and number % 2:
+    if kind == "error" and is_odd:
         directive += " status=500"
-    streams = kind in ("hang-up", "kill") and number % 2 == 0
+    streams = kind == "kill" or (kind == "hang-up" and not is_odd)
     if streams:
-        directive = f"tokens={TOKENS} chunk_delay_s=0.005"
+        directive = f"tokens={TOKENS} chunk_delay_s=0.02"
     question = f"Hello [[demo {directive}]]"
     body = {
         "model": stack.chat_model,
@@ -154,7 +169,8 @@ def _spend(
     if kind == "kill":
         gateways.replace(KILLED)
     standing = wait_until_settled(administrator, limit_id)
-    outcome = Outcome(statuses, standing["spent"], standing["used"], standing["held"])
+    shown = standing["statuses"].get(SHOWN_BY.get(kind, "answered"), 0)
+    outcome = Outcome(kind, shown, statuses, standing["spent"], standing["used"], standing["held"])
     print(f"round {number + 1} ({kind}): {dict(statuses)}, {standing} of {budget}", flush=True)
     return outcome
 
@@ -178,19 +194,21 @@ async def _call_all(stack: Stack, gateways: Gateways, kind: str) -> Counter[int]
 
 
 async def _call(port: int, request: bytes, kind: str, number: int, statuses: Counter[int]) -> None:
-    leaves = kind == "hang-up" and number % 4 == 0
+    leaves = kind == "hang-up" and number // GATEWAYS % 2 == 0
+    if kind == "kill" and number % GATEWAYS != KILLED:
+        await asyncio.sleep(START_S)
     try:
-        answer = await exchange(port, request, timeout_s=0.4 if leaves else 60)
+        answer = await exchange(port, request, timeout_s=LEAVES_AFTER_S if leaves else 60)
     except (OSError, TimeoutError):
         statuses[0] += 1
         return
     statuses[answer.status] += 1
 
 
-def wait_until_settled(administrator: Administrator, limit_id: str) -> dict[str, int]:
+def wait_until_settled(administrator: Administrator, limit_id: str) -> dict[str, Any]:
     """How the budget stands once nothing is held of it and the ledger has everything."""
     deadline = time.monotonic() + SETTLED_WITHIN_S
-    known: dict[str, int] = {}
+    known: dict[str, Any] = {}
     while time.monotonic() < deadline:
         before, known = known, administrator.ask("read_budget", limit_id=limit_id)
         # The ledger is read once more after nothing is held, for what was still to be shipped.
