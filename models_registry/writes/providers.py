@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -75,6 +76,7 @@ def change_provider(
         provider.networks = checked_networks(networks)
     provider.full_clean()
     provider.save()
+    told: dict[str, Any] = {} if networks is None else {"networks": provider.networks}
     record_audit(
         AuditTag.PROVIDER_CHANGED,
         actor=actor,
@@ -82,7 +84,7 @@ def change_provider(
         subject_id=provider.id,
         new_base_url=base_url is not None,
         new_credential=credential is not None,
-        **({} if networks is None else {"networks": provider.networks}),
+        **told,
     )
 
 
