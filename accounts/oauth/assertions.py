@@ -16,7 +16,8 @@ from accounts.ways_in.jose import Claims, VerifyingKey, is_time, read_head, read
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSERTION_MAX = 4096
-LIFE_MAX = datetime.timedelta(minutes=5)
+# As long as common libraries sign for unasked. It is remembered until then, and used once.
+LIFE_MAX = datetime.timedelta(hours=1)
 # The client's clock is not ours.
 _AHEAD_MAX = datetime.timedelta(seconds=30)
 KEYS_MAX = 5

@@ -309,7 +309,7 @@ WRONG_CLAIMS: dict[str, dict[str, Any]] = {
     "no audience": {"aud": None},
     "no end": {"exp": None},
     "an end that is past": {"exp": NOW - 1},
-    "an end far off": {"exp": NOW + 3600},
+    "an end far off": {"exp": NOW + 2 * 3600},
     "an end that is no number": {"exp": "soon"},
     "an endless end": {"exp": 1e308},
     "a beginning far off": {"iat": NOW + 600},
