@@ -50,3 +50,4 @@ lock:
 	$(LOCK) --group embedded -c requirements/base.txt -o requirements/embedded.txt
 	$(LOCK) --group test -c requirements/base.txt -c requirements/embedded.txt -o requirements/test.txt
 	$(LOCK) --group schema -o requirements/schema.txt
+	$(LOCK) --group sqlmap -o requirements/sqlmap.txt

@@ -12,17 +12,26 @@ from django.http import Http404
 
 from accounts.models import (
     ApiKey,
+    CustomRole,
     Invitation,
     Membership,
     OAuthApplication,
+    PortalAssignment,
     ServiceAccount,
     Team,
     TrustedIssuer,
     TrustRule,
     User,
 )
-from accounts.models.teams import Role
-from accounts.roles import Right, may, roles_with
+from accounts.models.roles import PortalRole
+from accounts.roles import (
+    PORTAL_RIGHTS,
+    PortalRight,
+    Right,
+    may,
+    rights_of,
+    with_right,
+)
 from accounts.second_factors import SecondFactorNeeded, team_lets_in
 
 
@@ -43,7 +52,7 @@ def locked_teams_of(person: User) -> QuerySet[Team]:
 
 
 def _any_memberships_of(person: User) -> QuerySet[Membership]:
-    memberships = Membership.objects.filter(person=person)
+    memberships = Membership.objects.filter(person=person).select_related("custom_role")
     if person.acts_in_team_id is not None:
         memberships = memberships.filter(team_id=person.acts_in_team_id)
     return memberships
@@ -51,7 +60,7 @@ def _any_memberships_of(person: User) -> QuerySet[Membership]:
 
 def teams_of(person: User, *, right: Right = Right.SEE_TEAM) -> QuerySet[Team]:
     """The teams in which the person has the right, by name."""
-    memberships = memberships_of(person).filter(role__in=roles_with(right))
+    memberships = memberships_of(person).filter(with_right(right))
     return Team.objects.filter(
         pk__in=memberships.values("team_id"), disabled_at__isnull=True
     ).order_by("name")
@@ -62,7 +71,7 @@ def access_team(person: User, team: uuid.UUID | str, *, right: Right = Right.SEE
     by = {"team_id": team} if isinstance(team, uuid.UUID) else {"team__slug": team}
     membership = (
         memberships_of(person)
-        .select_related("team")
+        .select_related("team", "custom_role")
         .filter(team__disabled_at__isnull=True, **by)
         .first()
     )
@@ -141,17 +150,43 @@ def access_oauth_client(
 def access_membership(
     person: User, membership_id: int, *, right: Right = Right.SEE_TEAM
 ) -> Membership:
-    """Return a membership of a team of theirs; an owner's needs the right to manage owners to be changed.
+    """Return a membership of a team of theirs; to be changed, it may have no right that the person has not.
 
     Raises: Http404, PermissionDenied.
     """
-    found = Membership.objects.select_related("team", "person").filter(pk=membership_id).first()
+    found = (
+        Membership.objects.select_related("team", "person", "custom_role")
+        .filter(pk=membership_id)
+        .first()
+    )
     if found is None:
         raise Http404
-    if right is Right.MANAGE_MEMBERS and found.role == Role.OWNER:
-        right = Right.MANAGE_OWNERS
-    access_team(person, found.team_id, right=right)
+    team = access_team(person, found.team_id, right=right)
+    is_to_change = right is Right.MANAGE_MEMBERS
+    if is_to_change and not rights_of(found) <= rights_of(role_in(person, team)):
+        raise PermissionDenied
     return found
+
+
+def access_team_role(person: User, role_id: uuid.UUID) -> CustomRole:
+    """Return a custom role of a team whose roles they manage. Raises: Http404, PermissionDenied."""
+    found = CustomRole.objects.select_related("team").filter(pk=role_id).first()
+    if found is None or found.team_id is None:
+        raise Http404
+    access_team(person, found.team_id, right=Right.MANAGE_ROLES)
+    return found
+
+
+def people_holding(right: PortalRight) -> QuerySet[User]:
+    """Whoever may do this in the whole portal now, the longest known first."""
+    roles = [role.value for role, rights in PORTAL_RIGHTS.items() if right in rights]
+    assigned = PortalAssignment.objects.filter(
+        Q(role__in=roles) | Q(custom_role__team=None, custom_role__rights__contains=[right.value])
+    )
+    able = Q(pk__in=assigned.values("person_id"))
+    if PortalRole.SUPERUSER.value in roles:
+        able |= Q(is_superuser=True)
+    return User.objects.filter(able, is_active=True, is_staff=True).order_by("pk")
 
 
 def access_invitation(person: User, invitation_id: uuid.UUID) -> Invitation:

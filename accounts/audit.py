@@ -1,6 +1,7 @@
 """The one door to the audit trail."""
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.db import transaction
@@ -14,10 +15,25 @@ Fact = str | int | bool | None | list[str]
 
 @dataclass(frozen=True)
 class Actor:
-    """Who acts. A command on the host has no id of its own."""
+    """Who acts. A command on the host has no id of its own.
+
+    second: who confirmed what this one proposed, where it takes two.
+    """
 
     kind: ActorKind
     id: uuid.UUID | None = None
+    second: "Actor | None" = None
+
+    def everybody(self) -> "Iterator[Actor]":
+        """Whoever has to be allowed to do it."""
+        yield self
+        if self.second is not None:
+            yield from self.second.everybody()
+
+    @property
+    def needs_second(self) -> bool:
+        """Whether this is one person alone. A command on the host, and the system, answer for themselves."""
+        return self.kind == ActorKind.PERSON and self.second is None
 
 
 COMMAND = Actor(ActorKind.COMMAND)
@@ -44,6 +60,8 @@ def record_audit(
     """
     if not transaction.get_connection().in_atomic_block:
         raise RuntimeError("audit entries are written in the transaction of the act they record")
+    if actor.second is not None:
+        facts["confirmed_by"] = str(actor.second.id or actor.second.kind.value)
     AuditEntry.objects.create(
         tag=tag,
         actor_kind=actor.kind,

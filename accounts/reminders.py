@@ -11,7 +11,7 @@ from django.db import transaction
 
 from accounts.models import Membership, Notification, User
 from accounts.models.notifications import NotificationKind
-from accounts.roles import Right, roles_with
+from accounts.roles import Right, with_right
 from accounts.writes.notifications import Fact, notify
 from portal.lib.clock import utc_now
 
@@ -66,7 +66,7 @@ def keepers_of(team_ids: set[uuid.UUID]) -> dict[uuid.UUID, list[User]]:
     """Who looks after each team's keys and grants: its owners and managers."""
     keepers: dict[uuid.UUID, list[User]] = {team_id: [] for team_id in team_ids}
     memberships = Membership.objects.select_related("person").filter(
-        team__in=team_ids, role__in=roles_with(Right.MANAGE_KEYS), person__is_active=True
+        with_right(Right.MANAGE_KEYS), team__in=team_ids, person__is_active=True
     )
     for membership in memberships:
         keepers[membership.team_id].append(membership.person)

@@ -8,13 +8,12 @@ from django.http import Http404
 
 from accounts.access import teams_of
 from accounts.models import User
-from accounts.roles import Right, is_administrator
+from accounts.roles import PortalRight, Right, holds
 from models_registry.models import AccessRequest, AiModel, Grant, ModelStatus, Visibility
 from models_registry.models.catalogue import MODEL_NAME
 from portal.lib.clock import utc_now
 
 OFFERED = (ModelStatus.PUBLISHED, ModelStatus.DEPRECATED)
-DECIDE = "models_registry.decide_accessrequest"
 
 
 def grants_of(person: User) -> QuerySet[Grant]:
@@ -55,12 +54,7 @@ def access_model(person: User, name: str) -> AiModel:
 
 def may_decide(person: User) -> bool:
     """Whether the person decides on requests, their own excepted; not while they act in one team alone."""
-    return (
-        person.acts_in_team_id is None
-        and person.is_active
-        and person.is_staff
-        and person.has_perm(DECIDE)
-    )
+    return holds(person, PortalRight.DECIDE_REQUESTS)
 
 
 def requests_seen_by(person: User) -> QuerySet[AccessRequest]:
@@ -83,7 +77,7 @@ def access_request(person: User, request_id: uuid.UUID) -> AccessRequest:
     )
     if found is None:
         raise Http404
-    if may_decide(person) or is_administrator(person):
+    if may_decide(person):
         return found
     if not teams_of(person, right=Right.SEE_TEAM).filter(pk=found.team_id).exists():
         raise Http404

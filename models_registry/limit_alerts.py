@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts.models import Notification, Team, User
 from accounts.models.notifications import NotificationKind
 from accounts.reminders import in_chunks, keepers_of
-from accounts.roles import is_administrator
+from accounts.roles import PortalRight, holds
 from accounts.writes.notifications import Fact, notify
 from models_registry.limit_standings import LimitStanding, standings_of
 from models_registry.limit_words import amount_text, limit_text
@@ -118,7 +118,7 @@ def _link(limit: Limit, person: User, keepers: dict[uuid.UUID, list[User]]) -> d
     for team in _teams(limit):
         if limit.owning_team_id == team.pk and person in keepers[team.pk]:
             return {"slug": team.slug, "in_admin": False}
-    return {"slug": "", "in_admin": is_administrator(person)}
+    return {"slug": "", "in_admin": holds(person, PortalRight.SEE_REGISTRY)}
 
 
 def _name(limit: Limit) -> str:

@@ -20,8 +20,7 @@ from accounts.admin.cells import (
 )
 from accounts.admin.mail import STUCK
 from accounts.models import ApiKey, Notification, User
-from accounts.roles import is_administrator
-from models_registry.access import may_decide
+from accounts.roles import PortalRight, holds, is_administrator
 from models_registry.models import AccessRequest, Grant, RequestedModel, RequestStatus
 from portal import health
 from portal.lib.clock import utc_now
@@ -40,15 +39,18 @@ _NO_FAULTS = [
 
 
 def facts(person: User) -> dict[str, Any]:
-    """All that the page shows: an approver's requests, and to an administrator everything else as well."""
+    """All that the page shows: of each part what the person may see there."""
     now = utc_now()
-    waiting = [_requests(now)] if may_decide(person) else []
-    if not is_administrator(person):
-        return {"stats": [], "tables": waiting, "system": []}
+    tables = [
+        (PortalRight.DECIDE_REQUESTS, _requests),
+        (PortalRight.MANAGE_MAIL, _mail),
+        (PortalRight.SEE_PEOPLE, _keys),
+        (PortalRight.SEE_REGISTRY, _grants),
+    ]
     return {
-        "stats": _last_day(now),
-        "tables": [*waiting, _mail(), _keys(now), _grants(now)],
-        "system": _system(now),
+        "stats": _last_day(now) if holds(person, PortalRight.SEE_CALLS) else [],
+        "tables": [table(now) for right, table in tables if holds(person, right)],
+        "system": _system(now) if is_administrator(person) else [],
     }
 
 
@@ -98,7 +100,7 @@ def _requests(now: datetime.datetime) -> Table:
     )
 
 
-def _mail() -> Table:
+def _mail(now: datetime.datetime) -> Table:
     stuck = Notification.objects.filter(state__in=STUCK).order_by("created_at")[:SHOWN_MAX]
     return Table(
         _("Mail that did not get through"),

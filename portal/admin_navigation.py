@@ -12,7 +12,10 @@ from django.utils.translation import gettext_lazy
 _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
     (
         gettext_lazy("Approvals"),
-        [(gettext_lazy("Access requests"), "approval", "models_registry_accessrequest")],
+        [
+            (gettext_lazy("Access requests"), "approval", "models_registry_accessrequest"),
+            (gettext_lazy("Proposals"), "group_add", "accounts_proposal"),
+        ],
     ),
     (
         gettext_lazy("Registry"),
@@ -33,6 +36,7 @@ _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
             (gettext_lazy("Invitations"), "drafts", "accounts_invitation"),
             (gettext_lazy("Single sign-on"), "passkey", "accounts_signonconnection"),
             (gettext_lazy("Groups of single sign-on"), "rule", "accounts_signonmapping"),
+            (gettext_lazy("Roles"), "shield_person", "accounts_customrole"),
         ],
     ),
     (

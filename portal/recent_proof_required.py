@@ -38,6 +38,9 @@ PROOF_TO_SEND = PROOF_TO_OPEN | {
     "trust-rule-enable",
     "team-limit",
     "team-limit-remove",
+    "team-role",
+    "team-role-remove",
+    "team-roles",
 }
 # Everything that is sent in the admin changes rights, registers something or reads what was caught.
 ADMIN = "admin"

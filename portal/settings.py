@@ -449,6 +449,7 @@ SPECTACULAR_SETTINGS = {
             "oauth-clients",
             "issuers",
             "trust-rules",
+            "team-roles",
             "models",
             "requests",
             "grants",

@@ -23,6 +23,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.environment import fixed_environment
+from tests.gate import numbers_by_file
 from tests.services import (
     FACTS,
     ROOT,
@@ -58,6 +59,7 @@ JOURNAL_DIR = tempfile.TemporaryDirectory(prefix="latchkey-journal-")
 if FACTS not in os.environ:
     os.environ.update(fixed_environment(journal_dir=JOURNAL_DIR.name))
 os.environ["LATCHKEY_JOURNAL_DIR"] = JOURNAL_DIR.name
+GATE = numbers_by_file()
 SERVICES = provide_services()
 ENVIRONMENT = claim_part(SERVICES, WORKER)
 os.environ.update(ENVIRONMENT)
@@ -68,10 +70,20 @@ django.setup()
 def pytest_configure(config: pytest.Config) -> None:
     """Name the marker of the time limit, and let each worker find its own settings."""
     config.addinivalue_line("markers", "time_limit_s(n): end this test after n seconds, not 60.")
+    config.addinivalue_line(
+        "markers", "gate(numbers): of the gate suite, as docs/gate.md lists it."
+    )
     if config.getoption("dist", default="no") != "no":
         # Workers inherit this environment. With the settings named in it, pytest-django would read
         # them in each worker before that worker's own database is known.
         os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark a test of the gate suite, before `-m gate` chooses by it."""
+    numbers = GATE.get(str(item.path.relative_to(ROOT)))
+    if numbers:
+        item.add_marker(pytest.mark.gate(*numbers))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -18,6 +18,7 @@ from unfold.widgets import (
 )
 
 from accounts.models import User
+from accounts.roles import PortalRight
 
 # A subclass stands before the class it comes from.
 _CLASSES: tuple[tuple[type[forms.Widget], list[str]], ...] = (
@@ -92,6 +93,7 @@ class Act:
     shows: whether the subject's page offers it.
     is_bulk: whether it is offered for several at once; the form's values then count for each of them.
     is_listed: whether the subject's page shows its button.
+    right: what somebody has to hold to do it; the part's own `right` where it names none.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Act:
     is_danger: bool = False
     is_bulk: bool = False
     is_listed: bool = True
+    right: PortalRight | None = None
 
 
 def moment_field(**options: Any) -> forms.DateTimeField:

@@ -15,6 +15,7 @@ from accounts.admin.lists import ChoiceFilter, PeriodFilter
 from accounts.admin.records import RecordAdmin
 from accounts.models import AuditEntry, Team, User
 from accounts.models.audit import ActorKind, AuditTag
+from accounts.roles import PortalRight
 
 
 class EntryPeriodFilter(PeriodFilter):
@@ -67,6 +68,7 @@ class TeamFilter(ChoiceFilter):
 class AuditAdmin(RecordAdmin):
     """The audit trail. Nobody writes here: the database refuses it too."""
 
+    sees = PortalRight.SEE_AUDIT
     list_display = ("when", "tag_shown", "actor", "team", "subject", "what")
     list_filter = (EntryPeriodFilter, TagFilter, TeamFilter, ActorFilter, ActorKindFilter)
     search_fields = ("subject_id",)

@@ -17,26 +17,31 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.cells import Cell, Table, act_page, list_of, page_of
 from accounts.admin.lists import BoundedChangeList, BoundedPaginator
-from accounts.models import AuditEntry, User
-from accounts.roles import is_administrator
+from accounts.models import AuditEntry, Proposal, User
+from accounts.roles import PortalRight, holds, is_administrator
 from portal.lib.validation_text import validation_text
 
 BULK_MAX = 50
 # Nothing that is searched for is longer, and each word of a search is looked for in every row.
 SEARCH_MAX = 200
 WORDS_MAX = 8
-_also: dict[type[Model], list[Callable[[Any], Table]]] = {}
+_also: dict[type[Model], list[tuple[PortalRight, Callable[[Any], Table]]]] = {}
+PROPOSED = gettext_lazy("It is proposed, and waits for a second person.")
 METHODS = ("GET", "HEAD", "POST")
 
 
-def show_also(model: type[Model], table: Callable[[Any], Table]) -> None:
-    """Show a table on the pages of another app's objects: an app above knows of those below, never the other way."""
-    _also.setdefault(model, []).append(table)
+def show_also(model: type[Model], table: Callable[[Any], Table], *, to: PortalRight) -> None:
+    """Show a table on the pages of another app's objects to whoever holds the right.
+
+    An app above knows of those below, never the other way.
+    """
+    _also.setdefault(model, []).append((to, table))
 
 
 class PortalAdmin(ModelAdmin):  # type: ignore[misc]
@@ -45,10 +50,13 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
     acts: what can be done to one object.
     add_act: how one is made; None where none is made here.
     object_template: the page of one object.
+    sees, right: what somebody has to hold to open the part, and to act in it; None leaves it to superusers.
     """
 
     acts: tuple[Act, ...] = ()
     add_act: Act | None = None
+    sees: PortalRight | None = None
+    right: PortalRight | None = None
     object_template = "admin/latchkey/object.html"
     act_template = "admin/latchkey/act.html"
 
@@ -79,11 +87,17 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
         return str(found.pk)
 
     # --- Who may do what --------------------------------------------------------------------------------------------
-    def may_act(self, request: HttpRequest) -> bool:
-        return isinstance(request.user, User) and is_administrator(request.user)
+    def may_act(self, request: HttpRequest, act: Act) -> bool:
+        return may_in_admin(request, act.right or self.right)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return may_in_admin(request, self.sees)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return may_in_admin(request, self.sees)
 
     def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self.add_act is not None and self.may_act(request)
+        return self.add_act is not None and self.may_act(request, self.add_act)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -131,9 +145,11 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
         return Q(**{f"{relation}__in": found.values("pk")})
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        if not self.may_act(request):
-            return {}
-        return {act.name: (_in_bulk(act), act.name, act.label) for act in self.acts if act.is_bulk}
+        return {
+            act.name: (_in_bulk(act), act.name, act.label)
+            for act in self.acts
+            if act.is_bulk and self.may_act(request, act)
+        }
 
     def change_view(
         self,
@@ -153,7 +169,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> HttpResponse:
         if self.add_act is None:
             raise Http404
-        if not self.may_act(request):
+        if not self.may_act(request, self.add_act):
             raise PermissionDenied
         return self._perform(request, self.add_act, None)
 
@@ -162,7 +178,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
         found = self.found(request, object_id)
         if act is None:
             raise Http404
-        if not self.may_act(request):
+        if not self.may_act(request, act):
             raise PermissionDenied
         return self._perform(request, act, found)
 
@@ -189,15 +205,22 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
 
     def object_context(self, request: HttpRequest, found: Any) -> dict[str, Any]:
         acts = [act for act in self.acts if act.is_listed and act.shows(found)]
+        trail, is_audited = self.trail_of(found), may_in_admin(request, PortalRight.SEE_AUDIT)
         return {
             **self._page_context(request),
             "title": self.name_of(found),
             "found": found,
             "facts": self.facts(found),
-            "tables": [*self.tables(found), *(table(found) for table in _also.get(self.model, ()))],
-            "trail": list_of(AuditEntry, f"?q={trail}") if (trail := self.trail_of(found)) else "",
-            "acts": [(act, act_page(found, act.name)) for act in acts if self.may_act(request)],
+            "tables": [*self.tables(found), *self._tables_of_others(request, found)],
+            "trail": list_of(AuditEntry, f"?q={trail}") if is_audited and trail else "",
+            "acts": [
+                (act, act_page(found, act.name)) for act in acts if self.may_act(request, act)
+            ],
         }
+
+    def _tables_of_others(self, request: HttpRequest, found: Any) -> list[Table]:
+        shown = _also.get(self.model, ())
+        return [table(found) for right, table in shown if may_in_admin(request, right)]
 
     def act_context(
         self, request: HttpRequest, act: Act, form: ActForm, found: Any
@@ -229,7 +252,8 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
         if data is not None and form.is_valid():
             made, is_done = self._write(act, form, found)
             if is_done:
-                messages.success(request, str(act.done))
+                is_proposed = isinstance(made, Proposal)
+                messages.success(request, str(PROPOSED if is_proposed else act.done))
                 return HttpResponseRedirect(self._after(made, found))
         context = self.act_context(request, act, form, found)
         return TemplateResponse(request, self.act_template, context)
@@ -246,7 +270,7 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
         return None, False
 
     def _after(self, made: Any, found: Any) -> str:
-        if isinstance(made, self.model):
+        if isinstance(made, self.model | Proposal):
             return page_of(made)
         if found is not None and self.model._default_manager.filter(pk=found.pk).exists():  # noqa: SLF001 - Django's own name for it.
             return page_of(found)
@@ -295,6 +319,14 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
                 _("%(done)s (%(count)s of %(all)s)")
                 % {"done": act.done, "count": done, "all": len(chosen)},
             )
+
+
+def may_in_admin(request: HttpRequest, right: PortalRight | None) -> bool:
+    """Whether whoever asks holds the right, or is a superuser where none is named."""
+    person = request.user
+    if not isinstance(person, User):
+        return False
+    return is_administrator(person) if right is None else holds(person, right)
 
 
 def acting_person(request: HttpRequest) -> User:

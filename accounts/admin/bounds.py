@@ -10,6 +10,7 @@ from accounts.admin.cells import Cell
 from accounts.audit import acting
 from accounts.models import User
 from accounts.pages.bounds_fields import HoursFields, NetworksField, hours_from, hours_initial
+from accounts.roles import PortalRight
 from accounts.writes.bounds import Bounded, change_bounds
 from portal.lib.hours import hours_text
 
@@ -33,6 +34,7 @@ def bounds_act() -> Act:
         _change,
         gettext_lazy("It may be used from there and then alone, within a second."),
         BoundsForm,
+        right=PortalRight.MANAGE_TEAMS,
     )
 
 

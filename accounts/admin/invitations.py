@@ -14,6 +14,7 @@ from accounts.admin.lists import ChoicesFilter
 from accounts.audit import acting
 from accounts.models import Invitation, Team, User
 from accounts.models.teams import Role
+from accounts.roles import PortalRight
 from accounts.writes.invitations import invite, withdraw_invitation
 
 
@@ -35,6 +36,8 @@ def _withdraw(invitation: Invitation, actor: User, values: dict[str, Any]) -> No
 class InvitationAdmin(PortalAdmin):
     """Who was invited. The link's secret stands nowhere: it goes out by mail alone."""
 
+    sees = PortalRight.SEE_PEOPLE
+    right = PortalRight.MANAGE_TEAMS
     list_display = ("email", "team", "role", "state", "ends")
     list_filter = (("role", ChoicesFilter),)
     list_select_related = ("team",)

@@ -16,6 +16,7 @@ from accounts.admin.cells import NOTHING, Cell, code, link_to, moment, pill, who
 from accounts.admin.lists import ChoiceFilter, RelatedFilter
 from accounts.audit import acting
 from accounts.models import ApiKey, User
+from accounts.roles import PortalRight
 from accounts.writes.keys import revoke_key
 from portal.lib.clock import utc_now
 
@@ -46,6 +47,8 @@ def _revoke(key: ApiKey, actor: User, values: dict[str, Any]) -> None:
 class KeyAdmin(PortalAdmin):
     """Keys, for reading and revoking. One is issued in the portal, by whom it is shown to."""
 
+    sees = PortalRight.SEE_PEOPLE
+    right = PortalRight.REVOKE_KEYS
     list_display = ("shown", "name", "team", "holder", "state", "ends", "used")
     list_filter = (LifeFilter, ("team", RelatedFilter))
     list_select_related = ("team", "service_account", "person", "use")

@@ -13,6 +13,7 @@ from accounts.admin.lists import ChoicesFilter
 from accounts.audit import acting
 from accounts.models import CaughtMail, Notification, User
 from accounts.models.notifications import NotificationState
+from accounts.roles import PortalRight
 from accounts.writes.notifications import send_again
 
 _TONES = {
@@ -33,6 +34,7 @@ def _send_again(notification: Notification, actor: User, values: dict[str, Any])
 class NotificationAdmin(PortalAdmin):
     """The outbox. A mail whose sending was interrupted is sent again only by somebody's decision."""
 
+    sees = right = PortalRight.MANAGE_MAIL
     list_display = ("kind", "email", "state_shown", "tries", "created", "fault")
     list_filter = (("state", ChoicesFilter), ("kind", ChoicesFilter))
     search_fields = ("email",)

@@ -14,7 +14,9 @@ from accounts.admin.lists import ChoicesFilter, RelatedFilter
 from accounts.audit import acting
 from accounts.models import Membership, Team, User
 from accounts.models.teams import Role
-from accounts.writes.teams import add_member, change_member_role, remove_member
+from accounts.role_choices import read_team_role, team_role_choices, value_of
+from accounts.roles import PortalRight
+from accounts.writes.teams import add_member, change_member_role, remove_member, role_of
 
 
 class NewMemberForm(ActForm):
@@ -36,10 +38,11 @@ class NewMemberForm(ActForm):
 
 
 class MemberRoleForm(ActForm):
-    role = forms.ChoiceField(choices=Role.choices)
+    role = forms.ChoiceField()
 
     def prepare(self) -> None:
-        self.initial.setdefault("role", self.subject.role)
+        self.fields["role"].choices = team_role_choices(self.subject.team)  # type: ignore[attr-defined]
+        self.initial.setdefault("role", value_of(role_of(self.subject)))
 
 
 def _add(nothing: None, actor: User, values: dict[str, Any]) -> Membership:
@@ -49,7 +52,8 @@ def _add(nothing: None, actor: User, values: dict[str, Any]) -> Membership:
 
 
 def _change(membership: Membership, actor: User, values: dict[str, Any]) -> None:
-    change_member_role(membership, role=Role(values["role"]), actor=acting(actor))
+    role = read_team_role(membership.team, values["role"])
+    change_member_role(membership, role=role, actor=acting(actor))
 
 
 def _remove(membership: Membership, actor: User, values: dict[str, Any]) -> None:
@@ -58,10 +62,12 @@ def _remove(membership: Membership, actor: User, values: dict[str, Any]) -> None
 
 @admin.register(Membership)
 class MembershipAdmin(PortalAdmin):
-    list_display = ("person", "team", "role", "created")
+    sees = PortalRight.SEE_PEOPLE
+    right = PortalRight.MANAGE_TEAMS
+    list_display = ("person", "team", "role_name", "created")
     list_display_links = ("person",)
     list_filter = (("team", RelatedFilter), ("role", ChoicesFilter))
-    list_select_related = ("person", "team")
+    list_select_related = ("person", "team", "custom_role")
     search_fields = ("person__email", "team__name")
     search_help_text = gettext_lazy("E-mail address or team")
     ordering = ("team__name", "person__email")
@@ -90,12 +96,16 @@ class MembershipAdmin(PortalAdmin):
         ),
     )
 
+    @display(description=gettext_lazy("role"), ordering="role")
+    def role_name(self, membership: Membership) -> str:
+        return membership.role_name
+
     @display(description=gettext_lazy("since"), ordering="created_at")
     def created(self, membership: Membership) -> Cell:
         return moment(membership.created_at)
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("person", "team")
+        return super().get_queryset(request).select_related("person", "team", "custom_role")
 
     def name_of(self, found: Membership) -> str:
         return _("%(person)s in %(team)s") % {"person": found.person, "team": found.team}
@@ -107,6 +117,6 @@ class MembershipAdmin(PortalAdmin):
         return [
             (_("Person"), link_to(found.person)),
             (_("Team"), link_to(found.team)),
-            (_("Role"), found.get_role_display()),
+            (_("Role"), found.role_name),
             (_("Since"), moment(found.created_at)),
         ]

@@ -15,10 +15,12 @@ from accounts.admin.base import PortalAdmin
 from accounts.admin.cells import Cell, Table, link_to, list_of, moment, pill
 from accounts.admin.lists import ChoiceFilter
 from accounts.audit import acting
-from accounts.models import ApiKey, User
+from accounts.models import ApiKey, Proposal, User
+from accounts.role_choices import label_of, portal_role_choices, read_portal_role, value_of
+from accounts.roles import PortalRight, portal_roles
 from accounts.second_factors import has_second_factor
+from accounts.two_person_roles import ask_to_give, ask_to_take
 from accounts.writes.people import disable_person, enable_person
-from accounts.writes.portal_roles import PortalRole, change_portal_role, portal_role
 from accounts.writes.second_factors import remove_all_factors
 
 SHOWN_MAX = 50
@@ -44,17 +46,29 @@ class RoleFilter(ChoiceFilter):
         return [("True", _("Staff")), ("False", _("No staff"))]
 
 
-class RoleForm(ActForm):
+class GiveRoleForm(ActForm):
+    """A role that the person has not, and why."""
+
     role = forms.ChoiceField(
-        choices=PortalRole.choices,
-        widget=forms.RadioSelect,
-        help_text=gettext_lazy(
-            "An approver decides on access requests. An administrator may do everything here."
-        ),
+        help_text=gettext_lazy("A second person has to confirm every role but an approver's.")
     )
+    reason = ReasonForm.base_fields["reason"]
 
     def prepare(self) -> None:
-        self.initial.setdefault("role", portal_role(self.subject))
+        own = {value_of(role) for role in portal_roles(self.subject)}
+        self.fields["role"].choices = [  # type: ignore[attr-defined]
+            (value, label)
+            for value, label in portal_role_choices()
+            if (value in own) == self.is_to_take
+        ]
+
+    is_to_take = False
+
+
+class TakeRoleForm(GiveRoleForm):
+    """A role that the person has, and why it is taken."""
+
+    is_to_take = True
 
 
 def _disable(person: User, actor: User, values: dict[str, Any]) -> None:
@@ -71,14 +85,22 @@ def _remove_factors(person: User, actor: User, values: dict[str, Any]) -> None:
     remove_all_factors(person, actor=acting(actor), reason=values["reason"])
 
 
-def _change_role(person: User, actor: User, values: dict[str, Any]) -> None:
-    change_portal_role(person, role=PortalRole(values["role"]), actor=actor)
+def _give(person: User, actor: User, values: dict[str, Any]) -> Proposal | None:
+    role = read_portal_role(values["role"])
+    return ask_to_give(person, role=role, by=actor, why=values["reason"])
+
+
+def _take(person: User, actor: User, values: dict[str, Any]) -> Proposal | None:
+    role = read_portal_role(values["role"])
+    return ask_to_take(person, role=role, by=actor, why=values["reason"])
 
 
 @admin.register(User)
 class PersonAdmin(PortalAdmin):
     """People. They are invited or created elsewhere; a password is never shown and never set here."""
 
+    sees = PortalRight.SEE_PEOPLE
+    right = PortalRight.MANAGE_PEOPLE
     list_display = ("email", "name", "state", "role", "teams", "created")
     list_filter = (StateFilter, RoleFilter)
     search_fields = ("email", "name")
@@ -86,11 +108,21 @@ class PersonAdmin(PortalAdmin):
     ordering = ("email",)
     acts = (
         Act(
-            "portal-role",
-            gettext_lazy("Change portal role"),
-            _change_role,
-            gettext_lazy("The portal role is changed."),
-            RoleForm,
+            "give-role",
+            gettext_lazy("Give a portal role"),
+            _give,
+            gettext_lazy("The person has the role now."),
+            GiveRoleForm,
+            right=PortalRight.MANAGE_ROLES,
+        ),
+        Act(
+            "take-role",
+            gettext_lazy("Take a portal role"),
+            _take,
+            gettext_lazy("The person has the role no longer."),
+            TakeRoleForm,
+            shows=lambda person: bool(portal_roles(person)),
+            right=PortalRight.MANAGE_ROLES,
         ),
         Act(
             "remove-second-factors",
@@ -127,15 +159,16 @@ class PersonAdmin(PortalAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         people: QuerySet[User] = super().get_queryset(request)
-        return people.annotate(team_count=Count("memberships"))
+        counted = people.annotate(team_count=Count("memberships"))
+        return counted.prefetch_related("portal_roles")
 
     @display(description=gettext_lazy("state"), ordering="is_active")
     def state(self, person: User) -> SafeString:
         return pill(_("active"), "ok") if person.is_active else pill(_("disabled"), "bad")
 
-    @display(description=gettext_lazy("portal role"))
+    @display(description=gettext_lazy("portal roles"))
     def role(self, person: User) -> str:
-        return portal_role(person).label
+        return ", ".join(label_of(role) for role in portal_roles(person))
 
     @display(description=gettext_lazy("teams"), ordering="team_count")
     def teams(self, person: Any) -> int:
@@ -150,13 +183,15 @@ class PersonAdmin(PortalAdmin):
             (_("E-mail address"), found.email),
             (_("Name"), found.name),
             (_("State"), self.state(found)),
-            (_("Portal role"), portal_role(found).label),
+            (_("Portal roles"), self.role(found)),
             (_("Last sign-in"), moment(found.last_login)),
             (_("Since"), moment(found.created_at)),
         ]
 
     def tables(self, found: User) -> list[Table]:
-        memberships = found.memberships.select_related("team").order_by("team__name")[:SHOWN_MAX]
+        memberships = found.memberships.select_related("team", "custom_role").order_by(
+            "team__name"
+        )[:SHOWN_MAX]
         keys = found.keys.select_related("team").order_by("-created_at")[:SHOWN_MAX]
         return [
             Table(
@@ -165,7 +200,7 @@ class PersonAdmin(PortalAdmin):
                 [
                     [
                         link_to(membership.team),
-                        link_to(membership, membership.get_role_display()),
+                        link_to(membership, membership.role_name),
                         moment(membership.created_at),
                     ]
                     for membership in memberships

@@ -15,6 +15,7 @@ from accounts.admin.lists import RelatedFilter
 from accounts.admin.teams import DisabledFilter, state_of
 from accounts.audit import acting
 from accounts.models import ApiKey, ServiceAccount, Team, User
+from accounts.roles import PortalRight
 from accounts.writes.teams import (
     create_service_account,
     disable_service_account,
@@ -51,6 +52,8 @@ def _enable(account: ServiceAccount, actor: User, values: dict[str, Any]) -> Non
 
 @admin.register(ServiceAccount)
 class ServiceAccountAdmin(PortalAdmin):
+    sees = PortalRight.SEE_PEOPLE
+    right = PortalRight.MANAGE_TEAMS
     list_display = ("name", "team", "state", "created")
     list_filter = (("team", RelatedFilter), DisabledFilter)
     list_select_related = ("team",)

@@ -16,6 +16,7 @@ from accounts.admin.cells import Cell, Table, code, link_to, list_of, moment, pi
 from accounts.admin.lists import ChoiceFilter
 from accounts.audit import acting
 from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
+from accounts.roles import PortalRight
 from accounts.writes.teams import change_team, create_team, disable_team, enable_team
 
 SHOWN_MAX = 50
@@ -77,6 +78,8 @@ def state_of(disabled_at: object) -> SafeString:
 
 @admin.register(Team)
 class TeamAdmin(PortalAdmin):
+    sees = PortalRight.SEE_PEOPLE
+    right = PortalRight.MANAGE_TEAMS
     list_display = ("name", "state", "members", "cost_centre", "created")
     list_filter = (DisabledFilter,)
     search_fields = ("name", "slug", "cost_centre")
@@ -158,7 +161,7 @@ def _members(team: Team) -> Table:
         [
             [
                 link_to(member.person),
-                link_to(member, member.get_role_display()),
+                link_to(member, member.role_name),
                 moment(member.created_at),
             ]
             for member in found

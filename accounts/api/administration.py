@@ -16,6 +16,7 @@ from accounts.api.problems import Problem, ProblemCode, invalid
 from accounts.api.views import AdministratorView
 from accounts.models import Team, User
 from accounts.models.teams import Role
+from accounts.roles import PortalRight
 from accounts.writes.people import create_person, disable_person, enable_person
 from accounts.writes.teams import add_member, create_team, disable_team, enable_team
 
@@ -48,6 +49,9 @@ class SearchQuery(PageQuery):
 
 
 class People(AdministratorView):
+    sees = PortalRight.SEE_PEOPLE
+    right = PortalRight.MANAGE_PEOPLE
+
     @operation(
         "list_people",
         "List people.",
@@ -87,6 +91,8 @@ class People(AdministratorView):
 
 
 class PersonView(AdministratorView):
+    sees = PortalRight.SEE_PEOPLE
+
     @operation("get_person", "Read a person.", gives=PersonGiven, refuses=_MISSING)
     def get(self, request: Request, person: uuid.UUID) -> Response:
         """Answer one person."""
@@ -94,6 +100,8 @@ class PersonView(AdministratorView):
 
 
 class DisablePerson(AdministratorView):
+    right = PortalRight.MANAGE_PEOPLE
+
     @operation(
         "disable_person",
         "Disable a person.",
@@ -113,6 +121,8 @@ class DisablePerson(AdministratorView):
 
 
 class EnablePerson(AdministratorView):
+    right = PortalRight.MANAGE_PEOPLE
+
     @operation("enable_person", "Enable a person.", gives=PersonGiven, refuses=_MISSING)
     def post(self, request: Request, person: uuid.UUID) -> Response:
         """Let them sign in and their keys call again."""
@@ -137,6 +147,9 @@ class NewTeam(Taken):
 
 
 class AllTeams(AdministratorView):
+    sees = PortalRight.SEE_PEOPLE
+    right = PortalRight.MANAGE_TEAMS
+
     @operation(
         "list_all_teams",
         "List all teams.",
@@ -167,6 +180,8 @@ class AllTeams(AdministratorView):
 
 
 class AnyTeamView(AdministratorView):
+    sees = PortalRight.SEE_PEOPLE
+
     @operation("get_any_team", "Read any team.", gives=AnyTeamGiven, refuses=_MISSING)
     def get(self, request: Request, team: uuid.UUID) -> Response:
         """Answer one team, also a disabled one."""
@@ -174,6 +189,8 @@ class AnyTeamView(AdministratorView):
 
 
 class DisableTeam(AdministratorView):
+    right = PortalRight.MANAGE_TEAMS
+
     @operation(
         "disable_team",
         "Disable a team.",
@@ -191,6 +208,8 @@ class DisableTeam(AdministratorView):
 
 
 class EnableTeam(AdministratorView):
+    right = PortalRight.MANAGE_TEAMS
+
     @operation("enable_team", "Enable a team.", gives=AnyTeamGiven, refuses=_MISSING)
     def post(self, request: Request, team: uuid.UUID) -> Response:
         """Let the team's keys call again, those that were not revoked and have not ended."""
@@ -206,6 +225,8 @@ class NewMember(Taken):
 
 
 class AnyTeamMembers(AdministratorView):
+    right = PortalRight.MANAGE_TEAMS
+
     @operation(
         "add_member",
         "Put a person into a team.",

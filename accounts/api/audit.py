@@ -10,7 +10,7 @@ from accounts.api.problems import ProblemCode
 from accounts.api.views import AdministratorView, ManagementView
 from accounts.models import AuditEntry
 from accounts.models.audit import ActorKind, AuditTag
-from accounts.roles import Right
+from accounts.roles import PortalRight, Right
 
 
 class AuditEntryGiven(Given):
@@ -57,6 +57,8 @@ class TeamAudit(ManagementView):
 
 
 class Audit(AdministratorView):
+    sees = PortalRight.SEE_AUDIT
+
     @operation("list_audit", "Read the audit trail.", gives=_AuditPage, query=AuditOfAllQuery)
     def get(self, request: Request) -> Response:
         """Answer what was done anywhere, the newest first."""

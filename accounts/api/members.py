@@ -1,15 +1,18 @@
+from typing import Any
+
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import access_membership, access_team, role_in
-from accounts.api.fields import Choice, Given, Taken
+from accounts.api.fields import Choice, Given, Id, Taken
 from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, page_of
-from accounts.api.problems import ProblemCode
+from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import ManagementView, done
 from accounts.models import Membership
 from accounts.models.teams import Role
+from accounts.role_choices import read_team_role
 from accounts.roles import Right
 from accounts.writes.teams import change_member_role, leave_team, remove_member
 
@@ -19,12 +22,25 @@ class MemberGiven(Given):
     person_id = serializers.UUIDField()
     name = serializers.CharField(source="person.name")
     email = serializers.EmailField(source="person.email")
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = serializers.ChoiceField(
+        choices=[*Role.choices, ""],
+        help_text="Empty where the member has a role of the team's own.",
+    )
+    custom_role_id = serializers.UUIDField(allow_null=True)
+    role_name = serializers.CharField(help_text="The role as people read it.")
     created_at = serializers.DateTimeField()
 
 
 class NewRole(Taken):
-    role = Choice(choices=Role.choices)
+    role = Choice(choices=Role.choices, required=False, help_text="A built-in role.")
+    custom_role_id = Id(required=False, help_text="Or a role of the team's own.")
+
+
+def one_role_of(taken: dict[str, Any]) -> str:
+    """The role that was named, built-in or not, as role_choices reads it. Raises: Problem unless it is exactly one."""
+    if ("role" in taken) == ("custom_role_id" in taken):
+        raise invalid({"role": ["Name a role or the id of a custom one, and not both."]})
+    return str(taken.get("role") or taken["custom_role_id"])
 
 
 class Members(ManagementView):
@@ -38,7 +54,7 @@ class Members(ManagementView):
     def get(self, request: Request, team: str) -> Response:
         """Answer everybody in one of your teams, in the order they came."""
         found = access_team(self.person, team)
-        rows = Membership.objects.filter(team=found).select_related("person")
+        rows = Membership.objects.filter(team=found).select_related("person", "custom_role")
         return self.page(rows, MemberGiven, by="id", of=f"members.{found.pk}")
 
 
@@ -59,11 +75,9 @@ class MemberView(ManagementView):
         example={"role": "manager"},
     )
     def patch(self, request: Request, member: int) -> Response:
-        """Change what a member may do. Only owners make and unmake owners, and nobody gives themselves more."""
+        """Change what a member may do. Nobody gives a right that they do not have, nor themselves more."""
         found = access_membership(self.person, member, right=Right.MANAGE_MEMBERS)
-        role = Role(self.taken["role"])
-        if role is Role.OWNER:
-            access_team(self.person, found.team_id, right=Right.MANAGE_OWNERS)
+        role = read_team_role(found.team, one_role_of(self.taken))
         change_member_role(found, role=role, actor=self.actor)
         return Response(MemberGiven(access_membership(self.person, member)).data)
 

@@ -1,13 +1,13 @@
 """Which part of the management API somebody may ask. What they may do there, the doors of each app decide."""
 
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.api.problems import Problem, ProblemCode
 from accounts.models import User
 from accounts.models.keys import Scope
-from accounts.roles import is_administrator
+from accounts.roles import PortalRight, holds, is_administrator, portal_rights
 from accounts.ways_in.proven import Proven
 
 
@@ -19,7 +19,7 @@ class MayManage(BasePermission):
 
 
 class MayAdminister(BasePermission):
-    """An administrator who signed in, or an administrator's key or token with the scope `administer`.
+    """Whoever signed in, or came with a key or token with the scope `administer`, and holds the right the view names.
 
     Here they act for the whole portal, and no longer in one team alone.
     """
@@ -29,7 +29,8 @@ class MayAdminister(BasePermission):
         if not person.is_authenticated or not has_scope(request, Scope.ADMINISTER):
             return False
         person.acts_in_team_id = None
-        return is_administrator(person)
+        needed = getattr(view, "sees" if request.method in SAFE_METHODS else "right", None)
+        return is_administrator(person) if needed is None else holds(person, needed)
 
 
 class MayAsk(BasePermission):
@@ -39,10 +40,15 @@ class MayAsk(BasePermission):
         return request.user.is_authenticated and has_scope(request, Scope.MANAGE, Scope.ADMINISTER)
 
 
-def may_administer(person: User, proven: Proven | None) -> bool:
-    """Whether the administrators' part is open to this person, by this credential or, with none, by signing in."""
-    is_one = person.is_active and person.is_staff and person.is_superuser
-    return is_one and (proven is None or Scope.ADMINISTER in proven.scopes)
+def rights_by(person: User, proven: Proven | None) -> frozenset[PortalRight]:
+    """What the person may do in the whole portal, by this credential or, with none, by signing in."""
+    if proven is not None and Scope.ADMINISTER not in proven.scopes:
+        return frozenset()
+    acts_in, person.acts_in_team_id = person.acts_in_team_id, None
+    try:
+        return portal_rights(person)
+    finally:
+        person.acts_in_team_id = acts_in
 
 
 def has_scope(request: Request, *scopes: Scope) -> bool:

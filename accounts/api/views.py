@@ -1,6 +1,6 @@
 """The base of every view of the management API: closed, JSON only, bounded, and held to what its operation declares."""
 
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -21,6 +21,7 @@ from accounts.api.problems import Problem, ProblemCode, invalid
 from accounts.api.throttling import CallerThrottle
 from accounts.audit import Actor, acting
 from accounts.models import User
+from accounts.roles import PortalRight
 
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -104,9 +105,14 @@ class ManagementView(APIView):
 
 
 class AdministratorView(ManagementView):
-    """A view for administrators alone: who signed in, or who came with a key that may administer."""
+    """A view for whoever may in the whole portal: who signed in, or who came with a key that may administer.
+
+    sees, right: what somebody has to hold to read here, and to change something; None leaves it to superusers.
+    """
 
     permission_classes = [MayAdminister]
+    sees: ClassVar[PortalRight | None] = None
+    right: ClassVar[PortalRight | None] = None
 
 
 class Nothing(ManagementView):

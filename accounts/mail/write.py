@@ -3,7 +3,7 @@
 import datetime
 import uuid
 from dataclasses import dataclass
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from django.conf import settings
 from django.template.loader import render_to_string
@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
 from accounts.links import invitation_link, reset_link
-from accounts.models import Invitation, Notification
+from accounts.models import Invitation, Notification, Proposal
 from accounts.models.notifications import NotificationKind
 from portal.lib.clock import utc_now
 
@@ -26,6 +26,8 @@ SUBJECTS = {
     NotificationKind.REQUEST_WITHDRAWN: _("%(team)s no longer asks for %(models)s"),
     NotificationKind.KEY_ENDING: _("The key %(key)s ends on %(ends_on)s"),
     NotificationKind.LIMIT_ALERT: _("%(percent)s %% of the limit of %(of)s is used"),
+    NotificationKind.PROPOSAL_MADE: _("%(by)s asks for a second person: %(action)s"),
+    NotificationKind.PROPOSAL_DECIDED: _("Your proposal was %(state)s: %(action)s"),
     NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
     NotificationKind.SECOND_FACTOR_CHANGED: _("Your second factor for Latchkey has changed"),
 }
@@ -40,6 +42,7 @@ FACTOR_CHANGES = {
     ),
     ("used", "recovery_codes"): _("One of your recovery codes was used."),
 }
+_PROPOSALS = {"confirmed": _("confirmed"), "refused": _("refused")}
 STATUSES = {"approved": _("approved"), "denied": _("denied"), "withdrawn": _("withdrawn")}
 
 
@@ -94,32 +97,54 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
         case NotificationKind.INVITATION:
             return facts | _of_invitation(facts["invitation_id"])
         case NotificationKind.PASSWORD_RESET:
-            if notification.person is None:
-                raise NothingToTell("It names no person.")
-            return facts | {"link": reset_link(notification.person)}
+            return facts | _of_reset(notification)
         case (
             NotificationKind.REQUEST_MADE
             | NotificationKind.REQUEST_COMMENTED
             | NotificationKind.REQUEST_DECIDED
             | NotificationKind.REQUEST_WITHDRAWN
         ):
-            status = facts.get("status", "")
-            return facts | {
-                "models": ", ".join(facts["models"]),
-                "status": STATUSES.get(status, status),
-                "is_approved": status == "approved",
-                "link": page_link("request", uuid.UUID(facts["request_id"])),
-            }
+            return facts | _of_request(facts)
         case NotificationKind.KEY_ENDING | NotificationKind.GRANT_ENDING:
             is_key = kind is NotificationKind.KEY_ENDING
             page = ("key", uuid.UUID(facts["key_id"])) if is_key else ("ask", facts["model"])
             return facts | _of_end(facts) | {"link": page_link(*page)}
         case NotificationKind.LIMIT_ALERT:
             return facts | _of_limit(facts)
+    return facts | _of_people(facts, kind)
+
+
+def _of_people(
+    facts: dict[str, Any],
+    kind: Literal[
+        NotificationKind.SECOND_FACTOR_CHANGED,
+        NotificationKind.PROPOSAL_MADE,
+        NotificationKind.PROPOSAL_DECIDED,
+    ],
+) -> dict[str, Any]:
+    match kind:
         case NotificationKind.SECOND_FACTOR_CHANGED:
             told = FACTOR_CHANGES.get((facts["what"], facts["factor"]), SUBJECTS[kind])
-            return facts | {"told": told, "link": page_link("security")}
+            return {"told": told, "link": page_link("security")}
+        case NotificationKind.PROPOSAL_MADE | NotificationKind.PROPOSAL_DECIDED:
+            return _of_proposal(facts, kind)
     assert_never(kind)
+
+
+def _of_reset(notification: Notification) -> dict[str, Any]:
+    if notification.person is None:
+        raise NothingToTell("It names no person.")
+    return {"link": reset_link(notification.person)}
+
+
+def _of_request(facts: dict[str, Any]) -> dict[str, Any]:
+    status = facts.get("status", "")
+    return {
+        "models": ", ".join(facts["models"]),
+        "status": STATUSES.get(status, status),
+        "is_approved": status == "approved",
+        "link": page_link("request", uuid.UUID(facts["request_id"])),
+    }
 
 
 def _of_invitation(invitation_id: str) -> dict[str, Any]:
@@ -155,6 +180,17 @@ def _of_limit(facts: dict[str, Any]) -> dict[str, Any]:
     return {
         "link": link,
         "resets_at": datetime.datetime.fromisoformat(resets_at) if resets_at else None,
+    }
+
+
+def _of_proposal(facts: dict[str, Any], kind: NotificationKind) -> dict[str, Any]:
+    found = Proposal.objects.filter(pk=facts["proposal_id"]).first()
+    if found is None or (kind == NotificationKind.PROPOSAL_MADE and not found.waits):
+        raise NothingToTell("It was decided on, or its time was over, before it was sent.")
+    return {
+        "state": _PROPOSALS.get(found.state, found.state),
+        "ends_at": found.ends_at,
+        "link": page_link("admin:accounts_proposal_change", found.pk),
     }
 
 

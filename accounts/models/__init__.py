@@ -16,6 +16,8 @@ from accounts.models.oauth import (
     SpentAssertion,
 )
 from accounts.models.people import User
+from accounts.models.proposals import Proposal
+from accounts.models.roles import CustomRole, PortalAssignment
 from accounts.models.sign_on import (
     SignOnConnection,
     SignOnIdentity,
@@ -30,6 +32,7 @@ __all__ = [
     "AuditEntry",
     "CaughtMail",
     "Change",
+    "CustomRole",
     "EndedToken",
     "IdempotentReply",
     "Invitation",
@@ -43,6 +46,8 @@ __all__ = [
     "OAuthGrant",
     "OAuthIdToken",
     "OAuthRefreshToken",
+    "PortalAssignment",
+    "Proposal",
     "ServiceAccount",
     "SignOnConnection",
     "SignOnIdentity",

@@ -24,6 +24,9 @@ class AuditTag(models.TextChoices):
     MEMBER_ROLE_CHANGED = "member.role_changed"
     MEMBER_REMOVED = "member.removed"
     MEMBER_LEFT = "member.left"
+    ROLE_MADE = "role.made"
+    ROLE_CHANGED = "role.changed"
+    ROLE_REMOVED = "role.removed"
     SERVICE_ACCOUNT_CREATED = "service_account.created"
     SERVICE_ACCOUNT_DISABLED = "service_account.disabled"
     SERVICE_ACCOUNT_ENABLED = "service_account.enabled"
@@ -77,6 +80,10 @@ class AuditTag(models.TextChoices):
     OAUTH_AUTHORIZED = "oauth.authorized"
     OAUTH_REPLAYED = "oauth.replayed"
     MAIL_SENT_AGAIN = "mail.sent_again"
+    PROPOSAL_MADE = "proposal.made"
+    PROPOSAL_CONFIRMED = "proposal.confirmed"
+    PROPOSAL_REFUSED = "proposal.refused"
+    PROPOSAL_WITHDRAWN = "proposal.withdrawn"
 
 
 def audit_tags() -> list[tuple[str, str]]:

@@ -20,6 +20,8 @@ class NotificationKind(models.TextChoices):
     GRANT_ENDING = "grant_ending"
     LIMIT_ALERT = "limit_alert"
     SECOND_FACTOR_CHANGED = "second_factor_changed"
+    PROPOSAL_MADE = "proposal_made"
+    PROPOSAL_DECIDED = "proposal_decided"
 
 
 def notification_kinds() -> list[tuple[str, str]]:

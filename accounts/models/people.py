@@ -1,15 +1,20 @@
 """People sign in with their e-mail address; their id is opaque, so that audit rows survive the erasure of the person."""
 
 import uuid
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
+from django.utils.functional import cached_property
 
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
+
+if TYPE_CHECKING:
+    from accounts.models.roles import PortalAssignment
 
 
 class People(BaseUserManager["User"]):
@@ -29,7 +34,7 @@ class People(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person. What they may do follows from memberships; `is_staff` opens the admin."""
+    """A person. What they may do follows from memberships and portal roles; `is_staff` stands while they have one of these."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.EmailField(unique=True, max_length=254)
@@ -55,3 +60,18 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    @cached_property
+    def assigned_roles(self) -> "list[PortalAssignment]":
+        """The portal roles they have rows of, read once for each request, which has a person of its own."""
+        return list(self.portal_roles.all())
+
+    def refresh_from_db(
+        self,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        from_queryset: "models.QuerySet[Any] | None" = None,
+    ) -> None:
+        """Django's own, with the portal roles read anew as well."""
+        self.__dict__.pop("assigned_roles", None)
+        super().refresh_from_db(using, fields, from_queryset)

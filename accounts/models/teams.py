@@ -27,7 +27,7 @@ class Team(models.Model):
 
 
 class Role(models.TextChoices):
-    """What a member may do in a team, from most to least."""
+    """What a member may do in a team, from most to least. A custom role of the team can stand in its place."""
 
     OWNER = "owner"
     MANAGER = "manager"
@@ -36,23 +36,36 @@ class Role(models.TextChoices):
 
 
 class Membership(models.Model):
-    """A person in a team. When it goes, the person's keys of that team are revoked, and would stop working anyway."""
+    """A person in a team. When it goes, the person's keys of that team are revoked, and would stop working anyway.
+
+    role: empty where a custom role of the team says what the member may do.
+    """
 
     team = models.ForeignKey(Team, models.CASCADE, related_name="memberships")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=10, choices=Role.choices)
+    role = models.CharField(max_length=10, blank=True, choices=Role.choices)
+    custom_role = models.ForeignKey(
+        "accounts.CustomRole", models.RESTRICT, related_name="memberships", null=True, blank=True
+    )
     created_at = models.DateTimeField(default=utc_now, editable=False)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team", "person"], name="membership_once"),
             models.CheckConstraint(
-                condition=models.Q(role__in=Role.values), name="membership_role_known"
+                condition=models.Q(role__in=Role.values, custom_role__isnull=True)
+                | models.Q(role="", custom_role__isnull=False),
+                name="membership_role_known",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.person_id} in {self.team_id}"
+
+    @property
+    def role_name(self) -> str:
+        """The role as people read it."""
+        return self.get_role_display() if self.custom_role is None else self.custom_role.name
 
 
 class ServiceAccount(models.Model):

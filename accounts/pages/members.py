@@ -18,10 +18,11 @@ from accounts.models import Invitation, Membership, Team, User
 from accounts.models.teams import Role
 from accounts.pages.parts import page_of, show_refusal
 from accounts.pages.team_frame import render_team
-from accounts.roles import Right, may
+from accounts.role_choices import label_of, read_team_role, value_of
+from accounts.roles import AnyTeamRole, Right, may, rights_of, team_rights_of
 from accounts.signed_in import person_of
 from accounts.writes.invitations import invite, withdraw_invitation
-from accounts.writes.teams import change_member_role, leave_team, remove_member
+from accounts.writes.teams import change_member_role, leave_team, remove_member, role_of
 from portal.lib.clock import utc_now
 
 _BY_RANK = Case(*(When(role=role, then=Value(rank)) for rank, role in enumerate(Role.values)))
@@ -36,11 +37,11 @@ class RoleForm(forms.Form):
 
     role = forms.ChoiceField(label=gettext_lazy("Role"), help_text=ROLES_EXPLAINED)
 
-    def offer(self, own: Membership) -> None:
-        """Leave out what the person may not give."""
-        gives_owners = may(own, Right.MANAGE_OWNERS)
+    def offer(self, own: Membership, roles: list[AnyTeamRole]) -> None:
+        """Leave out of the roles what the person may not give: no right that they do not have themselves."""
+        given = [role for role in roles if team_rights_of(role) <= rights_of(own)]
         self.fields["role"].choices = [  # type: ignore[attr-defined]
-            (value, label) for value, label in Role.choices if gives_owners or value != Role.OWNER
+            (value_of(role), label_of(role)) for role in given
         ]
 
 
@@ -59,17 +60,20 @@ def team(request: HttpRequest, slug: str) -> HttpResponse:
     found = access_team(person, slug, right=right)
     own = role_in(person, found)
     form = InviteForm(request.POST or None, initial={"role": Role.MEMBER})
-    form.offer(own)
+    form.offer(own, list(Role))
     if request.method == "POST" and form.is_valid() and _invited(found, form, person):
         messages.success(request, _("The invitation is on its way. It can be followed for a week."))
         return redirect("team", found.slug)
-    rows = found.memberships.select_related("person").order_by(_BY_RANK, "person__email")
+    rows = found.memberships.select_related("person", "custom_role")
+    page = page_of(request, rows.order_by(_BY_RANK, "person__email"))
+    for row in page:
+        row.is_manageable = rights_of(row) <= rights_of(own)  # type: ignore[attr-defined]
     return render_team(
         request,
         "accounts/team.html",
         found,
         tab="team",
-        page=page_of(request, rows),
+        page=page,
         invitations=_open_invitations(found, own),
         form=form,
     )
@@ -81,8 +85,8 @@ def member(request: HttpRequest, slug: str, membership_id: int) -> HttpResponse:
     person = person_of(request)
     found = _member_of(person, slug, membership_id)
     own = role_in(person, found.team)
-    form = RoleForm(request.POST or None, initial={"role": found.role})
-    form.offer(own)
+    form = RoleForm(request.POST or None, initial={"role": value_of(role_of(found))})
+    form.offer(own, [*Role, *found.team.custom_roles.order_by("name")])
     if request.method == "POST" and form.is_valid() and _role_changed(found, form, person):
         messages.success(request, _("The role is changed. It counts from now on."))
         return redirect("team", slug)
@@ -190,7 +194,8 @@ def _invited(team: Team, form: InviteForm, person: User) -> bool:
 
 def _role_changed(found: Membership, form: RoleForm, person: User) -> bool:
     try:
-        change_member_role(found, role=Role(form.cleaned_data["role"]), actor=acting(person))
+        role = read_team_role(found.team, form.cleaned_data["role"])
+        change_member_role(found, role=role, actor=acting(person))
     except ValidationError as error:
         show_refusal(form, error)
         return False

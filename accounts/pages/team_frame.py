@@ -20,6 +20,7 @@ _TABS = (
     (_("Workloads"), "team-trust-rules", Right.SEE_TEAM),
     (_("Limits"), "team-limits", Right.SEE_TEAM),
     (_("Audit trail"), "team-audit", Right.SEE_AUDIT),
+    (_("Roles"), "team-roles", Right.MANAGE_ROLES),
     (_("Settings"), "team-settings", Right.MANAGE_OWNERS),
 )
 

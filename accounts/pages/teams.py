@@ -45,7 +45,7 @@ def teams(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     memberships = (
         Membership.objects.filter(person=person, team__in=teams_of(person))
-        .select_related("team")
+        .select_related("team", "custom_role")
         .order_by("team__name")
     )
     context = {"page": page_of(request, memberships), "locked": locked_teams_of(person)}

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 
+from accounts.roles import Right, with_right
 from accounts.ways_in import api_keys, oauth_tokens, workload_tokens
 from accounts.ways_in.networks import hours_over, lists_over
 from accounts.ways_in.presented import Presented
@@ -16,9 +17,14 @@ _WAYS = {
 
 
 def prove(presented: Presented, *, door: Door, now: datetime.datetime) -> Proven | None:
-    """Return what is known of the caller, or None for every credential that is not valid, whatever is wrong with it."""
+    """Return what is known of the caller, or None for every credential that is not valid, whatever is wrong with it.
+
+    A person's calls no model once their role in the team allows them none.
+    """
     proven = _WAYS[presented.kind](presented, door=door, now=now)
-    return None if proven is None else with_bounds_of_holder(proven)
+    if proven is None or (door is Door.CALLS and not _may_call(proven)):
+        return None
+    return with_bounds_of_holder(proven)
 
 
 def with_bounds_of_holder(proven: Proven) -> Proven:
@@ -29,3 +35,10 @@ def with_bounds_of_holder(proven: Proven) -> Proven:
         networks=proven.networks + lists_over(*(one.networks for one in holders)),
         hours=proven.hours + hours_over(*(one.hours for one in holders)),
     )
+
+
+def _may_call(proven: Proven) -> bool:
+    if proven.person is None:
+        return True
+    members = proven.team.memberships.filter(with_right(Right.CALL_MODELS))
+    return members.filter(person=proven.person).exists()

@@ -10,9 +10,10 @@ from accounts.models import Invitation, Membership, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.notifications import NotificationKind
 from accounts.models.teams import Role
+from accounts.roles import is_administrator
 from accounts.writes.notifications import notify_address
 from accounts.writes.people import create_person
-from accounts.writes.teams import add_member, refuse_beyond_rights
+from accounts.writes.teams import join_team, refuse_beyond_rights, role_fact, role_of
 from portal.lib.clock import utc_now
 
 INVITATION_LIFE = datetime.timedelta(days=7)
@@ -33,6 +34,8 @@ def invite(team: Team, *, email: str, role: Role, by: User) -> Invitation:
     team = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
     refuse_beyond_rights(acting(by), team, roles=(role,))
     email = email.strip().lower()
+    if email == by.email.lower() and not is_administrator(by):
+        raise ValidationError({"email": "Nobody invites themselves. Ask an owner of the team."})
     _make_room(team, email)
     invitation = Invitation(
         team=team, email=email, role=role, invited_by=by, ends_at=utc_now() + INVITATION_LIFE
@@ -132,7 +135,7 @@ def _let_in(invitation: Invitation, person: User) -> Membership:
     role = Role(invitation.role)
     membership = Membership.objects.filter(team=invitation.team, person=person).first()
     if membership is None:
-        membership = add_member(invitation.team, person=person, role=role, actor=acting(person))
+        membership = join_team(invitation.team, person=person, role=role, actor=acting(person))
     invitation.closed_at, invitation.accepted_by = utc_now(), person
     invitation.save(update_fields=["closed_at", "accepted_by"])
     record_audit(
@@ -142,7 +145,7 @@ def _let_in(invitation: Invitation, person: User) -> Membership:
         subject_id=person.id,
         team_id=invitation.team_id,
         invitation_id=str(invitation.id),
-        role=membership.role,
+        role=role_fact(role_of(membership)),
     )
     return membership
 

@@ -13,7 +13,7 @@ from accounts.credential import make_credential
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.keys import CALL_SCOPES, Scope
-from accounts.roles import is_administrator
+from accounts.roles import portal_rights
 from accounts.writes.networks import checked_networks
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
@@ -117,8 +117,10 @@ def _refuse_scopes(scopes: Sequence[Scope], holder: ServiceAccount | User) -> No
         raise ValidationError({"scopes": "A key needs at least one scope."})
     if isinstance(holder, ServiceAccount) and not set(scopes) <= set(CALL_SCOPES):
         raise ValidationError({"scopes": "Only a person's key can open the management API."})
-    if Scope.ADMINISTER in scopes and not (isinstance(holder, User) and is_administrator(holder)):
-        raise ValidationError({"scopes": "Only an administrator's key can administer."})
+    if Scope.ADMINISTER in scopes and not (isinstance(holder, User) and portal_rights(holder)):
+        raise ValidationError(
+            {"scopes": "Only the key of somebody with a role for the portal can administer."}
+        )
 
 
 def _refuse_stranger(team: Team, holder: ServiceAccount | User) -> None:

@@ -10,9 +10,10 @@ from django.db import transaction
 
 from accounts.audit import Actor, acting, record_audit
 from accounts.models import User
-from accounts.models.audit import AuditTag
+from accounts.models.audit import ActorKind, AuditTag
 from accounts.models.notifications import NotificationKind
 from accounts.writes.notifications import notify, notify_address, send_after_commit
+from accounts.writes.portal_roles import lock_superusers, refuse_above, refuse_last_superuser
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
 
@@ -101,11 +102,16 @@ def disable_person(person: User, *, actor: Actor, reason: str) -> None:
     """Keep a person from signing in and refuse their keys in every team, until they are enabled again.
 
     They are signed out everywhere and their running calls are cut. Disabling twice keeps the first reason.
+    Raises: PermissionDenied where they may more in the portal than the actor; ValidationError for the last superuser, whom
+    only a command on the host disables.
     """
     reason = checked_reason(reason, act="the person is disabled")
-    person = User.objects.select_for_update(no_key=True).get(pk=person.pk)
+    person = lock_superusers(person)[person.pk]
+    refuse_above(actor, person)
     if not person.is_active:
         return
+    if person.is_superuser and actor.kind == ActorKind.PERSON:
+        refuse_last_superuser(person)
     person.is_active = False
     person.save(update_fields=["is_active"])
     _sign_out_everywhere(person)
@@ -120,8 +126,12 @@ def disable_person(person: User, *, actor: Actor, reason: str) -> None:
 
 @transaction.atomic
 def enable_person(person: User, *, actor: Actor) -> None:
-    """Let a person sign in and their keys call again; whoever was signed in as them before is not any more."""
+    """Let a person sign in and their keys call again; whoever was signed in as them before is not any more.
+
+    Raises: PermissionDenied where they may more in the portal than the actor.
+    """
     person = User.objects.select_for_update(no_key=True).get(pk=person.pk)
+    refuse_above(actor, person)
     if person.is_active:
         return
     person.is_active = True

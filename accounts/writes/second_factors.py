@@ -21,6 +21,7 @@ from accounts.models.notifications import NotificationKind
 from accounts.second_factors import has_second_factor, second_factors_of
 from accounts.signing_in.factor_adapter import secrets_of
 from accounts.writes.notifications import notify
+from accounts.writes.portal_roles import refuse_above
 from accounts.writes.reasons import checked_reason
 
 PASSKEYS_MAX = 20
@@ -83,8 +84,12 @@ def remove_factor(factor: Authenticator, *, actor: Actor, reason: str = "") -> N
 
 @transaction.atomic
 def remove_all_factors(person: User, *, actor: Actor, reason: str) -> None:
-    """Take every second factor away from somebody who has lost theirs. Raises: ValidationError without a reason."""
+    """Take every second factor away from somebody who has lost theirs.
+
+    Raises: ValidationError without a reason; PermissionDenied where they may more in the portal than the actor.
+    """
     reason = checked_reason(reason, act="the second factors are removed")
+    refuse_above(actor, person)
     for factor in second_factors_of(_locked(person)):
         remove_factor(factor, actor=actor, reason=reason)
 

@@ -3,11 +3,19 @@ from django.db import transaction
 from django.utils.text import slugify
 
 from accounts.audit import Actor, acting, record_audit
-from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
+from accounts.models import ApiKey, CustomRole, Membership, ServiceAccount, Team, User
 from accounts.models.audit import ActorKind, AuditTag
 from accounts.models.teams import Role
 from accounts.oauth.writes import end_tokens_of_member
-from accounts.roles import RIGHTS, Right, is_administrator, may
+from accounts.roles import (
+    AnyTeamRole,
+    PortalRight,
+    Right,
+    holds,
+    is_administrator,
+    rights_of,
+    team_rights_of,
+)
 from accounts.writes.keys import revoke_key
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
@@ -99,8 +107,22 @@ def enable_team(team: Team, *, actor: Actor) -> None:
 
 
 @transaction.atomic
-def add_member(team: Team, *, person: User, role: Role, actor: Actor) -> Membership:
-    membership = Membership(team=team, person=person, role=role)
+def add_member(team: Team, *, person: User, role: AnyTeamRole, actor: Actor) -> Membership:
+    """Put somebody into a team.
+
+    Raises: ValidationError for who is in it already, for a role of another team, and for a person who would let
+    themselves in, superusers excepted.
+    """
+    if actor.kind == ActorKind.PERSON and actor.id == person.pk and not is_administrator(person):
+        raise ValidationError({"person": "Nobody puts themselves into a team. Ask its owner."})
+    return join_team(team, person=person, role=role, actor=actor)
+
+
+@transaction.atomic
+def join_team(team: Team, *, person: User, role: AnyTeamRole, actor: Actor) -> Membership:
+    """Make the person a member, as add_member, on an invitation's word where they do it themselves."""
+    membership = Membership(team=team, person=person)
+    _set_role(membership, role)
     membership.full_clean()
     membership.save()
     record_audit(
@@ -109,37 +131,37 @@ def add_member(team: Team, *, person: User, role: Role, actor: Actor) -> Members
         subject_kind="person",
         subject_id=person.id,
         team_id=team.id,
-        role=role.value,
+        role=role_fact(role),
     )
     return membership
 
 
 @transaction.atomic
-def change_member_role(membership: Membership, *, role: Role, actor: Actor) -> None:
-    """Give a member another role. The same role again changes nothing.
+def change_member_role(membership: Membership, *, role: AnyTeamRole, actor: Actor) -> None:
+    """Give a member another role, built-in or of the team's own. The same role again changes nothing.
 
     Raises: ValidationError for the last owner, and for whoever would give themselves more than they have;
-    PermissionDenied where the actor may not manage members, or owners where one is made or unmade.
+    PermissionDenied where the actor may not manage members, or lacks a right that the old or the new role has.
     """
     found = _locked(membership)
-    if found is None or found.role == role:
+    if found is None or role_of(found) == role:
         return
-    old = Role(found.role)
+    old = role_of(found)
     refuse_beyond_rights(actor, found.team, roles=(old, role))
-    if actor.id == found.person_id and not RIGHTS[role] <= RIGHTS[old]:
+    if actor.id == found.person_id and not team_rights_of(role) <= team_rights_of(old):
         raise ValidationError({"role": "Nobody gives themselves more rights. Ask another owner."})
     if old is Role.OWNER:
         _refuse_last_owner(found)
-    found.role = role
-    found.save(update_fields=["role"])
+    _set_role(found, role)
+    found.save(update_fields=["role", "custom_role"])
     record_audit(
         AuditTag.MEMBER_ROLE_CHANGED,
         actor=actor,
         subject_kind="person",
         subject_id=found.person_id,
         team_id=found.team_id,
-        role=role.value,
-        old_role=old.value,
+        role=role_fact(role),
+        old_role=role_fact(old),
     )
 
 
@@ -153,7 +175,7 @@ def remove_member(membership: Membership, *, actor: Actor) -> None:
     found = _locked(membership)
     if found is None:
         return
-    refuse_beyond_rights(actor, found.team, roles=(Role(found.role),))
+    refuse_beyond_rights(actor, found.team, roles=(role_of(found),))
     _end_membership(found, AuditTag.MEMBER_REMOVED, actor=actor)
 
 
@@ -172,24 +194,48 @@ def leave_team(membership: Membership, *, person: User) -> None:
     _end_membership(found, AuditTag.MEMBER_LEFT, actor=acting(person))
 
 
-def refuse_beyond_rights(actor: Actor, team: Team, *, roles: tuple[Role, ...]) -> None:
+def refuse_beyond_rights(actor: Actor, team: Team, *, roles: tuple[AnyTeamRole, ...]) -> None:
     """Hold a person to the rights they have in the team now, not when the page was opened. Raises: PermissionDenied.
 
-    roles: those that are given or taken; an owner's needs the right to manage owners.
+    roles: those that are given or taken; nobody gives or takes one with a right that they do not have.
     """
     if actor.kind != ActorKind.PERSON:
         return
     membership = (
-        Membership.objects.select_related("person")
+        Membership.objects.select_related("person", "custom_role")
         .filter(team=team, person_id=actor.id, person__is_active=True)
         .first()
     )
-    right = Right.MANAGE_OWNERS if Role.OWNER in roles else Right.MANAGE_MEMBERS
-    if membership is not None and may(membership, right):
-        return
+    if membership is not None:
+        own = rights_of(membership)
+        needed = {Right.MANAGE_MEMBERS}.union(*(team_rights_of(role) for role in roles))
+        if needed <= own:
+            return
     person = User.objects.filter(pk=actor.id).first() if actor.id else None
-    if person is None or not is_administrator(person):
+    if person is None or not holds(person, PortalRight.MANAGE_TEAMS):
         raise PermissionDenied
+
+
+def role_of(membership: Membership) -> AnyTeamRole:
+    return membership.custom_role or Role(membership.role)
+
+
+def role_fact(role: AnyTeamRole) -> str:
+    """The role as the audit trail names it: a name can change, so a custom one is known by its id."""
+    return role.value if isinstance(role, Role) else f"custom {role.pk}"
+
+
+def _set_role(membership: Membership, role: AnyTeamRole) -> None:
+    """Raises: ValidationError for a custom role that is not the team's own, or is gone."""
+    if isinstance(role, Role):
+        membership.role, membership.custom_role = role, None
+        return
+    # Locked, so that it is neither removed nor widened between this look and the commit.
+    own = CustomRole.objects.select_for_update(no_key=True, of=("self",))
+    found = own.filter(pk=role.pk, team_id=membership.team_id).first()
+    if found is None:
+        raise ValidationError({"role": "The team has no such role."})
+    membership.role, membership.custom_role = "", found
 
 
 def _end_membership(found: Membership, tag: AuditTag, *, actor: Actor) -> None:
@@ -215,7 +261,7 @@ def _locked(membership: Membership) -> Membership | None:
     """Return the membership as it is now, with its team locked: who counts a team's owners does so alone."""
     Team.objects.select_for_update(no_key=True).get(pk=membership.team_id)
     return (
-        Membership.objects.select_related("team")
+        Membership.objects.select_related("team", "custom_role")
         .select_for_update(of=("self",))
         .filter(pk=membership.pk)
         .first()

@@ -10,6 +10,7 @@ from accounts.admin.base import PortalAdmin
 from accounts.admin.cells import Cell, code, link_to, pill
 from accounts.audit import acting
 from accounts.models import User
+from accounts.roles import PortalRight
 from models_registry.models import Deployment
 from models_registry.writes.catalogue import change_deployment
 
@@ -41,6 +42,8 @@ def _move(deployment: Deployment, actor: User, values: dict[str, Any]) -> None:
 class DeploymentAdmin(PortalAdmin):
     """Where models are served; reached from a model or a provider."""
 
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_REGISTRY
     list_display = ("upstream_name", "model", "provider", "position", "enabled")
     list_select_related = ("model", "provider")
     search_fields = ("upstream_name", "model__name", "provider__name")

@@ -16,6 +16,7 @@ from accounts.admin.lists import ChoiceFilter, RelatedFilter
 from accounts.audit import acting
 from accounts.models import ServiceAccount, Team, User
 from accounts.models.keys import CALL_SCOPE_CHOICES, Scope
+from accounts.roles import PortalRight
 from models_registry.models import AiModel, Grant
 from models_registry.writes.grants import end_grant, grant_model
 from portal.lib.clock import utc_now
@@ -91,6 +92,8 @@ def _end(grant: Grant, actor: User, values: dict[str, Any]) -> None:
 class GrantAdmin(PortalAdmin):
     """Who may call what. A grant is made and ended, never changed."""
 
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_GRANTS
     list_display = ("holder", "model", "kinds", "state", "starts", "ends")
     list_filter = (LifeFilter, ("model", RelatedFilter), ("team", RelatedFilter))
     list_select_related = ("team", "service_account", "model")

@@ -9,12 +9,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.admin.acts import Act, ActForm
+from accounts.admin.acts import Act, ActForm, ReasonForm
 from accounts.admin.base import PortalAdmin, show_also
 from accounts.admin.cells import Cell, Table, link_to, list_of, moment, pill
 from accounts.admin.lists import ChoiceFilter, RelatedFilter
 from accounts.audit import acting
-from accounts.models import ApiKey, ServiceAccount, Team, User
+from accounts.models import ApiKey, Proposal, ServiceAccount, Team, User
+from accounts.roles import PortalRight
 from models_registry.limit_access import all_limits
 from models_registry.limit_amounts import (
     AmountField,
@@ -31,7 +32,14 @@ from models_registry.limit_words import (
 )
 from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod, SubjectKind
 from models_registry.models.limits import of_kind
-from models_registry.writes.limits import Subject, change_limit, remove_limit, set_limit
+from models_registry.two_person_limits import ask_to_remove
+from models_registry.writes.limits import (
+    Subject,
+    bounds_everybody,
+    change_limit,
+    remove_limit,
+    set_limit,
+)
 
 SHOWN_MAX = 20
 
@@ -171,10 +179,16 @@ def _remove(limit: Limit, actor: User, values: dict[str, Any]) -> None:
     remove_limit(limit, actor=acting(actor))
 
 
+def _propose_removal(limit: Limit, actor: User, values: dict[str, Any]) -> Proposal | None:
+    return ask_to_remove(limit, by=actor, why=values["reason"])
+
+
 @admin.register(Limit)
 class LimitAdmin(PortalAdmin):
     """Limits and budgets of everybody and everything."""
 
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_LIMITS
     list_display = ("subject", "of", "says", "kind", "who", "changed")
     list_filter = (
         SubjectFilter,
@@ -207,6 +221,19 @@ class LimitAdmin(PortalAdmin):
                 "Within a second nothing of it holds. The limits above and below it stay."
             ),
             is_danger=True,
+            shows=lambda limit: not bounds_everybody(limit),
+        ),
+        Act(
+            "propose-removal",
+            gettext_lazy("Propose to remove"),
+            _propose_removal,
+            gettext_lazy("The limit is removed."),
+            ReasonForm,
+            warning=gettext_lazy(
+                "It bounds the model for everybody. A second person has to confirm that it is removed."
+            ),
+            is_danger=True,
+            shows=bounds_everybody,
         ),
     )
 
@@ -297,8 +324,10 @@ def _limits_of(**subject: Any) -> Table:
     )
 
 
-show_also(Team, lambda team: _limits_of(team=team))
-show_also(ServiceAccount, lambda account: _limits_of(service_account=account))
-show_also(User, lambda person: _limits_of(person=person))
-show_also(ApiKey, lambda key: _limits_of(key=key))
-show_also(AiModel, lambda model: _limits_of(model=model))
+show_also(Team, lambda team: _limits_of(team=team), to=PortalRight.SEE_REGISTRY)
+show_also(
+    ServiceAccount, lambda account: _limits_of(service_account=account), to=PortalRight.SEE_REGISTRY
+)
+show_also(User, lambda person: _limits_of(person=person), to=PortalRight.SEE_REGISTRY)
+show_also(ApiKey, lambda key: _limits_of(key=key), to=PortalRight.SEE_REGISTRY)
+show_also(AiModel, lambda model: _limits_of(model=model), to=PortalRight.SEE_REGISTRY)

@@ -23,6 +23,7 @@ from accounts.admin.cells import (
 from accounts.admin.lists import ChoicesFilter, RelatedFilter
 from accounts.audit import acting
 from accounts.models import User
+from accounts.roles import PortalRight
 from models_registry.admin.model_forms import (
     DeploymentForm,
     ModelForm,
@@ -98,6 +99,8 @@ def _may_become(status: ModelStatus) -> Any:
 class AiModelAdmin(PortalAdmin):
     """What can be called. Its life goes on by steps, each with a button of its own."""
 
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_REGISTRY
     list_display = ("name", "kind", "status_shown", "data_class", "owner", "price")
     list_filter = (
         ("status", ChoicesFilter),

@@ -15,6 +15,7 @@ from accounts.admin.bounds import NetworksField
 from accounts.admin.cells import Cell, Table, code, link_to, moment, pill
 from accounts.audit import acting
 from accounts.models import User
+from accounts.roles import PortalRight
 from models_registry.discovery import ProviderSilent, list_upstream_models
 from models_registry.models import Provider
 from models_registry.models.catalogue import validate_base_url
@@ -178,6 +179,8 @@ def _nothing(provider: Provider, actor: User, values: dict[str, Any]) -> None:
 class ProviderAdmin(PortalAdmin):
     """Servers that answer calls. A credential goes in and never comes out."""
 
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_REGISTRY
     list_display = ("name", "base_url", "credential", "is_demonstration", "created")
     search_fields = ("name", "base_url")
     search_help_text = gettext_lazy("Name or address")

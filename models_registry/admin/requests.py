@@ -16,8 +16,7 @@ from accounts.admin.base import PortalAdmin, acting_person
 from accounts.admin.cells import NOTHING, Cell, list_of, moment, pill, text, whole
 from accounts.admin.lists import ChoiceFilter, ChoicesFilter, RelatedFilter
 from accounts.models import AuditEntry, User
-from accounts.roles import is_administrator
-from models_registry.access import may_decide
+from accounts.roles import PortalRight, holds
 from models_registry.admin.request_forms import (
     ApproveAsAskedForm,
     ApproveForm,
@@ -87,8 +86,9 @@ def is_open(request: AccessRequest) -> bool:
 
 @admin.register(AccessRequest)
 class AccessRequestAdmin(PortalAdmin):
-    """Who asks for what. Whoever may decide sees them, administrator or not."""
+    """Who asks for what. Whoever may decide sees them."""
 
+    sees = right = PortalRight.DECIDE_REQUESTS
     object_template = act_template = "admin/latchkey/request.html"
     list_display = ("asks_for", "team", "asker", "status_shown", "classes", "age", "until")
     list_filter = (("status", ChoicesFilter), ("team", RelatedFilter), DataClassFilter)
@@ -143,15 +143,6 @@ class AccessRequestAdmin(PortalAdmin):
         ),
     )
 
-    def may_act(self, request: HttpRequest) -> bool:
-        return isinstance(request.user, User) and may_decide(request.user)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self.may_act(request) or super().has_view_permission(request, obj)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[AccessRequest]:
         found: QuerySet[AccessRequest] = super().get_queryset(request)
         named = RequestedModel.objects.select_related("model", "grant").order_by("model__name")
@@ -191,7 +182,7 @@ class AccessRequestAdmin(PortalAdmin):
 
     def object_context(self, request: HttpRequest, found: AccessRequest) -> dict[str, Any]:
         person = acting_person(request)
-        is_linked = is_administrator(person)
+        is_linked = holds(person, PortalRight.SEE_PEOPLE)
         offered = [act for act in self.acts if act.is_listed and act.shows(found)]
         return {
             **self._page_context(request),
@@ -231,7 +222,7 @@ def _why_not(request: AccessRequest, person: User) -> str:
         return _(
             "You made this request yourself. Nobody decides on a request of their own: another approver has to."
         )
-    return "" if may_decide(person) else _("You may see requests, and not decide on them.")
+    return ""
 
 
 def _decision(request: AccessRequest) -> list[tuple[str, Cell]]:
@@ -245,8 +236,12 @@ def _decision(request: AccessRequest) -> list[tuple[str, Cell]]:
 
 
 def _facts(request: AccessRequest, *, is_linked: bool) -> list[tuple[str, Cell]]:
-    membership = request.team.memberships.filter(person=request.requested_by_id).first()
-    role = membership.get_role_display() if membership else _("no longer in the team")
+    membership = (
+        request.team.memberships.select_related("custom_role")
+        .filter(person=request.requested_by_id)
+        .first()
+    )
+    role = membership.role_name if membership else _("no longer in the team")
     return [
         (_("Status"), status_of(request)),
         (_("Asked by"), link_for(request.requested_by, is_linked=is_linked)),

@@ -15,6 +15,7 @@ from accounts.api.pages import PageQuery, page_of
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView
 from accounts.models import Team
+from accounts.roles import PortalRight
 from models_registry.api.models import AS_INPUT, AS_OUTPUT, PRICE, ModelGiven
 from models_registry.models import (
     AiModel,
@@ -116,6 +117,9 @@ class AnyModelQuery(PageQuery):
 
 
 class AllModels(AdministratorView):
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_REGISTRY
+
     @operation(
         "list_all_models",
         "List all models.",
@@ -155,6 +159,9 @@ class AllModels(AdministratorView):
 
 
 class AnyModelView(AdministratorView):
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_REGISTRY
+
     @operation("get_any_model", "Read any model.", gives=AnyModelGiven, refuses=_MISSING)
     def get(self, request: Request, model: uuid.UUID) -> Response:
         """Answer one model with where it is served."""
@@ -176,6 +183,8 @@ class AnyModelView(AdministratorView):
 
 
 class ModelStatusView(AdministratorView):
+    right = PortalRight.MANAGE_REGISTRY
+
     @operation(
         "set_model_status",
         "Move a model along its life.",
@@ -197,6 +206,8 @@ class ModelStatusView(AdministratorView):
 
 
 class Deployments(AdministratorView):
+    right = PortalRight.MANAGE_REGISTRY
+
     @operation(
         "deploy_model",
         "Say where a model is served.",
@@ -229,6 +240,8 @@ class DeploymentChange(Taken):
 
 
 class DeploymentView(AdministratorView):
+    right = PortalRight.MANAGE_REGISTRY
+
     @operation(
         "change_deployment",
         "Switch or move a deployment.",

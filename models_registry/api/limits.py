@@ -12,11 +12,13 @@ from rest_framework.response import Response
 
 from accounts.access import access_key, access_service_account, access_team
 from accounts.api.fields import Choice, Flag, Given, Id, Taken, Text, Whole
-from accounts.api.operations import operation
+from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of, take_page
 from accounts.api.problems import ProblemCode, invalid
+from accounts.api.proposals import ProposalGiven
 from accounts.api.views import AdministratorView, ManagementView, done
 from accounts.models import ApiKey, ServiceAccount, Team, User
+from accounts.roles import PortalRight
 from accounts.ways_in.proven import Proven
 from models_registry.limit_access import (
     access_limit,
@@ -29,6 +31,7 @@ from models_registry.limit_access import (
 from models_registry.limit_standings import standings_of
 from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod, SubjectKind
 from models_registry.models.limits import ALERTS_MAX, AMOUNT_MAX, PERCENT_MAX, of_kind
+from models_registry.two_person_limits import ask_to_remove
 from models_registry.writes.limits import Subject, change_limit, remove_limit, set_limit
 from models_registry.writes.limits_as import change_limit_as, remove_limit_as, set_limit_as
 
@@ -237,6 +240,9 @@ class KeyLimits(_LimitPages):
 
 
 class AllLimits(_LimitPages, AdministratorView):
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_LIMITS
+
     @operation(
         "list_all_limits",
         "List all limits.",
@@ -264,6 +270,9 @@ class AllLimits(_LimitPages, AdministratorView):
 
 
 class AnyLimitView(AdministratorView):
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_LIMITS
+
     @operation("get_any_limit", "Read any limit.", gives=LimitGiven, refuses=_MISSING)
     def get(self, request: Request, limit: uuid.UUID) -> Response:
         """Answer one limit."""
@@ -285,9 +294,31 @@ class AnyLimitView(AdministratorView):
 
     @operation("remove_any_limit", "Remove any limit.", gives=None, status=204, refuses=_MISSING)
     def delete(self, request: Request, limit: uuid.UUID) -> Response:
-        """Take a limit away; those above and below it stay."""
+        """Take a limit away; those above and below it stay. One that bounds a model for everybody takes two people."""
         remove_limit(get_object_or_404(all_limits(), pk=limit), actor=self.actor)
         return done()
+
+
+class RemovalGiven(Given):
+    proposal = ProposalGiven(allow_null=True, help_text="Null where the limit took one person.")
+
+
+class ProposeRemoval(AdministratorView):
+    right = PortalRight.MANAGE_LIMITS
+
+    @operation(
+        "propose_limit_removal",
+        "Propose to remove a limit.",
+        takes=Reason,
+        gives=RemovalGiven,
+        refuses=_MISSING,
+        example={"reason": "The model moved to servers with room for all."},
+    )
+    def post(self, request: Request, limit: uuid.UUID) -> Response:
+        """Remove a limit, or propose it to a second person where it bounds a model for everybody."""
+        found = get_object_or_404(all_limits(), pk=limit)
+        made = ask_to_remove(found, by=self.person, why=self.taken["reason"])
+        return Response(RemovalGiven({"proposal": made}).data)
 
 
 def _given(limit: Limit) -> dict[str, Any]:

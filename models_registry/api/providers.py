@@ -14,6 +14,7 @@ from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, page_of
 from accounts.api.problems import Problem, ProblemCode
 from accounts.api.views import AdministratorView
+from accounts.roles import PortalRight
 from models_registry.discovery import ProviderSilent, list_upstream_models
 from models_registry.models import Provider
 from models_registry.models.catalogue import validate_base_url
@@ -89,6 +90,9 @@ class FoundModelsGiven(Given):
 
 
 class Providers(AdministratorView):
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_REGISTRY
+
     @operation(
         "list_providers",
         "List providers.",
@@ -124,6 +128,9 @@ class Providers(AdministratorView):
 
 
 class ProviderView(AdministratorView):
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_REGISTRY
+
     @operation("get_provider", "Read a provider.", gives=ProviderGiven, refuses=_MISSING)
     def get(self, request: Request, provider: uuid.UUID) -> Response:
         """Answer one provider, its credential excepted."""
@@ -157,6 +164,8 @@ class ProviderView(AdministratorView):
 
 
 class TestProvider(AdministratorView):
+    right = PortalRight.MANAGE_REGISTRY
+
     @operation("test_provider", "Test a provider.", gives=FoundModelsGiven, refuses=_TESTED)
     def post(self, request: Request, provider: uuid.UUID) -> Response:
         """Ask the provider which models it serves, with the credential it is called with."""

@@ -15,6 +15,7 @@ from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView
 from accounts.models import ApiKey, ServiceAccount, Team
 from accounts.models.keys import Scope
+from accounts.roles import PortalRight
 from accounts.writes.keys import revoke_key
 from models_registry.api.keys import KeyGiven
 from models_registry.api.models import GrantGiven
@@ -43,6 +44,9 @@ class AnyGrantQuery(PageQuery):
 
 
 class AllGrants(AdministratorView):
+    sees = PortalRight.SEE_REGISTRY
+    right = PortalRight.MANAGE_GRANTS
+
     @operation(
         "list_all_grants",
         "List all grants.",
@@ -86,6 +90,8 @@ class AllGrants(AdministratorView):
 
 
 class EndGrant(AdministratorView):
+    right = PortalRight.MANAGE_GRANTS
+
     @operation(
         "end_grant",
         "End a grant.",
@@ -110,6 +116,8 @@ class AnyKeyQuery(PageQuery):
 
 
 class AllKeys(AdministratorView):
+    sees = PortalRight.SEE_PEOPLE
+
     @operation(
         "list_all_keys",
         "List everybody's API keys.",
@@ -126,6 +134,8 @@ class AllKeys(AdministratorView):
 
 
 class RevokeAnyKey(AdministratorView):
+    right = PortalRight.REVOKE_KEYS
+
     @operation(
         "revoke_any_key",
         "Revoke anybody's API key.",

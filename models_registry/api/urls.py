@@ -77,6 +77,11 @@ urlpatterns = [
     path("admin/grants/<uuid:grant>/end", rights.EndGrant.as_view(), name="end-grant"),
     path("admin/limits", limits.AllLimits.as_view(), name="all-limits"),
     path("admin/limits/<uuid:limit>", limits.AnyLimitView.as_view(), name="any-limit"),
+    path(
+        "admin/limits/<uuid:limit>/propose-removal",
+        limits.ProposeRemoval.as_view(),
+        name="propose-limit-removal",
+    ),
     path("admin/keys", rights.AllKeys.as_view(), name="all-keys"),
     path("admin/keys/<uuid:key>/revoke", rights.RevokeAnyKey.as_view(), name="revoke-any-key"),
 ]

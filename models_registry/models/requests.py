@@ -63,7 +63,6 @@ class AccessRequest(models.Model):
     decision_reason = models.CharField(max_length=REASON_MAX, blank=True, editable=False)
 
     class Meta:
-        permissions = [("decide_accessrequest", "Can decide on access requests")]
         indexes = [
             models.Index(fields=["status", "id"], name="request_by_status"),
             models.Index(fields=["team", "id"], name="request_by_team"),

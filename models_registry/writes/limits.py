@@ -10,10 +10,16 @@ from django.db import connection, transaction
 from accounts.audit import Actor, Fact, record_audit
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.audit import ActorKind, AuditTag
+from accounts.two_person import demand_second
 from models_registry.limit_openings import open_once_written
 from models_registry.limit_words import amount_text, whose
 from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod
-from models_registry.models.limits import ALERTED_PERIODS, CALENDAR_PERIODS, validate_zone
+from models_registry.models.limits import (
+    ALERTED_PERIODS,
+    CALENDAR_PERIODS,
+    SubjectKind,
+    validate_zone,
+)
 from models_registry.narrowing import limits_above, limits_below
 from portal.lib.clock import utc_now
 
@@ -93,7 +99,8 @@ def change_limit(
     """Change what is given of a limit; None leaves it. What was used stays counted.
 
     Limits below that became looser are tightened to it. Changing nothing is not audited.
-    Raises: ValidationError naming the field, also where the limit was removed.
+    Raises: ValidationError naming the field, also where the limit was removed; PermissionDenied for one person alone who
+    would loosen one that bounds everybody.
     """
     _write_alone()
     limit = _as_it_is(limit)
@@ -112,6 +119,9 @@ def change_limit(
     changed = [name for name, value in wanted.items() if getattr(limit, name) != value]
     if not changed:
         return limit
+    is_looser = bool(is_soft) or (amount is not None and amount > limit.amount)
+    if is_looser and bounds_everybody(limit):
+        demand_second(actor)
     for name in changed:
         setattr(limit, name, wanted[name])
     limit.by_administrator, limit.set_by_id = by_administrator, _person_id(actor)
@@ -128,13 +138,23 @@ def change_limit(
 
 @transaction.atomic
 def remove_limit(limit: Limit, *, actor: Actor) -> None:
-    """Take a limit away. Those above and below it stay. Removing twice does nothing more."""
+    """Take a limit away. Those above and below it stay. Removing twice does nothing more.
+
+    Raises: PermissionDenied for one person alone where it bounds everybody.
+    """
     _write_alone()
     found = Limit.objects.filter(pk=limit.pk).select_related("key", "service_account").first()
     if found is None:
         return
+    if bounds_everybody(found):
+        demand_second(actor)
     _record(AuditTag.LIMIT_REMOVED, found, actor=actor)
     found.delete()
+
+
+def bounds_everybody(limit: Limit) -> bool:
+    """Whether the limit holds for every call of a model, so that it is a policy of the portal."""
+    return limit.subject_kind is SubjectKind.MODEL and not limit.is_soft
 
 
 def _write_alone() -> None:

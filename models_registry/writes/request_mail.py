@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from django.contrib.auth.backends import ModelBackend
-
+from accounts.access import people_holding
 from accounts.models import Notification, User
 from accounts.models.notifications import NotificationKind
+from accounts.roles import PortalRight
 from accounts.writes.notifications import Fact, notify
-from models_registry.access import DECIDE, may_decide
+from models_registry.access import may_decide
 from models_registry.models import AccessRequest, AiModel, RequestComment
 
 DECIDERS_TOLD_MAX = 50
@@ -57,10 +57,10 @@ def tell_of_withdrawal(request: AccessRequest, *, by: User) -> None:
 
 def _deciders(request: AccessRequest) -> list[User]:
     """Whoever may decide on the request, the longest known first, and no more than can be mailed at once."""
-    able = ModelBackend().with_perm(DECIDE).filter(is_staff=True)
+    able = people_holding(PortalRight.DECIDE_REQUESTS)
     if request.requested_by is not None:
         able = able.exclude(pk=request.requested_by.pk)
-    return list(able.order_by("pk")[:DECIDERS_TOLD_MAX])
+    return list(able[:DECIDERS_TOLD_MAX])
 
 
 def _facts(request: AccessRequest, models: Iterable[AiModel]) -> dict[str, Fact]:

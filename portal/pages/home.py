@@ -50,7 +50,8 @@ def home(request: HttpRequest) -> HttpResponse:
 
 def _memberships(person: User) -> list[Membership]:
     found = Membership.objects.filter(person=person, team__in=teams_of(person))
-    return list(found.select_related("team").order_by("team__name")[: SHOWN + 1])
+    found = found.select_related("team", "custom_role").order_by("team__name")
+    return list(found[: SHOWN + 1])
 
 
 def _open_requests(person: User) -> list[AccessRequest]:

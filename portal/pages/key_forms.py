@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access import keys_of, teams_of
 from accounts.models import ApiKey, ServiceAccount, User
 from accounts.models.keys import Scope
-from accounts.roles import Right, is_administrator
+from accounts.roles import Right, portal_rights
 from accounts.writes.reasons import REASON_MAX
 from models_registry.access import grants_of, models_seen_by
 from models_registry.pages.fields import ForWhomField, LastDayField, LimitField
@@ -129,7 +129,7 @@ class KeyForm(forms.Form):
         )
         self.fields["holder"] = holder
         self.has_holder = bool(holder.found)
-        scopes = [scope for scope in Scope if scope != Scope.ADMINISTER or is_administrator(person)]
+        scopes = [scope for scope in Scope if scope != Scope.ADMINISTER or portal_rights(person)]
         self.fields["scopes"] = forms.MultipleChoiceField(
             label=_("What may it do?"),
             choices=[(scope.value, _SCOPES[scope]) for scope in scopes],

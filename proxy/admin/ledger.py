@@ -15,6 +15,7 @@ from accounts.admin.cells import NOTHING, Cell, code, link_to, micro_usd, pill, 
 from accounts.admin.lists import ChoiceFilter
 from accounts.admin.records import RecordAdmin
 from accounts.models import ApiKey, ServiceAccount, Team, User
+from accounts.roles import PortalRight
 from models_registry.models import AiModel, Deployment, Provider
 from proxy.call import CallStatus
 
@@ -40,6 +41,8 @@ class ModelFilter(ChoiceFilter):
 
 class LedgerAdmin(RecordAdmin):
     """Rows of the ledger, found by the whole id of a key."""
+
+    sees = PortalRight.SEE_CALLS
 
     def names(self) -> dict[str, Subquery]:
         model = AiModel.objects.filter(pk=OuterRef("model_id")).values("name")[:1]

@@ -15,6 +15,7 @@ from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, make_cursor, open_cursor, page_of
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView, ManagementView
+from accounts.roles import PortalRight
 from models_registry.models import AiModel
 from proxy.access import access_call, sight_of
 from proxy.api.spans import SpanQuery, span_of
@@ -135,6 +136,8 @@ class CallView(ManagementView):
 
 
 class AllCalls(AdministratorView):
+    sees = PortalRight.SEE_CALLS
+
     @operation("list_all_calls", "List everybody's calls.", gives=_Page, query=AnyCallQuery)
     def get(self, request: Request) -> Response:
         """Answer calls of whole days in UTC, of the last 7 unless others are named, at most 31; the newest first."""
@@ -146,6 +149,8 @@ class AllCalls(AdministratorView):
 
 
 class AnyCallView(AdministratorView):
+    sees = PortalRight.SEE_CALLS
+
     @operation("get_any_call", "Read any call.", gives=CallGiven, refuses=[ProblemCode.NOT_FOUND])
     def get(self, request: Request, call: uuid.UUID) -> Response:
         """Answer one call, as it is known now."""

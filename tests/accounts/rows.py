@@ -4,11 +4,14 @@ import datetime
 import secrets
 
 from accounts.audit import COMMAND
-from accounts.models import ServiceAccount, Team, User
+from accounts.models import CustomRole, ServiceAccount, Team, User
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
+from accounts.roles import AnyPortalRole, AnyTeamRole, PortalRight, Right
+from accounts.writes.custom_roles import make_portal_role, make_team_role
 from accounts.writes.keys import IssuedKey, issue_key
 from accounts.writes.people import create_person
+from accounts.writes.portal_roles import give_portal_role
 from accounts.writes.teams import add_member, create_service_account, create_team
 from portal.lib.clock import utc_now
 
@@ -37,10 +40,26 @@ def new_person(*, is_administrator: bool = False) -> User:
     )
 
 
-def new_member(team: Team, role: Role = Role.MEMBER) -> User:
+def new_member(team: Team, role: AnyTeamRole = Role.MEMBER) -> User:
     person = new_person()
     add_member(team, person=person, role=role, actor=COMMAND)
     return person
+
+
+def new_holder(*roles: AnyPortalRole) -> User:
+    """Somebody who has these roles for the whole portal."""
+    person = new_person()
+    for role in roles:
+        give_portal_role(person, role=role, actor=COMMAND)
+    return User.objects.get(pk=person.pk)
+
+
+def new_portal_role(*rights: PortalRight) -> CustomRole:
+    return make_portal_role(name=new_name("role"), rights=rights, actor=COMMAND)
+
+
+def new_team_role(team: Team, *rights: Right) -> CustomRole:
+    return make_team_role(team, name=new_name("role"), rights=rights, actor=COMMAND)
 
 
 def tomorrow() -> datetime.datetime:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from django.contrib.auth.models import Permission
-
 from accounts.audit import COMMAND
 from accounts.models import Team, User
 from accounts.models.keys import Scope
+from accounts.models.roles import PortalRole
 from models_registry.models import (
     AccessRequest,
     AiModel,
@@ -22,7 +21,7 @@ from models_registry.writes.catalogue import add_model, deploy_model, set_model_
 from models_registry.writes.limits import Subject, set_limit
 from models_registry.writes.providers import add_provider
 from models_registry.writes.requests import ask_for_access
-from tests.accounts.rows import new_name, new_person, tomorrow
+from tests.accounts.rows import new_holder, new_name, tomorrow
 
 CREDENTIAL = "sk-upstream-0123456789abcdef"
 
@@ -58,11 +57,7 @@ def new_offer(kind: ModelKind = ModelKind.CHAT, **facts: Any) -> AiModel:
 
 def new_decider() -> User:
     """Somebody who is no administrator and decides on requests."""
-    person = new_person()
-    person.is_staff = True
-    person.save()
-    person.user_permissions.add(Permission.objects.get(codename="decide_accessrequest"))
-    return User.objects.get(pk=person.pk)
+    return new_holder(PortalRole.APPROVER)
 
 
 def ask(person: User, team: Team, *models: AiModel, **changes: Any) -> AccessRequest:

@@ -211,7 +211,7 @@ def test_decision_needs_staff_permission_and_an_active_person(spoil: str) -> Non
     person.is_active = spoil != "inactive"
     person.save()
     if spoil == "no permission":
-        person.user_permissions.clear()
+        person.portal_roles.all().delete()
     person = User.objects.get(pk=person.pk)
     with pytest.raises(PermissionDenied):
         deny_request(request, actor=person, reason=REASON)
@@ -344,7 +344,7 @@ def test_withdrawal_is_told_to_those_who_were_told_of_the_request() -> None:
     team.memberships.create(person=manager, role=Role.MANAGER)
     request, other = ask(new_member(team), team), ask(new_member(team), team)
     later = new_decider()
-    resigned.user_permissions.clear()
+    resigned.portal_roles.all().delete()
     disable_person(disabled, actor=COMMAND, reason=REASON)
     assert {decider, resigned, disabled, manager} <= told(NotificationKind.REQUEST_MADE, request)
     withdraw_request(request, actor=manager)

@@ -26,6 +26,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:audit": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:call": ("401 404 200 404 200 200 404", "401 405 405 405 405 405 405"),
     "api:calls": ("401 200 200 200 200 200 200", "401 405 405 405 405 405 405"),
+    "api:confirm-proposal": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 200"),
     "api:deny-request": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:deployment": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 405"),
     "api:deployments": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
@@ -42,6 +43,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:enable-trust-rule": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
     "api:end-grant": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:explain-token": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
+    "api:give-portal-role": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 200"),
     "api:grants": ("401 200 200 200 200 200 200", "401 405 405 405 405 405 405"),
     "api:invitation": ("401 405 405 405 405 405 405", "401 405 405 405 405 405 405"),
     "api:invitations": ("401 404 403 403 200 200 404", "401 404 403 403 201 201 404"),
@@ -65,11 +67,17 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:open-issuers": ("401 200 200 200 200 200 200", "401 405 405 405 405 405 405"),
     "api:people": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
     "api:person": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
+    "api:portal-role": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
+    "api:portal-roles": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
+    "api:proposal": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
+    "api:proposals": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
+    "api:propose-limit-removal": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:provider": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:providers": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
     "api:queue": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:queued-comments": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:queued-request": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
+    "api:refuse-proposal": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:request": ("401 404 200 200 200 200 200", "401 405 405 405 405 405 405"),
     "api:request-comments": ("401 405 405 405 405 405 405", "401 404 403 201 201 201 201"),
     "api:requests": ("401 200 200 200 200 200 200", "401 404 403 201 201 201 404"),
@@ -78,9 +86,12 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:service-account": ("401 404 200 200 200 200 404", "401 405 405 405 405 405 405"),
     "api:service-account-bounds": ("401 404 200 200 200 200 404", "401 405 405 405 405 405 405"),
     "api:service-accounts": ("401 404 200 200 200 200 404", "401 404 403 403 201 201 404"),
+    "api:take-portal-role": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:team": ("401 404 200 200 200 200 404", "401 405 405 405 405 405 405"),
     "api:team-audit": ("401 404 200 403 200 200 404", "401 405 405 405 405 405 405"),
     "api:team-bounds": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
+    "api:team-role": ("401 405 405 405 405 405 405", "401 405 405 405 405 405 405"),
+    "api:team-roles": ("401 404 200 200 200 200 404", "401 404 403 403 403 201 404"),
     "api:teams": ("401 200 200 200 200 200 200", "401 405 405 405 405 405 405"),
     "api:disable-oauth-client": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
     "api:enable-oauth-client": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
@@ -94,6 +105,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:trust-rule": ("401 404 200 200 200 200 404", "401 405 405 405 405 405 405"),
     "api:trust-rules": ("401 404 200 200 200 200 404", "401 404 403 403 201 201 404"),
     "api:usage": ("401 200 200 200 200 200 200", "401 405 405 405 405 405 405"),
+    "api:withdraw-proposal": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 403"),
     "api:withdraw-request": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
     "ask": ("login 200 403 200 200 200 403", "login 200 403 302 302 302 403"),
     "authenticator-app": ("login 200 200 200 200 200 200", "login 200 200 200 200 200 200"),
@@ -171,6 +183,9 @@ ROWS: dict[str, tuple[str, str]] = {
     "team-limit-remove": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),
     "team-limits": ("login 404 200 200 200 200 404", "login 404 403 403 302 302 404"),
     "team-oauth-clients": ("login 404 200 200 200 200 404", "login 404 403 403 200 200 404"),
+    "team-role": ("login 404 403 403 403 200 404", "login 404 403 403 403 302 404"),
+    "team-role-remove": ("login 405 405 405 405 405 405", "login 404 403 403 403 302 404"),
+    "team-roles": ("login 404 403 403 403 200 404", "login 404 403 403 403 302 404"),
     "team-service-accounts": ("login 404 200 200 200 200 404", "login 404 403 403 302 302 404"),
     "team-settings": ("login 404 403 403 403 200 404", "login 404 403 403 403 302 404"),
     "team-token-test": ("login 405 405 405 405 405 405", "login 404 403 403 200 200 404"),
@@ -181,6 +196,91 @@ ROWS: dict[str, tuple[str, str]] = {
     "trust-rule-enable": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),
     "usage": ("login 200 200 200 200 200 200", "login 405 405 405 405 405 405"),
     "usage-csv": ("login 200 200 200 200 200 200", "login 405 405 405 405 405 405"),
+}
+
+# The administrators' part of the API answers an approver, security and a registry admin, in this order.
+PORTAL_ROWS: dict[str, tuple[str, str]] = {
+    "api:issuers": ("403 403 403", "403 403 403"),
+    "api:issuer": ("403 403 403", "403 403 403"),
+    "api:disable-issuer": ("403 403 403", "403 403 403"),
+    "api:enable-issuer": ("403 403 403", "403 403 403"),
+    "api:any-trust-rules": ("403 403 403", "403 403 403"),
+    "api:disable-any-trust-rule": ("403 403 403", "403 403 403"),
+    "api:any-team-trust-rules": ("403 403 403", "403 403 403"),
+    "api:team-bounds": ("403 403 403", "403 403 403"),
+    "api:key-bounds": ("403 403 403", "403 403 403"),
+    "api:all-calls": ("403 200 403", "403 403 403"),
+    "api:all-grants": ("403 200 200", "403 403 400"),
+    "api:all-keys": ("403 200 200", "403 403 403"),
+    "api:all-limits": ("403 200 200", "403 403 400"),
+    "api:all-models": ("403 200 200", "403 403 400"),
+    "api:all-teams": ("403 200 200", "403 403 403"),
+    "api:any-call": ("403 200 403", "403 403 403"),
+    "api:any-limit": ("403 200 200", "403 403 405"),
+    "api:any-model": ("403 200 200", "403 403 405"),
+    "api:any-team": ("403 200 200", "403 403 403"),
+    "api:any-team-members": ("403 403 403", "403 403 403"),
+    "api:approve-request": ("405 403 403", "200 403 403"),
+    "api:audit": ("403 200 403", "403 403 403"),
+    "api:confirm-proposal": ("403 403 405", "403 403 404"),
+    "api:deny-request": ("405 403 403", "400 403 403"),
+    "api:deployment": ("403 403 403", "403 403 405"),
+    "api:deployments": ("403 403 403", "403 403 400"),
+    "api:disable-person": ("403 403 403", "403 400 403"),
+    "api:disable-team": ("403 403 403", "403 403 403"),
+    "api:enable-person": ("403 403 403", "403 200 403"),
+    "api:enable-team": ("403 403 403", "403 403 403"),
+    "api:end-grant": ("403 403 403", "403 403 400"),
+    "api:give-portal-role": ("403 403 403", "403 403 403"),
+    "api:model-status": ("403 403 403", "403 403 405"),
+    "api:people": ("403 200 200", "403 400 403"),
+    "api:person": ("403 200 200", "403 403 403"),
+    "api:portal-role": ("403 403 403", "403 403 403"),
+    "api:portal-roles": ("403 403 403", "403 403 403"),
+    "api:proposal": ("403 403 404", "403 403 405"),
+    "api:proposals": ("403 403 200", "403 403 405"),
+    "api:propose-limit-removal": ("403 403 403", "403 403 400"),
+    "api:provider": ("403 200 200", "403 403 405"),
+    "api:providers": ("403 200 200", "403 403 400"),
+    "api:queue": ("200 403 403", "405 403 403"),
+    "api:queued-comments": ("405 403 403", "400 403 403"),
+    "api:queued-request": ("200 403 403", "405 403 403"),
+    "api:refuse-proposal": ("403 403 405", "403 403 400"),
+    "api:revoke-any-key": ("403 403 403", "403 400 403"),
+    "api:take-portal-role": ("403 403 403", "403 403 403"),
+    "api:test-provider": ("403 403 403", "403 403 422"),
+    "api:withdraw-proposal": ("403 403 405", "403 403 404"),
+}
+# The parts of the admin that open to each of them, and the acts that it offers there.
+ADMIN_PARTS = {
+    "approver": "models_registry_accessrequest",
+    "security": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
+    "accounts_apikey accounts_auditentry models_registry_aimodel models_registry_deployment models_registry_grant "
+    "models_registry_limit models_registry_provider proxy_call proxy_usagehour proxy_usageday",
+    "registry_admin": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
+    "accounts_apikey accounts_proposal models_registry_aimodel models_registry_deployment models_registry_grant "
+    "models_registry_limit models_registry_provider",
+}
+ADMIN_ACTS: dict[str, list[str]] = {
+    "approver": [
+        f"models_registry_accessrequest {act}"
+        for act in ("approve", "approve-as-asked", "deny", "comment")
+    ],
+    "security": [
+        *(f"accounts_user {act}" for act in ("disable", "enable", "remove-second-factors")),
+        "accounts_apikey revoke",
+    ],
+    "registry_admin": [
+        f"models_registry_{name} {act}"
+        for name, acts in {
+            "aimodel": "add change deploy publish deprecate retire",
+            "deployment": "switch-on switch-off move",
+            "grant": "add end",
+            "limit": "add change remove propose-removal",
+            "provider": "add change test",
+        }.items()
+        for act in acts.split()
+    ],
 }
 
 

@@ -24,6 +24,7 @@ from accounts.audit import COMMAND
 from accounts.models import (
     ApiKey,
     AuditEntry,
+    CustomRole,
     OAuthApplication,
     ServiceAccount,
     Team,
@@ -32,13 +33,21 @@ from accounts.models import (
 )
 from accounts.models.keys import CALL_SCOPES, Scope
 from accounts.models.teams import Role
-from accounts.roles import RIGHTS, Right
+from accounts.roles import RIGHTS, Right, team_rights_of
+from accounts.roles import rights_of as rights_of_member
 from accounts.writes.invitations import invite
 from accounts.writes.oauth_clients import ClientGrant, register_client
 from models_registry.models import AiModel, Grant, Limit, LimitMeasure, LimitPeriod
 from models_registry.writes.grants import grant_model, narrow_key
 from portal.lib.clock import utc_now
-from tests.accounts.rows import new_account, new_member, new_name, new_team, tomorrow
+from tests.accounts.rows import (
+    new_account,
+    new_member,
+    new_name,
+    new_team,
+    new_team_role,
+    tomorrow,
+)
 from tests.accounts.workload.issuing import new_issuer, new_rule
 from tests.asking_api import Asker, administrator, personal_key
 from tests.models_registry.rows import ask, new_limit, new_offer
@@ -57,6 +66,7 @@ GREEDY: list[Any] = [
     [],
     ["chat", "embeddings", "manage", "administer"],
     ["0.0.0.0/0", "::/0"],
+    [right.value for right in Right],
 ]
 UNDECLARED: dict[str, Any] = {
     "role": "owner",
@@ -102,11 +112,22 @@ class House:
 LEFT_OUT = ...
 
 
-def build(role: Role) -> House:
+# A role of the team's own, with rights that could be made into more.
+CUSTOM = frozenset({Right.SEE_TEAM, Right.MANAGE_ROLES, Right.MANAGE_MEMBERS, Right.ISSUE_OWN_KEYS})
+AnyRole = Role | frozenset[Right]
+
+
+def rights_in(role: AnyRole) -> frozenset[Right]:
+    return RIGHTS[role] if isinstance(role, Role) else role
+
+
+def build(role: AnyRole) -> House:
     """A team with a bounded grant, a narrowed key of the person and one of everything."""
     team, model, other = new_team(), new_offer(), new_offer()
     owner = new_member(team, Role.OWNER)
-    person = new_member(team, role)
+    watcher = new_team_role(team, Right.SEE_USAGE)
+    given = role if isinstance(role, Role) else new_team_role(team, *role)
+    person = new_member(team, given)
     grant_model(
         model,
         to=team,
@@ -149,6 +170,8 @@ def build(role: Role) -> House:
         "other": other.name,
         "account_id": str(account.pk),
         "limit": limit.pk,
+        "role": watcher.pk,
+        "role_id": str(watcher.pk),
         "until": tomorrow().isoformat(),
     }
     return House(team, person, issued.key, issued.text, account, above, values)
@@ -159,7 +182,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_team": {"name": "{team}", "cost_centre": "1"},
     "invite_member": {"email": "new@latchkey.test", "role": "member"},
     "withdraw_invitation": {},
-    "change_member_role": {"role": "auditor"},
+    "change_member_role": {"role": "auditor", "custom_role_id": LEFT_OUT},
+    "make_team_role": {"name": "new", "description": "", "rights": ["see_team"]},
+    "change_team_role": {"name": "new", "description": "", "rights": ["see_team"]},
+    "remove_team_role": {},
     "remove_member": {},
     "leave_team": {},
     "create_service_account": {"name": "new", "description": ""},
@@ -314,7 +340,8 @@ class Rights:
     """What a person and their team may do."""
 
     person: tuple[bool, bool, int]
-    roles: dict[Any, str]
+    roles: dict[Any, frozenset[Right]]
+    own_roles: dict[Any, frozenset[Right]]
     grants: dict[Any, tuple[Any, ...]]
     keys: dict[Any, ApiKey]
     models: dict[Any, set[Any] | None]
@@ -326,8 +353,12 @@ def rights_of(house: House) -> Rights:
     person = User.objects.get(pk=house.person.pk)
     keys = ApiKey.objects.filter(team=house.team).prefetch_related("models")
     return Rights(
-        (person.is_staff, person.is_superuser, person.user_permissions.count()),
-        dict(person.memberships.values_list("team_id", "role")),
+        (person.is_staff, person.is_superuser, person.portal_roles.count()),
+        {
+            one.team_id: rights_of_member(one)
+            for one in person.memberships.select_related("custom_role")
+        },
+        {one.pk: team_rights_of(one) for one in CustomRole.objects.all()},
         {
             grant.pk: (
                 grant.scopes,
@@ -351,12 +382,14 @@ def rights_of(house: House) -> Rights:
     )
 
 
-def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: Role) -> None:
+def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: AnyRole) -> None:
     """Hold what is after against what was before."""
+    for pk, allows in after.own_roles.items():
+        assert allows <= rights_in(role) | before.own_roles.get(pk, frozenset())
     assert after.person == before.person
     assert set(after.roles) <= set(before.roles)
     for team, now in after.roles.items():
-        assert RIGHTS[Role(now)] <= RIGHTS[Role(before.roles[team])]
+        assert now <= before.roles[team]
     assert after.grants == before.grants
     for pk, key in after.keys.items():
         old = before.keys.get(pk)
@@ -375,10 +408,10 @@ def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: Ro
 
 
 def check_rules(
-    before: dict[Any, TrustRule], after: dict[Any, TrustRule], *, by_key: bool, role: Role
+    before: dict[Any, TrustRule], after: dict[Any, TrustRule], *, by_key: bool, role: AnyRole
 ) -> None:
     """A rule opens calls alone, and a narrowed key neither makes one nor gives one more."""
-    may_make = Right.MANAGE_KEYS in RIGHTS[role] and not by_key
+    may_make = Right.MANAGE_KEYS in rights_in(role) and not by_key
     assert may_make or set(after) == set(before)
     for pk, rule in after.items():
         assert set(rule.scopes) <= set(CALL_SCOPES)
@@ -388,10 +421,10 @@ def check_rules(
 
 
 def check_limits(
-    house: House, before: dict[Any, Limit], after: dict[Any, Limit], *, role: Role
+    house: House, before: dict[Any, Limit], after: dict[Any, Limit], *, role: AnyRole
 ) -> None:
     """What an administrator set stands as it was, and whatever else was set bounds no less than that."""
-    may_set = Right.MANAGE_LIMITS in RIGHTS[role]
+    may_set = Right.MANAGE_LIMITS in rights_in(role)
     for pk, old in before.items():
         if old.by_administrator or not may_set:
             assert after[pk].by_administrator == old.by_administrator
@@ -412,20 +445,20 @@ def wider(now: set[Any] | None, old: set[Any] | None) -> bool:
     return old is not None and (now is None or not now <= old)
 
 
-def check_clients(house: House, *, by_key: bool, role: Role) -> None:
+def check_clients(house: House, *, by_key: bool, role: AnyRole) -> None:
     """A client is registered by whoever manages keys and signed in, for no other team and not to administer."""
     for client in OAuthApplication.objects.filter(created_by=house.person.pk):
         assert not by_key
-        assert Right.MANAGE_KEYS in RIGHTS[role]
+        assert Right.MANAGE_KEYS in rights_in(role)
         assert client.team_id == house.team.pk
         assert Scope.ADMINISTER not in client.scopes
 
 
 def check_new_key(
-    house: House, key: ApiKey, models: set[Any] | None, *, by_key: bool, role: Role
+    house: House, key: ApiKey, models: set[Any] | None, *, by_key: bool, role: AnyRole
 ) -> None:
     """A key that somebody issued is no wider than the person, and by a key no wider than that key."""
-    may_for_applications = Right.MANAGE_KEYS in RIGHTS[role]
+    may_for_applications = Right.MANAGE_KEYS in rights_in(role)
     assert key.person_id == house.person.pk or (key.person_id is None and may_for_applications)
     assert (key.requests_per_minute or 0) <= django_settings.LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE
     assert (key.tokens_per_minute or 0) <= django_settings.LATCHKEY_DEFAULT_TOKENS_PER_MINUTE
@@ -440,10 +473,15 @@ def check_new_key(
         assert models <= own
 
 
-CASES = [(role, by_key) for role in Role for by_key in (True, False)]
+CASES: list[tuple[AnyRole, bool]] = [(role, by_key) for role in Role for by_key in (True, False)]
+CASES += [(CUSTOM, False)]
 
 
-@pytest.mark.parametrize("case", range(len(CASES)), ids=[f"{role}-{key}" for role, key in CASES])
+@pytest.mark.parametrize(
+    "case",
+    range(len(CASES)),
+    ids=[f"{role if isinstance(role, Role) else 'own'}-{key}" for role, key in CASES],
+)
 def test_no_call_raises_a_right_or_limit_of_the_role(
     case: int, operations: list[Operation], settings: Settings
 ) -> None:

@@ -1,4 +1,6 @@
-"""Every route answers every role as the table says, and another team's object like one that does not exist (T7, T8, T9).
+"""Every route answers every role as the table says, and another team's object like one that does not exist (T8, T9).
+
+No route starts a process or renders what was sent as a template (T10).
 
 The refused and the admitted ask for the same object of the same team, one after the other, each undone.
 """
@@ -14,13 +16,18 @@ from django.core.cache import cache
 from django.db import connections, transaction
 from django.http import HttpResponse
 from django.test import Client
+from django.urls import resolve, reverse
 from pytest_django import DjangoDbBlocker
 
-from tests.portal.role_table import ROWS, expected
+from accounts.models.roles import PortalRole
+from tests.accounts.rows import new_holder
+from tests.portal.admin.world import parts
+from tests.portal.role_table import ADMIN_ACTS, ADMIN_PARTS, PORTAL_ROWS, ROWS, expected
 from tests.portal.world import (
     ADMINISTRATOR,
     OUTSIDER,
     OWNER,
+    RENDERED,
     ROLES,
     STRANGER,
     Route,
@@ -28,8 +35,11 @@ from tests.portal.world import (
     every_route,
     new_world,
 )
+from tests.watched_process import watching
 
 METHODS = ("get", "post")
+VERBS = ("put", "patch", "delete")
+PORTAL_ROLES = (PortalRole.APPROVER, PortalRole.SECURITY, PortalRole.REGISTRY_ADMIN)
 # It tells anybody whether this very process could answer calls, which here is chance.
 OF_THE_PROCESS = "health-ready"
 ROUTES = sorted(
@@ -39,6 +49,7 @@ ROUTES = sorted(
         if not route.name.startswith("admin:") and route.name != OF_THE_PROCESS
     }
 )
+OF_ADMINISTRATION = [route for route in ROUTES if route.pattern.startswith("/api/v1/admin/")]
 ADMIN = sorted({route for route in every_route() if route.name.startswith("admin:")})
 # What nobody may see and what is not there must not differ in anything but the request's own name and tokens.
 OWN_TO_A_REPLY = re.compile(
@@ -59,18 +70,22 @@ class Asked:
     def answer(self, role: str, method: str, route: Route, address: str = "") -> HttpResponse:
         """What the role is told, with whatever it did undone."""
         address = address or self.world.address_of(route)
-        body: dict[str, Any] = {"data": self.world.bodies.get(route.name, {})}
+        bodies = self.world.bodies
+        own = bodies.get(f"{method} {route.name}", bodies.get(route.name, {}))
+        body: dict[str, Any] = {"data": own}
         if address.startswith(("/api/v1/", "/v1/")):
             body["content_type"] = "application/json"
         # Limits of a caller are not what is asked here.
         cache.clear()
-        with transaction.atomic():
+        with watching() as seen, transaction.atomic():
             client = copy.copy(self.clients[role])
             client.cookies = copy.copy(client.cookies)
-            reply = getattr(client, method)(address, **(body if method == "post" else {}))
+            reply = getattr(client, method)(address, **(body if method != "get" else {}))
             if reply.streaming and not reply.is_async:
                 list(reply.streaming_content)
             transaction.set_rollback(True)
+        assert seen == [], (role, method, address)
+        assert reply.streaming or RENDERED not in reply.content, (role, method, address)
         answered: HttpResponse = reply
         return answered
 
@@ -84,6 +99,9 @@ def asked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
         for role, person in world.people.items():
             if person is not None:
                 clients[role].force_login(person)
+        for portal_role in PORTAL_ROLES:
+            clients[portal_role] = Client(raise_request_exception=False)
+            clients[portal_role].force_login(new_holder(portal_role))
         yield Asked(world, clients)
         connections.close_all()
 
@@ -136,6 +154,53 @@ def test_object_of_another_team_is_answered_like_one_that_is_not_there(
     assert theirs.headers.keys() == missing.headers.keys()
 
 
+WITH_VERBS = [
+    route
+    for route in ROUTES
+    if "<" in route.pattern and route.name.startswith("api:") and route.name != "api:nothing"
+]
+
+
+def accepts(asked: Asked, verb: str, route: Route) -> bool:
+    """Whether the route knows the verb, by what it answers whoever may do most there."""
+    roles = (OWNER, ADMINISTRATOR)
+    return any(asked.answer(role, verb, route).status_code not in {403, 404, 405} for role in roles)
+
+
+@pytest.mark.parametrize("route", WITH_VERBS, ids=lambda route: route.name)
+def test_no_verb_reaches_another_teams_object(asked: Asked, route: Route) -> None:
+    """What owners and administrators change, take away and replace is not there for the owner of another team."""
+    for verb in VERBS:
+        theirs = asked.answer(OUTSIDER, verb, route)
+        if route in OF_ADMINISTRATION:
+            assert theirs.status_code == 403, verb
+        elif accepts(asked, verb, route):
+            missing = asked.answer(OUTSIDER, verb, route, asked.world.nowhere(route))
+            # What cannot be read is refused before it is looked for.
+            assert theirs.status_code == missing.status_code, verb
+            assert theirs.status_code in {400, 404}, verb
+            assert OWN_TO_A_REPLY.sub(b"", theirs.content) == OWN_TO_A_REPLY.sub(
+                b"", missing.content
+            )
+        else:
+            assert theirs.status_code == 405, verb
+        assert asked.answer(STRANGER, verb, route).status_code == 401, verb
+
+
+def test_every_verb_that_an_operation_declares_was_accepted(asked: Asked) -> None:
+    """A verb that nobody succeeds with would have shown nothing above."""
+    by_name = {route.name: route for route in WITH_VERBS if route not in OF_ADMINISTRATION}
+    declared = {
+        (verb, name)
+        for name, route in by_name.items()
+        for verb in VERBS
+        if hasattr(resolve(asked.world.address_of(route)).func.cls, verb)  # type: ignore[attr-defined]
+    }
+    refused = [one for one in sorted(declared) if not accepts(asked, one[0], by_name[one[1]])]
+    assert refused == []
+    assert len(declared) >= 8
+
+
 @pytest.mark.parametrize("route", ADMIN, ids=lambda route: f"{route.name} {route.pattern}")
 def test_admin_is_for_administrators_alone(asked: Asked, route: Route) -> None:
     for method in METHODS:
@@ -145,6 +210,38 @@ def test_admin_is_for_administrators_alone(asked: Asked, route: Route) -> None:
         assert told[OUTSIDER] == told[OWNER] == "404", method
         assert told[ADMINISTRATOR] not in {"login", "403", "500"}, method
         assert told[ADMINISTRATOR] != "404" or is_closed(route), method
+
+
+@pytest.mark.parametrize("route", OF_ADMINISTRATION, ids=lambda route: route.name)
+def test_every_portal_role_is_answered_as_its_table_says(asked: Asked, route: Route) -> None:
+    told = tuple(
+        " ".join(shown(asked.answer(role, method, route)) for role in PORTAL_ROLES)
+        for method in METHODS
+    )
+    assert told == PORTAL_ROWS.get(route.name), f'"{route.name}": {told},'
+
+
+def test_portal_roles_table_has_no_row_without_a_route() -> None:
+    assert set(PORTAL_ROWS) == {route.name for route in OF_ADMINISTRATION}
+
+
+@pytest.mark.parametrize("role", PORTAL_ROLES)
+def test_admin_opens_to_a_portal_role_what_its_table_says(asked: Asked, role: PortalRole) -> None:
+    opened, offered = set(), set()
+    for model, part in parts().items():
+        name = f"{model._meta.app_label}_{model._meta.model_name}"
+        pk = asked.world.objects.get(name, "0")
+        listed = reverse(f"admin:{name}_changelist")
+        if asked.clients[role].get(listed).status_code == 200:
+            opened.add(name)
+        for act in part.acts:
+            page = reverse(f"admin:{name}_act", args=[pk, act.name])
+            if asked.clients[role].get(page).status_code == 200:
+                offered.add(f"{name} {act.name}")
+        if part.add_act and asked.clients[role].get(f"{listed}add/").status_code == 200:
+            offered.add(f"{name} add")
+    assert opened == set(ADMIN_PARTS[role].split())
+    assert offered == set(ADMIN_ACTS[role])
 
 
 def is_closed(route: Route) -> bool:

@@ -24,12 +24,23 @@ from accounts.models import (
 from accounts.models.keys import Scope
 from accounts.models.notifications import NotificationKind
 from accounts.models.teams import Role
+from accounts.roles import PortalRight, Right
+from accounts.two_person_roles import ask_to_give
 from accounts.writes.oauth_clients import ClientGrant, register_client
 from models_registry.models import AccessRequest, AiModel, Grant, Provider
 from models_registry.writes.catalogue import deploy_model
 from models_registry.writes.grants import grant_model
 from proxy.models import Call
-from tests.accounts.rows import new_account, new_key, new_member, new_person, new_team, tomorrow
+from tests.accounts.rows import (
+    new_account,
+    new_key,
+    new_member,
+    new_person,
+    new_portal_role,
+    new_team,
+    new_team_role,
+    tomorrow,
+)
 from tests.accounts.sign_on_rows import new_mapping
 from tests.accounts.workload.issuing import new_issuer, new_rule
 from tests.models_registry.rows import ask, new_limit, new_offer, new_provider
@@ -45,6 +56,9 @@ STRANGER, OUTSIDER, AUDITOR, MEMBER, MANAGER, OWNER, ADMINISTRATOR = ROLES = (
     "administrator",
 )
 
+# A template in each text that is sent, and what it would become.
+TEMPLATE = "{{ 'dered-a-text'|capfirst|add:'!' }}"
+RENDERED = b"Dered-a-text!"
 NOWHERE = "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071"
 
 
@@ -169,6 +183,7 @@ def new_world() -> World:
     world.places |= dict.fromkeys(("uuid:client_id", "uuid:client"), str(client.credential_id))
     world.places |= {"uuid:account_id": str(account.pk), "uuid:account": str(account.pk)}
     world.places |= {"uuid:deployment": str(deployment.pk), "uuid:provider": str(provider.pk)}
+    world.places |= _places_of_roles(team, requester)
     world.objects = _objects(world, account=account.pk, deployment=deployment.pk)
     world.objects["models_registry_limit"] = str(limit.pk)
     world.bodies = _bodies(team, model, key)
@@ -216,6 +231,20 @@ def _places(world: World, *, membership: Membership) -> dict[str, str]:
     }
 
 
+def _places_of_roles(team: Team, requester: User) -> dict[str, str]:
+    """A role of the team, one of the portal, and a proposal to give somebody that."""
+    own, of_portal = new_team_role(team, Right.SEE_USAGE), new_portal_role(PortalRight.SEE_AUDIT)
+    by = new_person(is_administrator=True)
+    proposal = ask_to_give(requester, role=of_portal, by=by, why="A second person decides.")
+    assert proposal is not None
+    return {
+        "uuid:role_id": str(own.pk),
+        "api:team-role role": str(own.pk),
+        "api:portal-role role": str(of_portal.pk),
+        "uuid:proposal": str(proposal.pk),
+    }
+
+
 def _objects(world: World, *, account: uuid.UUID, deployment: uuid.UUID) -> dict[str, str]:
     mapping = new_mapping(world.team)
     rows = {
@@ -229,6 +258,8 @@ def _objects(world: World, *, account: uuid.UUID, deployment: uuid.UUID) -> dict
         "accounts_invitation": world.invitation.pk,
         "accounts_notification": world.notification.pk,
         "accounts_caughtmail": CaughtMail.objects.create(to="ada@latchkey.test").pk,
+        "accounts_customrole": world.places["api:portal-role role"],
+        "accounts_proposal": world.places["uuid:proposal"],
         "accounts_auditentry": AuditEntry.objects.latest("pk").pk,
         "models_registry_accessrequest": world.request.pk,
         "models_registry_aimodel": world.model.pk,
@@ -242,10 +273,21 @@ def _objects(world: World, *, account: uuid.UUID, deployment: uuid.UUID) -> dict
 
 def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dict[str, Any]]:
     until, day = tomorrow().isoformat(), tomorrow().date().isoformat()
-    reason, address = {"reason": "It leaked."}, {"email": "new@latchkey.test", "role": "member"}
-    asked = {"justification": "Summaries.", "for_whom": f"team:{team.pk}", "wanted_until": day}
-    key = {"name": "New", "scopes": ["chat"]}
-    request = {"models": [model.name], "scopes": ["chat"], "justification": "Summaries."}
+    reason, address = (
+        {"reason": f"It leaked. {TEMPLATE}"},
+        {"email": "new@latchkey.test", "role": "member"},
+    )
+    asked = {
+        "justification": f"Summaries. {TEMPLATE}",
+        "for_whom": f"team:{team.pk}",
+        "wanted_until": day,
+    }
+    key = {"name": f"New {TEMPLATE}", "scopes": ["chat"]}
+    request = {
+        "models": [model.name],
+        "scopes": ["chat"],
+        "justification": f"Summaries. {TEMPLATE}",
+    }
     limit = {"measure": "micro_usd", "period": "calendar_month", "amount": 5}
     return {
         "ask": asked,
@@ -253,14 +295,16 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "key-revoke": reason,
         "member": {"role": "auditor"},
         "oauth-client-disable": reason,
-        "request-comment": {"text": "A comment."},
-        "service-account": {"name": "New"},
+        "request-comment": {"text": f"A comment. {TEMPLATE}"},
+        "service-account": {"name": f"New {TEMPLATE}"},
         "service-account-disable": reason,
         "team": address,
+        "team-role": {"name": f"New {TEMPLATE}", "rights": ["see_team"]},
+        "team-roles": {"name": f"New {TEMPLATE}", "rights": ["see_team"]},
         "team-limit": {"amount": "0.000004", "zone": "UTC"},
         "team-limits": limit | {"amount": "1", "subject": f"key:{key_of_account.pk}"},
-        "team-service-accounts": {"name": "New"},
-        "team-settings": {"name": "New name"},
+        "team-service-accounts": {"name": f"New {TEMPLATE}"},
+        "team-settings": {"name": f"New {TEMPLATE}"},
         "team-oauth-clients": {
             "name": "New",
             "grant": "authorization-code",
@@ -278,10 +322,17 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "api:invitations": address,
         "api:keys": key | {"team": team.slug, "expires_at": until},
         "api:limits": limit | {"key_id": str(key_of_account.pk)},
-        "api:request-comments": {"text": "A comment."},
+        "api:request-comments": {"text": f"A comment. {TEMPLATE}"},
         "api:requests": request | {"team": team.slug, "wanted_until": until},
         "api:revoke-key": reason,
-        "api:service-accounts": {"name": "New"},
+        "patch api:member": {"role": "auditor"},
+        "patch api:team": {"name": f"New {TEMPLATE}"},
+        "patch api:limit": {"amount": 1},
+        "put api:key-models": {"models": [model.name]},
+        "put api:team-role": {"name": f"New {TEMPLATE}", "rights": ["see_team"]},
+        "api:service-accounts": {"name": f"New {TEMPLATE}"},
+        "api:team-roles": {"name": f"New {TEMPLATE}", "rights": ["see_team"]},
+        "api:give-portal-role": {"role": "approver"} | reason,
     }
 
 

@@ -9,10 +9,14 @@ from django.conf import settings
 from django.test import Client
 from django.urls import resolve
 
+from accounts.audit import COMMAND
 from accounts.mail.write import SUBJECTS, NothingToTell, write_mail
 from accounts.models import Invitation, Notification
 from accounts.models.notifications import NotificationKind
+from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
+from accounts.two_person_roles import ask_to_give
+from accounts.writes.proposals import refuse_proposal
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 from tests.accounts.rows import new_person, new_team, tomorrow
@@ -27,6 +31,13 @@ OF_REQUEST = {
     "requested_by": "Ada",
 }
 OF_END = {"team": "Search", "holder": "", "ends_at": "2999-01-02T03:04:05+00:00", "days": 3}
+OF_PROPOSAL = {
+    "action": "Give a portal role",
+    "why": "She guards the keys.",
+    "by": "Ada",
+    "state": "open",
+    "reason": "",
+}
 FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.SECOND_FACTOR_CHANGED: {"what": "added", "factor": "webauthn"},
     Kind.INVITATION: {},
@@ -49,6 +60,8 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
         "slug": "search",
         "in_admin": False,
     },
+    Kind.PROPOSAL_MADE: OF_PROPOSAL,
+    Kind.PROPOSAL_DECIDED: OF_PROPOSAL | {"reason": "Less would do.", "state": "refused"},
 }
 EXPECTED = {
     Kind.INVITATION: ["Ada Lovelace invites you to join the team", "until"],
@@ -68,6 +81,8 @@ EXPECTED = {
         "2999-01-02 03:04 UTC",
     ],
     Kind.SECOND_FACTOR_CHANGED: ["A passkey was added for you.", "end your other sessions"],
+    Kind.PROPOSAL_MADE: ["Ada proposed", "Give a portal role", "She guards the keys."],
+    Kind.PROPOSAL_DECIDED: ["Your proposal has been refused", "Less would do."],
     Kind.GRANT_ENDING: ["The team Search may call house-chat until 2999-01-02 03:04 UTC"],
 }
 
@@ -89,6 +104,17 @@ def of_kind(kind: NotificationKind, **changes: Any) -> Notification:
         facts |= {"invitation_id": str(invitation.pk), "team": invitation.team.name}
         return Notification.objects.create(kind=kind, email="new@latchkey.test", facts=facts)
     person = new_person()
+    if kind in {Kind.PROPOSAL_MADE, Kind.PROPOSAL_DECIDED}:
+        proposal = ask_to_give(
+            person,
+            role=PortalRole.SECURITY,
+            by=new_person(is_administrator=True),
+            why=facts["why"],
+        )
+        assert proposal is not None
+        if kind is Kind.PROPOSAL_DECIDED:
+            refuse_proposal(proposal, actor=COMMAND, reason=facts["reason"])
+        facts |= {"proposal_id": str(proposal.pk)}
     return Notification.objects.create(kind=kind, person=person, email=person.email, facts=facts)
 
 

@@ -12,9 +12,11 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.admin.base import PortalAdmin
+from accounts.audit import acting
 from accounts.models import AuditEntry, User
 from accounts.models.audit import AuditTag
-from accounts.writes.portal_roles import PortalRole, change_portal_role
+from accounts.models.roles import PortalRole
+from accounts.writes.portal_roles import give_portal_role
 from models_registry.models import AccessRequest
 from portal.admin_site import PortalAdminSite
 from tests.accounts.rows import PASSWORD, new_member, new_person, new_team
@@ -132,7 +134,7 @@ def test_whoever_is_disabled_or_demoted_is_out_at_once() -> None:
 
 
 def test_only_the_portals_own_parts_are_there() -> None:
-    assert len(parts()) == 22
+    assert len(parts()) == 24
     assert all(isinstance(part, PortalAdmin) for part in parts().values())
 
 
@@ -169,25 +171,29 @@ def test_policy_allows_eval_in_the_admin_alone_and_inline_code_nowhere(
 
 def test_administrator_makes_an_approver_who_decides_and_unmakes_them() -> None:
     administrator, person = new_person(is_administrator=True), new_person()
-    client, page = signed_in(administrator), address(User, "act", person.pk, "portal-role")
-    assert client.post(page, {"role": "approver"}).status_code == 302
+    client, page = signed_in(administrator), address(User, "act", person.pk, "give-role")
+    why = {"role": "approver", "reason": "Decides from now on."}
+    assert client.post(page, why).status_code == 302
     approver = signed_in(person)
     assert approver.get(address(AccessRequest, "changelist")).status_code == 200
     assert approver.get("/admin/accounts/user/").status_code == 403
-    assert approver.post(page, {"role": "administrator"}).status_code == 404
-    assert client.post(page, {"role": "none"}).status_code == 302
+    assert approver.post(page, why).status_code == 404
+    take = address(User, "act", person.pk, "take-role")
+    assert client.post(take, why).status_code == 302
     assert approver.get(address(AccessRequest, "changelist")).status_code == 404
     tags = AuditEntry.objects.filter(tag=AuditTag.PERSON_PORTAL_ROLE_CHANGED, subject_id=person.pk)
     assert list(tags.order_by("id").values_list("facts", "actor_id")) == [
-        ({"role": "approver", "old_role": "none"}, administrator.pk),
-        ({"role": "none", "old_role": "approver"}, administrator.pk),
+        ({"role": "approver", "is_given": True}, administrator.pk),
+        ({"role": "approver", "is_given": False}, administrator.pk),
     ]
 
 
 def test_nobody_changes_their_own_portal_role_or_disables_themselves() -> None:
     administrator = new_person(is_administrator=True)
     client = signed_in(administrator)
-    for act, values in (("portal-role", {"role": "none"}), ("disable", {"reason": "Away"})):
+    for act in ("give-role", "take-role", "disable"):
+        role = "approver" if act == "give-role" else "superuser"
+        values = {"reason": "Away", "role": role}
         reply = client.post(address(User, "act", administrator.pk, act), values)
         assert reply.status_code == 200
         assert "Nobody" in reply.content.decode()
@@ -199,7 +205,7 @@ def test_nobody_changes_their_own_portal_role_or_disables_themselves() -> None:
 def test_portal_role_is_given_by_administrators_alone() -> None:
     for actor in (new_person(), new_decider()):
         with pytest.raises(PermissionDenied):
-            change_portal_role(new_person(), role=PortalRole.ADMINISTRATOR, actor=actor)
+            give_portal_role(new_person(), role=PortalRole.APPROVER, actor=acting(actor))
 
 
 def test_page_of_an_object_that_is_not_there_is_not_found(administrator: Client) -> None:

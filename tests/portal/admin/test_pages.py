@@ -17,9 +17,11 @@ from accounts.models import (
     ApiKey,
     AuditEntry,
     CaughtMail,
+    CustomRole,
     Invitation,
     Membership,
     Notification,
+    Proposal,
     ServiceAccount,
     SignOnConnection,
     SignOnMapping,
@@ -255,6 +257,8 @@ def _copy(
         Limit: {"team_id": team.pk},
         SignOnConnection: {"slug": new_name("slug"), "sealed_secret": None},
         SignOnMapping: {"team_id": team.pk},
+        CustomRole: {"name": new_name("role")},
+        Proposal: {"proposed_by_id": person.pk},
         AccessRequest: {"team_id": team.pk, "requested_by_id": person.pk},
     }
     return model(**(values | own[model]))

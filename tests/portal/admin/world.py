@@ -23,6 +23,9 @@ from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from accounts.models.notifications import NotificationState
 from accounts.models.teams import Role
+from accounts.roles import PortalRight
+from accounts.two_person_roles import ask_to_give
+from accounts.writes.custom_roles import make_portal_role
 from accounts.writes.keys import issue_key
 from accounts.writes.teams import add_member, create_service_account, create_team
 from models_registry.models import AccessRequest, Deployment, Grant, Provider
@@ -141,8 +144,23 @@ def hostile_world() -> dict[type[Model], Model]:
         *_mail(person, team),
         *_sign_on(team),
         *_trust(account),
+        *_of_portal(person),
     ]
     return {type(row): type(row)._default_manager.get(pk=row.pk) for row in rows}
+
+
+def _of_portal(person: User) -> list[Model]:
+    """A role of the portal and a proposal to give it."""
+    role = make_portal_role(
+        name=hostile(new_name("r"))[-60:],
+        description=HOSTILE,
+        rights=[PortalRight.SEE_AUDIT, PortalRight.SEE_CALLS],
+        actor=COMMAND,
+    )
+    proposal = ask_to_give(person, role=role, by=new_person(is_administrator=True), why=HOSTILE)
+    assert proposal is not None
+    # Whose proposal waits holds nothing back: nobody has the role yet.
+    return [role, proposal]
 
 
 def _grant(model: Any, account: ServiceAccount) -> Grant:
