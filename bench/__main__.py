@@ -23,6 +23,7 @@ from bench import (
     store_loss,
     story,
     streams,
+    ways_in_cost,
     windows,
 )
 from bench.proof import NotProven, Proof
@@ -47,6 +48,7 @@ PROOFS: tuple[Proof, ...] = (
     store_loss,
     scale,
     schema,
+    ways_in_cost,
 )
 
 
@@ -54,7 +56,7 @@ def list_proofs() -> int:
     """Print each proof's name and promise."""
     print("make prove WHAT=name, where name is one of:")
     for proof in PROOFS:
-        print(f"  {proof.NAME:<12}{proof.PROMISE}")
+        print(f"  {proof.NAME:<15}{proof.PROMISE}")
     return 0
 
 

@@ -37,9 +37,11 @@ class Administrator:
 
 
 @contextmanager
-def start_administrator(environment: dict[str, str], folder: str) -> Iterator[Administrator]:
-    """Run an administrator in a stack."""
-    command = [sys.executable, "-m", "bench.administrator"]
+def start_administrator(
+    environment: dict[str, str], folder: str, *, duties: str = "bench.duties"
+) -> Iterator[Administrator]:
+    """Run an administrator in a stack; duties: the module that says what it can be asked for."""
+    command = [sys.executable, "-m", "bench.administrator", duties]
     with subprocess.Popen(
         command,
         env=environment,
@@ -65,7 +67,7 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     django.setup()
     # What it does needs models, which cannot be imported before Django is set up.
-    duties = importlib.import_module("bench.duties").DUTIES
+    duties = importlib.import_module(sys.argv[1]).DUTIES
     for line in sys.stdin:
         asked = json.loads(line)
         print(json.dumps(duties[asked.pop("what")](**asked)), flush=True)
