@@ -72,7 +72,7 @@ def _key(one: dict[str, Any]) -> VerifyingKey:
     if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
         return VerifyingKey(key, ("ES256",))
     if isinstance(key, ed25519.Ed25519PublicKey):
-        return VerifyingKey(key, ("EdDSA",))
+        return VerifyingKey(key, ("EdDSA", "Ed25519"))
     if isinstance(key, rsa.RSAPublicKey) and key.key_size >= _RSA_BITS_MIN:
         return VerifyingKey(key, ("PS256", "RS256"))
     raise ValueError("Keys on P-256 or Ed25519, or RSA keys of at least 2048 bits.")

@@ -15,7 +15,7 @@ from accounts.ways_in.proven import Door
 KEPT_S = 300
 _AUTHENTICATION = {
     "auth_methods": ["client_secret_basic", "client_secret_post", "private_key_jwt"],
-    "algorithms": ["ES256", "EdDSA", "PS256", "RS256"],
+    "algorithms": ["ES256", "EdDSA", "Ed25519", "PS256", "RS256"],
 }
 _get = require_http_methods(["GET", "HEAD"])
 

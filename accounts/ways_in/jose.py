@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import jwt
+from jwt.algorithms import OKPAlgorithm
 
 Claims = dict[str, Any]
 # Whatever else a head holds (jku, x5u, jwk, x5c, crit, b64) asks us to trust or to do something: it is refused, not skipped.
 _HEAD_MEMBERS = frozenset({"alg", "kid", "typ"})
 _KEY_ID_MAX = 200
+_JWS = jwt.PyJWS()
+# The name that RFC 9864 gives to EdDSA on this curve; the library does not know it yet. Which keys it goes with, each key says.
+_JWS.register_algorithm("Ed25519", OKPAlgorithm())
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ def read_verified(text: str, keys: Sequence[VerifyingKey]) -> Claims | None:
     """Return the claims of a token that one of the keys signed, or None. What they mean is the caller's to judge."""
     for one in keys:
         try:
-            signed = jwt.api_jws.decode(text, one.key, algorithms=list(one.algorithms))
+            signed = _JWS.decode(text, one.key, algorithms=list(one.algorithms))
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             continue
         try:

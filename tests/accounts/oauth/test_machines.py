@@ -3,6 +3,7 @@
 import statistics
 import time
 import uuid
+from base64 import urlsafe_b64encode
 from typing import Any
 
 import pytest
@@ -34,6 +35,7 @@ from tests.accounts.oauth.world import (
     said,
 )
 from tests.accounts.rows import REASON
+from tests.accounts.workload.issuing import ED_KEY, jwk_of, part
 from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
@@ -276,6 +278,20 @@ def test_client_with_a_key_proves_itself_by_what_it_signs_and_by_no_secret() -> 
         client_secret="lkcs_anything",
     )
     assert said(reply, 401)["error"] == "invalid_client"
+
+
+@pytest.mark.parametrize("algorithm", ["EdDSA", "Ed25519"])
+def test_key_on_curve_25519_signs_under_its_old_name_and_its_new_one(algorithm: str) -> None:
+    """RFC 9864; libraries write either. A key of another kind signs under neither."""
+    registered = new_machine(jwks=[jwk_of(ED_KEY, "ed")])
+    claims = claims_of(Signer().assertion(registered.client))
+    body = f"{part({'alg': algorithm, 'kid': 'ed'})}.{part(claims)}"
+    signature = urlsafe_b64encode(ED_KEY.sign(body.encode())).rstrip(b"=").decode()
+    other = new_machine(jwks=[Signer(kid="ed").jwk])
+    wrong = part(claims | {"iss": other.client.client_id, "sub": other.client.client_id})
+    forged = f"{body.partition('.')[0]}.{wrong}.{signature}"
+    assert said(by_assertion(forged), 401)["error"] == "invalid_client"
+    assert said(by_assertion(f"{body}.{signature}"))["access_token"]
 
 
 def by_assertion(assertion: str, **form: Any) -> Any:
