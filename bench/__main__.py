@@ -14,6 +14,7 @@ from bench import (
     kill9,
     ledger,
     memory,
+    oauth_clients,
     overshoot,
     pages,
     revocation,
@@ -49,6 +50,7 @@ PROOFS: tuple[Proof, ...] = (
     scale,
     schema,
     ways_in_cost,
+    oauth_clients,
 )
 
 
