@@ -17,6 +17,7 @@ from bench import (
     oauth_clients,
     overshoot,
     pages,
+    refresh_race,
     revocation,
     scale,
     schema,
@@ -51,6 +52,7 @@ PROOFS: tuple[Proof, ...] = (
     schema,
     ways_in_cost,
     oauth_clients,
+    refresh_race,
 )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Answer(NamedTuple):
@@ -11,6 +11,10 @@ class Answer(NamedTuple):
     status: int
     head: bytes
     body: bytes
+
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
 
 
 def write_chat(question: str, *, key: str, model: str, stream: bool = False) -> bytes:
