@@ -25,6 +25,7 @@ from bench import (
     store_loss,
     story,
     streams,
+    timing,
     ways_in_cost,
     windows,
 )
@@ -52,6 +53,7 @@ PROOFS: tuple[Proof, ...] = (
     schema,
     ways_in_cost,
     oauth_clients,
+    timing,
     refresh_race,
 )
 

@@ -20,6 +20,7 @@ from accounts.models import ApiKey, User
 from accounts.writes.keys import revoke_key
 from accounts.writes.people import disable_person
 from accounts.writes.teams import disable_team, remove_member
+from bench.noise import chance_of
 from proxy.json_outline import SLICE_BYTES
 from proxy.models import Call
 from proxy.refusal_log import LINES_PER_SECOND
@@ -570,15 +571,6 @@ def refusal_times(
                 times[kind].append(time.perf_counter() - started)
             assert (reply.status, b'"invalid_credential"' in reply.body) == (401, True)
     return times
-
-
-def chance_of(times: list[float]) -> float:
-    """The largest difference that a thousand halvings of the same times show between their medians."""
-    differences = []
-    for _ in range(1000):
-        mixed = random.sample(times, len(times))
-        differences.append(abs(median(mixed[:ROUNDS]) - median(mixed[ROUNDS:])))
-    return max(differences)
 
 
 def test_an_unknown_caller_leaves_no_row_and_a_known_one_does(
