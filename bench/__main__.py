@@ -11,6 +11,7 @@ from bench import (
     compare,
     disk_full,
     gate,
+    jwt_attacks,
     kill9,
     ledger,
     memory,
@@ -55,6 +56,7 @@ PROOFS: tuple[Proof, ...] = (
     oauth_clients,
     timing,
     refresh_race,
+    jwt_attacks,
 )
 
 
