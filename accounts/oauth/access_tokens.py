@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from accounts.models import OAuthApplication, ServiceAccount, Team, User
+from accounts.models import ServiceAccount, Team, User
 from accounts.oauth.issuer import ACCESS_TOKEN_LIFE, issuer, resource_of
 from accounts.oauth.signing_keys import sign
 from accounts.ways_in.jose import Claims, VerifyingKey, is_time, read_head, read_verified
@@ -37,26 +37,30 @@ class TokenFacts:
 
 
 def make_access_token(
-    client: OAuthApplication,
+    client_id: uuid.UUID,
     *,
     subject: User | ServiceAccount,
     team: Team,
     scopes: list[str],
     audience: list[str],
+    ends_at: datetime.datetime | None,
     now: datetime.datetime,
 ) -> NewToken:
-    """Make and sign a token that lasts 15 minutes, or to the client's own end."""
+    """Make and sign a token that lasts 15 minutes, or to an earlier end.
+
+    client_id: of the client, or of the rule of trust that a workload's own token was exchanged under.
+    """
     jti = uuid.uuid4()
     # Whole seconds, as the token's own clock has no others.
     issued_at = now.replace(microsecond=0)
     expires_at = issued_at + ACCESS_TOKEN_LIFE
-    if client.expires_at is not None:
-        expires_at = min(expires_at, client.expires_at.replace(microsecond=0))
+    if ends_at is not None:
+        expires_at = min(expires_at, ends_at.replace(microsecond=0))
     claims: Claims = {
         "iss": issuer(),
         "sub": str(subject.pk),
         "aud": audience[0] if len(audience) == 1 else audience,
-        "client_id": client.client_id,
+        "client_id": str(client_id),
         "team": str(team.pk),
         "scope": " ".join(scopes),
         "iat": int(issued_at.timestamp()),

@@ -25,6 +25,14 @@ from accounts.oauth.client_authentication import (
     shows_proof,
 )
 from accounts.oauth.device_grants import begin, shown_code
+from accounts.oauth.exchange import (
+    ACCESS_TOKEN_TYPE,
+    JWT_TYPE,
+    TOKEN_EXCHANGE,
+    NotGiven,
+    NotProven,
+    exchange,
+)
 from accounts.oauth.introspection import facts_of
 from accounts.oauth.secrets import digest_of
 from accounts.oauth.writes import revoke_token
@@ -33,12 +41,22 @@ from portal.lib.clock import utc_now
 from portal.lib.page_peer import page_peer
 
 DEVICE_GRANT = OAuthApplication.GRANT_DEVICE_CODE
-GRANTS = ("authorization_code", "client_credentials", "refresh_token", DEVICE_GRANT)
+GRANTS = (
+    "authorization_code",
+    "client_credentials",
+    "refresh_token",
+    DEVICE_GRANT,
+    TOKEN_EXCHANGE,
+)
 UNKNOWN_CLIENTS_PER_PEER = "30/m"
 RETRY_AFTER_S = 60
 FORM_MAX_BYTES = 16 * 1024
 _UNAUTHORIZED = 401
 View = Callable[[HttpRequest], HttpResponse]
+
+
+class Unproven(JsonResponse):
+    """Refuses whoever did not prove who they are: counted by their address, and after the same time for everybody."""
 
 
 def endpoint(view: View) -> View:
@@ -56,7 +74,7 @@ def endpoint(view: View) -> View:
         if reply is None:
             with transaction.atomic():
                 reply = view(request)
-            if reply.status_code == _UNAUTHORIZED:
+            if isinstance(reply, Unproven):
                 reply = _refused_peer(request, count_this=True) or reply
                 time.sleep(max(0.0, refused_at - time.monotonic()))
         reply["Cache-Control"] = "no-store"
@@ -68,17 +86,56 @@ def endpoint(view: View) -> View:
 
 @endpoint
 def token(request: HttpRequest) -> HttpResponse:
-    """Answer a token request (RFC 6749, 3.2): for a code, a refresh token, a device's code, or a client itself."""
+    """Answer a token request (RFC 6749, 3.2): for a code, a refresh token, a device's code, a client or a workload."""
     grant = request.POST.get("grant_type")
     if grant not in GRANTS:
         # The library would look a password up before it says so.
         return refusal("unsupported_grant_type", "This grant is not offered.")
+    if grant == TOKEN_EXCHANGE:
+        return exchange_reply(request)
     if grant == "authorization_code" and not request.POST.get("redirect_uri"):
         return refusal("invalid_request", "Name the redirect URI that the code was sent to.")
     _, headers, body, status = backend().create_token_response(request)
     if status == _UNAUTHORIZED:
         return unknown_client()
     return _reply(headers, body, status)
+
+
+def exchange_reply(request: HttpRequest) -> HttpResponse:
+    """Answer the exchange of a workload's own token (RFC 8693), which proves the caller; a client that is named proves itself."""
+    if wrong := _wrong_exchange(request):
+        return refusal("invalid_request", wrong)
+    client = _client_of(request)
+    if client is None and (shows_proof(_asked(request)) or "client_id" in request.POST):
+        return unknown_client()
+    now = utc_now()
+    try:
+        given = exchange(
+            request.POST["subject_token"],
+            scopes=request.POST.get("scope", "").split(),
+            resources=request.POST.getlist("resource") + request.POST.getlist("audience"),
+            client=client,
+            peer=page_peer(request),
+            now=now,
+        )
+    except NotGiven as refused:
+        return refusal(refused.error, str(refused))
+    except NotProven:
+        # RFC 8693, 2.2.2: this code, whatever is wrong with the token.
+        said = {
+            "error": "invalid_request",
+            "error_description": "The subject_token is not valid here.",
+        }
+        return Unproven(said, status=400)
+    return JsonResponse(
+        {
+            "access_token": given.token.text,
+            "issued_token_type": ACCESS_TOKEN_TYPE,
+            "token_type": "Bearer",
+            "expires_in": max(0, int((given.token.expires_at - now).total_seconds())),
+            "scope": " ".join(given.scopes),
+        }
+    )
 
 
 @endpoint
@@ -136,7 +193,11 @@ def device_authorization(request: HttpRequest) -> HttpResponse:
 
 def unknown_client() -> HttpResponse:
     """The one refusal of clients that did not prove who they are."""
-    reply = refusal("invalid_client", "The client is not known, or its proof is wrong.", status=401)
+    said = {
+        "error": "invalid_client",
+        "error_description": "The client is not known, or its proof is wrong.",
+    }
+    reply = Unproven(said, status=_UNAUTHORIZED)
     reply["WWW-Authenticate"] = 'Basic realm="Latchkey"'
     return reply
 
@@ -159,6 +220,20 @@ def _client_of(request: HttpRequest) -> OAuthApplication | None:
         return authenticated_client(asked)
     named = find_client(request.POST.get("client_id", ""))
     return named if named is not None and named.is_public else None
+
+
+def _wrong_exchange(request: HttpRequest) -> str | None:
+    """Say what is wrong with the form of an exchange, before its token is looked at."""
+    form = request.POST
+    if not form.get("subject_token"):
+        return "The subject_token is missing."
+    if form.get("subject_token_type") != JWT_TYPE:
+        return f"The subject_token_type is {JWT_TYPE}."
+    if form.get("requested_token_type", ACCESS_TOKEN_TYPE) != ACCESS_TOKEN_TYPE:
+        return f"The requested_token_type is {ACCESS_TOKEN_TYPE}."
+    if "actor_token" in form or "actor_token_type" in form:
+        return "Nobody acts for a workload: leave the actor_token out."
+    return None
 
 
 def _refused_form(request: HttpRequest) -> HttpResponse | None:

@@ -279,11 +279,12 @@ def make_token(request: Request) -> str:
     audience = Validator().settle_audience(request)
     subject = subject_of(request)
     made = make_access_token(
-        request.client,
+        request.client.credential_id,
         subject=subject.holder,
         team=subject.team,
         scopes=request.scopes,
         audience=audience,
+        ends_at=request.client.expires_at,
         now=utc_now(),
     )
     request.latchkey_made = made

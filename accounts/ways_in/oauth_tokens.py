@@ -10,6 +10,7 @@ from accounts.models import Membership, OAuthAccessToken
 from accounts.models.keys import Scope
 from accounts.oauth.access_tokens import TokenFacts, read_access_token
 from accounts.oauth.signing_keys import verifying_keys
+from accounts.ways_in import exchanged_tokens
 from accounts.ways_in.networks import lists_over
 from accounts.ways_in.presented import Presented
 from accounts.ways_in.proven import CredentialKind, Door, Proven
@@ -27,7 +28,11 @@ def prove(presented: Presented, *, door: Door, now: datetime.datetime) -> Proven
         .filter(jti=facts.jti, token_checksum=hashlib.sha256(presented.text.encode()).hexdigest())
         .first()
     )
-    return None if token is None or token.expires <= now else _proven(token, facts)
+    if token is None or token.expires <= now:
+        return None
+    if token.application is None:
+        return exchanged_tokens.prove(token, facts, now=now)
+    return _proven(token, facts)
 
 
 def _proven(token: OAuthAccessToken, facts: TokenFacts) -> Proven | None:
