@@ -32,6 +32,19 @@ RUN_AXE = """rules => axe.run(document, {runOnly: rules, resultTypes: ["violatio
 
 # Pages whose look is a library's: they have to run clean, and their colours are not ours to choose.
 NOT_OUR_OWN = frozenset({"api-docs"})
+# They answer 200, and are no pages.
+NO_PAGES = frozenset(
+    {
+        "health-live",
+        "health-ready",
+        "usage-csv",
+        "api-schema",
+        "oauth-jwks",
+        "oauth-resource-metadata",
+        "oauth-resource-metadata-of",
+        "oauth-server-metadata",
+    }
+)
 
 
 class NoBrowser(Exception):

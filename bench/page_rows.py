@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import User
+from bench.browser import NO_PAGES
 from bench.key_rows import copy_key
 from tests.accounts.rows import PASSWORD
 from tests.models_registry.rows import new_offer
@@ -26,7 +27,6 @@ from tests.portal.world import (
 from tests.signed_in import leave_proof
 
 ROLES = (OWNER, MANAGER, MEMBER, AUDITOR, ADMINISTRATOR)
-NO_PAGES = {"health-live", "health-ready", "usage-csv", "api-schema"}
 HOST = "127.0.0.1"
 _clients: dict[str, Client] = {}
 

@@ -23,7 +23,7 @@ from proxy.templatetags.figures import short, usd, usd_short, whole
 from proxy.usage.chart import DAYS_MAX, Chart, columns_of, draw
 from proxy.usage.csv_export import csv_parts
 from proxy.usage.kept import kept_summary
-from proxy.usage.names import credential_names, holder_names, keys_by_id, model_names
+from proxy.usage.names import credential_labels, holder_names, model_names
 from proxy.usage.summary import Figures, Summary
 from proxy.usage.unattributed import unattributed_in
 
@@ -160,8 +160,7 @@ def _charts(summary: Summary, measure: Measure) -> dict[str, Chart]:
 
 def _tables(summary: Summary, sight: Sight) -> list[Table]:
     models = model_names(summary.by_model)
-    keys = keys_by_id(summary.by_key)
-    others = credential_names(one for one in summary.by_key if one not in keys)
+    credentials = credential_labels(summary.by_key)
     holders = _dearest(summary.by_holder)
     holder_of = holder_names(holders[:ROWS_MAX])
     teams = {team.pk: team.name for team in sight.teams}
@@ -177,11 +176,7 @@ def _tables(summary: Summary, sight: Sight) -> list[Table]:
             _("By key"),
             "key",
             summary.by_key,
-            lambda one: (
-                (keys[one].name, str(keys[one]), one)
-                if one in keys
-                else (others.get(one, ""), "", one)
-            ),
+            lambda one: (*credentials.get(one, ("", "")), one),
             count=summary.key_count,
         ),
         _table(

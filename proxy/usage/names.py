@@ -2,6 +2,9 @@
 
 import uuid
 from collections.abc import Iterable
+from typing import NamedTuple
+
+from django.db.models import CharField, Value
 
 from accounts.models import (
     ApiKey,
@@ -31,21 +34,35 @@ def keys_by_id(ids: Ids) -> dict[uuid.UUID, ApiKey]:
     return found.in_bulk(_known(ids))
 
 
-def credential_names(ids: Ids) -> dict[uuid.UUID, str]:
-    """Return how keys, OAuth clients and rules of trust are called, in one query."""
+class Label(NamedTuple):
+    """How a credential is called, and what of it may be shown beside: of a key its public id, of others nothing."""
+
+    name: str
+    shown: str
+
+
+def credential_labels(ids: Ids) -> dict[uuid.UUID, Label]:
+    """Return the labels of keys, OAuth clients and rules of trust, in one query."""
     known = _known(ids)
     if not known:
         return {}
+    nothing = Value("", output_field=CharField())
+    keys = ApiKey.objects.filter(pk__in=known).values_list("pk", "name", "public_id")
     clients = OAuthApplication.objects.filter(credential_id__in=known)
     rules = TrustRule.objects.filter(pk__in=known)
-    keys = ApiKey.objects.filter(pk__in=known)
-    return dict(
-        keys.values_list("pk", "name").union(
-            clients.values_list("credential_id", "name"),
-            rules.values_list("pk", "name"),
-            all=True,
-        )
+    found = keys.union(
+        clients.values_list("credential_id", "name", nothing),
+        rules.values_list("pk", "name", nothing),
+        all=True,
     )
+    return {
+        one: Label(name, f"lk_{public_id}_…" if public_id else "") for one, name, public_id in found
+    }
+
+
+def credential_names(ids: Ids) -> dict[uuid.UUID, str]:
+    """Return how keys, OAuth clients and rules of trust are called, in one query."""
+    return {one: label.name for one, label in credential_labels(ids).items()}
 
 
 def holder_names(holders: Iterable[Holder]) -> dict[Holder, str]:

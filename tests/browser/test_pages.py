@@ -5,7 +5,7 @@ from django.conf import settings
 from django.test import Client
 from playwright.sync_api import Browser
 
-from bench.browser import NOT_OUR_OWN, THEMES, Watched, open_tab
+from bench.browser import NO_PAGES, NOT_OUR_OWN, THEMES, Watched, open_tab
 from tests.browser.conftest import OpenAs
 from tests.flows.processes import RunningGateway
 from tests.portal.role_table import ROWS, expected
@@ -21,8 +21,6 @@ from tests.portal.world import (
 )
 
 pytestmark = pytest.mark.time_limit_s(90)
-# They answer 200, and are no pages.
-NO_PAGES = {"health-live", "health-ready", "usage-csv", "api-schema"}
 # What somebody who may do less in the team sees otherwise than its owner, and so does an administrator outside it.
 SEEN_OTHERWISE = {
     MANAGER: {"home", "team"},

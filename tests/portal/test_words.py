@@ -16,7 +16,8 @@ MODULES = sorted(
     if ".venv" not in found.parts and "tests" not in found.parts
 )
 MARKS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext"}
-NO_WORDS = {"TypeVar"}
+# What is said to these is no text, or goes to the log alone.
+NO_WORDS = {"TypeVar", "SignOnRefused", "warning"}
 # Names are the same in every language.
 NAMES = {"Latchkey", "curl", "Python", "JavaScript", "JSON", "CSV", "UTC", "ID", "URL"}
 TAGS = re.compile(
