@@ -18,8 +18,8 @@ from tests.accounts.stallable_proxy import StallableProxy, stallable_proxy
 pytestmark = pytest.mark.time_limit_s(30)
 
 ADD_TEAM = (
-    "INSERT INTO accounts_team (id, name, slug, cost_centre, created_at, requires_second_factor)"
-    " VALUES (%s, %s, %s, '', now(), false)"
+    "INSERT INTO accounts_team (id, name, slug, cost_centre, created_at, requires_second_factor, networks)"
+    " VALUES (%s, %s, %s, '', now(), false, '{}')"
 )
 
 
