@@ -1,6 +1,5 @@
 """Bodies of the management API: one JSON object in UTF-8, bounded, without a member named twice."""
 
-import json
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -11,12 +10,13 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from accounts.api.problems import Problem, ProblemCode
+from portal.lib.strict_json import read_object
 
 BODY_MAX_BYTES = 128 * 1024
 
 
 class JsonObject(BaseParser):
-    """Reads the one form there is. Parsers disagree on which of two equal members wins, so there may not be two."""
+    """Reads the one form there is."""
 
     media_type = "application/json"
 
@@ -27,16 +27,9 @@ class JsonObject(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         try:
-            found = json.loads(
-                stream.read().decode("utf-8"),
-                object_pairs_hook=_without_twins,
-                parse_constant=_refuse_constant,
-            )
-        except (ValueError, RecursionError):
+            return read_object(stream.read().decode("utf-8"))
+        except ValueError:
             raise ParseError from None
-        if not isinstance(found, dict):
-            raise ParseError
-        return found
 
 
 class OnlyJson(BaseContentNegotiation):
@@ -66,14 +59,3 @@ def refuse_large_or_compressed(request: Request) -> None:
         raise Problem(ProblemCode.BODY_TOO_LARGE, f"The limit is {BODY_MAX_BYTES} bytes.")
     if request.META.get("HTTP_CONTENT_ENCODING", "identity").lower() != "identity":
         raise Problem(ProblemCode.WRONG_CONTENT_TYPE)
-
-
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a member stands twice")
-    return found
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

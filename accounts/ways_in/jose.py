@@ -1,14 +1,13 @@
 """Reads signed tokens in one meaning alone. Signatures are PyJWT's to check; which algorithm, the key says and never the token."""
 
-import binascii
-import json
-from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jwt
 from jwt.algorithms import OKPAlgorithm
+
+from portal.lib.strict_json import decode_base64url, read_object
 
 Claims = dict[str, Any]
 # Whatever else a head holds (jku, x5u, jwk, x5c, crit, b64) asks us to trust or to do something: it is refused, not skipped.
@@ -30,7 +29,7 @@ class VerifyingKey:
 def read_head(text: str) -> Mapping[str, str] | None:
     """Return the head of a token where it holds nothing but texts named alg, kid and typ, each once; None otherwise."""
     try:
-        head = once_each(decode_part(text.partition(".")[0]))
+        head = read_object(decode_base64url(text.partition(".")[0]))
     except ValueError:
         return None
     if not head.keys() <= _HEAD_MEMBERS or not all(isinstance(one, str) for one in head.values()):
@@ -46,29 +45,10 @@ def read_verified(text: str, keys: Sequence[VerifyingKey]) -> Claims | None:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             continue
         try:
-            return once_each(signed)
+            return read_object(signed)
         except ValueError:
             return None
     return None
-
-
-def decode_part(part: str) -> bytes:
-    """Raises: ValueError."""
-    try:
-        return urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    except binascii.Error as error:
-        raise ValueError(str(error)) from None
-
-
-def once_each(data: bytes) -> Claims:
-    """Decode a JSON object whose members stand once each, as parsers disagree on which of two wins. Raises: ValueError."""
-    try:
-        found = json.loads(data, object_pairs_hook=_members, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise ValueError("it is nested too deep") from None
-    if not isinstance(found, dict):
-        raise ValueError("it is no object")  # noqa: TRY004 - one kind of error for whatever is wrong with the text.
-    return found
 
 
 def is_time(value: object) -> bool:
@@ -78,14 +58,3 @@ def is_time(value: object) -> bool:
         and not isinstance(value, bool)
         and 0 <= value < 253_402_300_800
     )
-
-
-def _members(pairs: list[tuple[str, Any]]) -> Claims:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member stands twice")
-    return members
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")

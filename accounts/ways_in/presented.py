@@ -1,7 +1,5 @@
 """Reads the form of what a caller presents. What no issue of a credential could have made dies here, without a look-up."""
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
 
@@ -10,6 +8,7 @@ from django.conf import settings
 
 from accounts.credential import read_credential
 from accounts.ways_in.proven import CredentialKind
+from portal.lib.strict_json import decode_base64url
 
 # A header of a request holds no more, and it carries all of the token.
 TOKEN_MAX = 8 * 1024
@@ -52,13 +51,9 @@ def _read_token(text: str) -> Presented | None:
     if len(head) > _HEAD_MAX or not all(_PART.fullmatch(one) for one in (head, claims, signature)):
         return None
     try:
-        issuer = msgspec.json.decode(_decoded(claims), type=_Claims).iss
-    except (msgspec.MsgspecError, binascii.Error, RecursionError, UnicodeDecodeError):
+        issuer = msgspec.json.decode(decode_base64url(claims), type=_Claims).iss
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     is_ours = issuer == settings.LATCHKEY_BASE_URL
     kind = CredentialKind.OAUTH_TOKEN if is_ours else CredentialKind.WORKLOAD
     return Presented(text, kind, issuer=issuer)
-
-
-def _decoded(part: str) -> bytes:
-    return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
