@@ -1,7 +1,6 @@
 """Signing in at the identity provider of one's organisation."""
 
 import hashlib
-import logging
 import secrets
 from typing import Any
 from urllib.parse import urlencode
@@ -23,14 +22,13 @@ from accounts.pages.parts import wanted_page
 from accounts.pages.throttle import refuse_too_many
 from accounts.signing_in.recent_proof import SIGN_ON
 from accounts.single_sign_on import oidc, saml
-from accounts.single_sign_on.connections import SignOnRefused
+from accounts.single_sign_on.connections import SignOnRefused, note_refusal
 from accounts.writes.arrival import arrive
 from portal.lib.page_peer import page_peer
 
 STARTS_PER_PEER = "60/m"
 ANSWER_KEPT_S = 60
 _SESSION_KEY = "sign_on"
-_log = logging.getLogger("latchkey.sign_on")
 
 
 @never_cache
@@ -66,9 +64,7 @@ def sign_on_callback(request: HttpRequest, slug: str) -> HttpResponse:
         return refusal
     kept = request.session.pop(_SESSION_KEY, None)
     try:
-        if not isinstance(kept, dict) or "nonce" not in kept:
-            raise SignOnRefused("this session has begun nothing")
-        begun = oidc.Begun(**kept)
+        begun = oidc.Begun.from_session(kept)
         to = _address("sign-on-callback", connection)
         named = oidc.finish(connection, begun, request.GET.dict(), callback=to)
         person = arrive(connection, named)
@@ -90,8 +86,10 @@ def sign_on_saml(request: HttpRequest, slug: str) -> HttpResponse:
     if refusal is not None:
         return refusal
     answer = request.POST.get("SAMLResponse", "")
-    if not 0 < len(answer) <= saml.ANSWER_MAX:
-        return _refused(request, connection, SignOnRefused("the answer is empty or too long"))
+    try:
+        saml.check_length(answer)
+    except SignOnRefused as refused:
+        return _refused(request, connection, refused)
     handle = secrets.token_urlsafe(24)
     cache.set(_laid_aside(handle), answer, ANSWER_KEPT_S)
     query = urlencode({"answer": handle})
@@ -109,9 +107,7 @@ def sign_on_answer(request: HttpRequest, slug: str) -> HttpResponse:
     kept = request.session.pop(_SESSION_KEY, None)
     key = _laid_aside(request.GET.get("answer", "")[:64])
     try:
-        if not isinstance(kept, dict) or "request_id" not in kept:
-            raise SignOnRefused("this session has begun nothing")
-        begun = saml.Begun(**kept)
+        begun = saml.Begun.from_session(kept)
         answer = str(cache.get(key) or "")
         cache.delete(key)
         to = _address("sign-on-saml", connection)
@@ -165,9 +161,6 @@ def _refuse_too_many(request: HttpRequest) -> HttpResponse | None:
 def _refused(
     request: HttpRequest, connection: SignOnConnection, refused: SignOnRefused
 ) -> HttpResponse:
-    _log.warning(
-        "A single sign-on was refused.",
-        extra={"connection": str(connection.pk), "reason": str(refused)},
-    )
+    note_refusal(connection, refused)
     context: dict[str, Any] = {"connection": connection}
     return render(request, "accounts/sign_on_refused.html", context, status=403)

@@ -1,10 +1,30 @@
 """Which connection speaks for whom."""
 
+import logging
+from typing import Any
+
 from accounts.models import SignOnConnection, User
+
+_log = logging.getLogger("latchkey.sign_on")
 
 
 class SignOnRefused(Exception):
     """Nobody is let in; the text says why, for the log alone."""
+
+
+def note_refusal(connection: SignOnConnection, refused: SignOnRefused) -> None:
+    """Write the reason into the log, which is the one place that hears it."""
+    _log.warning(
+        "A single sign-on was refused.",
+        extra={"connection": str(connection.pk), "reason": str(refused)},
+    )
+
+
+def taken_up(kept: Any, *, by: str) -> dict[str, Any]:
+    """Return what a session kept of a sign-in that it has begun. by: a member that this kind alone has. Raises: SignOnRefused."""
+    if not isinstance(kept, dict) or by not in kept:
+        raise SignOnRefused("this session has begun nothing")
+    return kept
 
 
 def domain_of(email: str) -> str:

@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import quote_plus, urlencode
 
 import jwt
@@ -21,7 +21,7 @@ from django.conf import settings
 from django.core.cache import cache
 
 from accounts.models import SignOnConnection
-from accounts.single_sign_on.connections import SignOnRefused
+from accounts.single_sign_on.connections import SignOnRefused, taken_up
 from accounts.writes.arrival import Named
 from accounts.writes.sign_on import open_secret
 from portal.lib.checked_http import get_bytes, post_form
@@ -48,6 +48,11 @@ class Begun:
     verifier: str
     wanted: str
     anew: bool
+
+    @classmethod
+    def from_session(cls, kept: Any) -> Self:
+        """Raises: SignOnRefused."""
+        return cls(**taken_up(kept, by="nonce"))
 
     def as_session(self) -> dict[str, str | bool]:
         return asdict(self)

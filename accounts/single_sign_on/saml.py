@@ -7,13 +7,13 @@ with no outdated algorithm, and has to be for us, for this address, for this req
 import hashlib
 import time
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from django.core.cache import cache
 
 from accounts.models import SignOnConnection
-from accounts.single_sign_on.connections import SignOnRefused
+from accounts.single_sign_on.connections import SignOnRefused, taken_up
 from accounts.writes.arrival import Named
 
 ANSWER_MAX = 256 * 1024
@@ -44,6 +44,11 @@ class Begun:
     wanted: str
     anew: bool
 
+    @classmethod
+    def from_session(cls, kept: Any) -> Self:
+        """Raises: SignOnRefused."""
+        return cls(**taken_up(kept, by="request_id"))
+
     def as_session(self) -> dict[str, str | bool]:
         return asdict(self)
 
@@ -57,12 +62,17 @@ def begin(
     return address, Begun(str(connection.pk), str(auth.get_last_request_id()), wanted, anew)
 
 
+def check_length(answer: str) -> None:
+    """Raises: SignOnRefused."""
+    if not 0 < len(answer) <= ANSWER_MAX:
+        raise SignOnRefused("the answer is empty or too long")
+
+
 def finish(connection: SignOnConnection, begun: Begun, answer: str, *, answer_to: str) -> Named:
     """Read the provider's answer and return whom it names. Raises: SignOnRefused."""
     if begun.connection_id != str(connection.pk):
         raise SignOnRefused("it was begun at another connection")
-    if not 0 < len(answer) <= ANSWER_MAX:
-        raise SignOnRefused("the answer is empty or too long")
+    check_length(answer)
     auth = _auth(connection, answer_to, answer)
     try:
         auth.process_response(request_id=begun.request_id)

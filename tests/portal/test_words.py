@@ -16,8 +16,7 @@ MODULES = sorted(
     if ".venv" not in found.parts and "tests" not in found.parts
 )
 MARKS = {"_", "gettext", "gettext_lazy", "ngettext", "ngettext_lazy", "pgettext"}
-# What is said to these is no text, or goes to the log alone.
-NO_WORDS = {"TypeVar", "SignOnRefused", "warning"}
+NO_WORDS = {"TypeVar"}
 # Names are the same in every language.
 NAMES = {"Latchkey", "curl", "Python", "JavaScript", "JSON", "CSV", "UTC", "ID", "URL"}
 TAGS = re.compile(
