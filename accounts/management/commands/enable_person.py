@@ -1,9 +1,9 @@
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
 from accounts.audit import COMMAND
-from accounts.models import User
+from accounts.management.people import person_with
 from accounts.writes.people import enable_person
 
 
@@ -14,8 +14,6 @@ class Command(BaseCommand):
         parser.add_argument("email")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        person = User.objects.filter(email__iexact=options["email"]).first()
-        if person is None:
-            raise CommandError("Nobody has this address.")
+        person = person_with(options["email"])
         enable_person(person, actor=COMMAND)
         self.stdout.write(f"{person.email} is enabled.")

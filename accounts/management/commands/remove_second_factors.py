@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.audit import COMMAND
-from accounts.models import User
+from accounts.management.people import person_with
 from accounts.writes.second_factors import remove_all_factors
 from portal.lib.validation_text import validation_text
 
@@ -17,9 +17,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        person = User.objects.filter(email__iexact=options["email"]).first()
-        if person is None:
-            raise CommandError("Nobody has this address.")
+        person = person_with(options["email"])
         try:
             remove_all_factors(person, actor=COMMAND, reason=options["reason"])
         except ValidationError as error:
