@@ -1,13 +1,12 @@
 """Where it has to be proven anew that it is still whoever signed in: before secrets are shown and rights change."""
 
-from collections.abc import Callable
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect, QueryDict
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.signing_in.recent_proof import proved_recently
+from portal.before_views import BeforeViews
 from portal.lib.clock import utc_now
 
 # Asked for when the page is opened, as its form shows a secret, or is long.
@@ -47,14 +46,8 @@ ADMIN = "admin"
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
-class RecentProofRequired:
+class RecentProofRequired(BeforeViews):
     """One door for all of them: a request without a recent proof is led to the page that asks for it."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: object, args: object, kwargs: object

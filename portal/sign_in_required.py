@@ -1,9 +1,9 @@
 """Pages want a signed-in person unless they stand on this short list."""
 
-from collections.abc import Callable
-
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
+
+from portal.before_views import BeforeViews
 
 PUBLIC_VIEWS = frozenset(
     {
@@ -36,14 +36,8 @@ PUBLIC_VIEWS = frozenset(
 )
 
 
-class SignInRequired:
+class SignInRequired(BeforeViews):
     """Denies by default: a new page is closed to strangers until someone decides otherwise here."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: object, args: object, kwargs: object

@@ -1,7 +1,5 @@
 """Staff without a second factor get no page but those on which they set one up."""
 
-from collections.abc import Callable
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
@@ -9,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.second_factors import SecondFactorNeeded, must_set_one_up
+from portal.before_views import BeforeViews
 from portal.sign_in_required import PUBLIC_VIEWS, refuses_strangers_itself
 
 SET_UP_VIEWS = frozenset(
@@ -18,14 +17,8 @@ SET_UP_VIEWS = frozenset(
 _TELL_NOTHING = PUBLIC_VIEWS - {"home"}
 
 
-class StaffSecondFactor:
+class StaffSecondFactor(BeforeViews):
     """Denies by default: a new page is closed to staff without a second factor, and so are those of teams that ask for one."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        return self.get_response(request)
 
     def process_view(
         self, request: HttpRequest, view: object, args: object, kwargs: object
