@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access import keys_of, teams_of
 from accounts.models import ApiKey, ServiceAccount, User
 from accounts.models.keys import Scope
+from accounts.pages.bounds_fields import NetworksField
 from accounts.roles import Right, portal_rights
 from accounts.writes.reasons import REASON_MAX
 from models_registry.access import grants_of, models_seen_by
@@ -22,8 +23,6 @@ from portal.pages.key_states import KeyState, in_state
 
 SHOWN_MAX = 200
 SEARCH_MAX = 100
-NETWORKS_MAX = 100
-NETWORK_LENGTH_MAX = 50
 TAGS_MAX = 20
 TAG_LENGTH_MAX = 60
 _SCOPES = {
@@ -105,14 +104,8 @@ class KeyForm(forms.Form):
         required=False,
         help_text=_("Empty: the team's."),
     )
-    networks = forms.CharField(
-        label=_("Networks"),
-        max_length=NETWORKS_MAX * (NETWORK_LENGTH_MAX + 2),
-        required=False,
-        widget=forms.Textarea(
-            attrs={"rows": 3, "spellcheck": "false", "placeholder": "10.20.0.0/16"}
-        ),
-        help_text=_("One CIDR a line, from which the key may be used. Empty: from anywhere."),
+    networks = NetworksField(
+        help_text=_("One CIDR a line, from which the key may be used. Empty: from anywhere.")
     )
 
     def __init__(self, *args: Any, person: User, **options: Any) -> None:
@@ -179,15 +172,6 @@ class KeyForm(forms.Form):
                 _("Each tag has at most %(most)s characters.") % {"most": TAG_LENGTH_MAX}
             )
         return list(dict.fromkeys(tags))
-
-    def clean_networks(self) -> list[str]:
-        lines = [line.strip() for line in self.cleaned_data["networks"].splitlines()]
-        networks = [line for line in lines if line]
-        if len(networks) > NETWORKS_MAX or any(len(one) > NETWORK_LENGTH_MAX for one in networks):
-            raise forms.ValidationError(
-                _("At most %(most)s networks, one CIDR a line.") % {"most": NETWORKS_MAX}
-            )
-        return networks
 
     def clean_models(self) -> list[str]:
         names: list[str] = self.cleaned_data["models"]
