@@ -10,7 +10,7 @@ from oauthlib.common import Request
 from accounts.access import memberships_of
 from accounts.models import OAuthApplication, ServiceAccount, Team, User
 from accounts.models.keys import CALL_SCOPES, Scope
-from accounts.roles import Right, may
+from accounts.roles import Right, is_administrator, may
 
 # What a request remembers it under.
 SUBJECT = "latchkey_subject"
@@ -54,6 +54,6 @@ def allowed_scopes(
     most = set(client.scopes)
     if isinstance(holder, ServiceAccount):
         most &= set(CALL_SCOPES)
-    elif not (holder.is_staff and holder.is_superuser):
+    elif not is_administrator(holder):
         most -= {Scope.ADMINISTER}
     return [scope for scope in asked if scope in most]

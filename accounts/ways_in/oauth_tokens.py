@@ -10,6 +10,7 @@ from accounts.models import Membership, OAuthAccessToken
 from accounts.models.keys import Scope
 from accounts.oauth.access_tokens import TokenFacts, read_access_token
 from accounts.oauth.signing_keys import verifying_keys
+from accounts.roles import is_administrator
 from accounts.ways_in import exchanged_tokens
 from accounts.ways_in.networks import lists_over
 from accounts.ways_in.presented import Presented
@@ -40,7 +41,7 @@ def _proven(token: OAuthAccessToken, facts: TokenFacts) -> Proven | None:
     if not client.is_usable() or not _stands(token, facts):
         return None
     scopes = facts.scopes & set(client.scopes)
-    if token.user is None or not (token.user.is_staff and token.user.is_superuser):
+    if token.user is None or not is_administrator(token.user):
         scopes -= {Scope.ADMINISTER}
     holder = client.service_account or token.user
     return Proven(
