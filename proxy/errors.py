@@ -30,24 +30,28 @@ class Code(Enum):
     MISSING_CREDENTIAL = (
         401,
         "authentication_error",
-        "No API key was given. Send it as `Authorization: Bearer lk_…`.",
+        "No credential was given. Send an API key or a token as `Authorization: Bearer …`.",
     )
     INVALID_CREDENTIAL = (
         401,
         "authentication_error",
-        "This API key is not valid. Check that it is complete, has not ended and has not been revoked.",
+        "This credential is not valid. Check that it is complete, has not ended and has not been revoked.",
     )
     ADDRESS_NOT_ALLOWED = (
         403,
         "permission_error",
-        "This API key may not be used from this address.",
+        "This credential may not be used from this address.",
     )
     OUTSIDE_HOURS = (
         403,
         "permission_error",
-        "This API key may not be used at this time.",
+        "This credential may not be used at this time.",
     )
-    KIND_NOT_ALLOWED = (403, "permission_error", "This API key does not allow this kind of call.")
+    KIND_NOT_ALLOWED = (
+        403,
+        "permission_error",
+        "This credential does not allow this kind of call.",
+    )
     MODEL_NOT_FOUND = (
         404,
         "not_found_error",
@@ -62,7 +66,7 @@ class Code(Enum):
     QUERY_NOT_ACCEPTED = (
         400,
         "invalid_request_error",
-        "This path takes no query. Send everything in the body and the key in a header.",
+        "This path takes no query. Send everything in the body and the credential in a header.",
     )
     MISSING_MEMBER = (400, "invalid_request_error", "A member that this call needs is missing.")
     UNSUPPORTED_VALUE = (400, "invalid_request_error", "A member has a value that is not accepted.")
@@ -91,13 +95,13 @@ class Code(Enum):
     TOO_MANY_UNKNOWN_CREDENTIALS = (
         429,
         "rate_limit_error",
-        "Too many unknown API keys came from this address. Wait before the next try.",
+        "Too many unknown credentials came from this address. Wait before the next try.",
     )
     CLIENT_GONE = (499, "client_error", "The caller hung up.", CallStatus.CLIENT_GONE)
     CREDENTIAL_ENDED = (
         401,
         "authentication_error",
-        "This API key ended while the call was running.",
+        "This credential ended while the call was running.",
         CallStatus.REVOKED,
     )
     UPSTREAM_UNREACHABLE = (
@@ -148,7 +152,11 @@ class Code(Enum):
         "The model's server did not answer in time.",
         CallStatus.UPSTREAM_TIMEOUT,
     )
-    IDENTITY_UNAVAILABLE = (503, "service_unavailable", "API keys cannot be checked at the moment.")
+    IDENTITY_UNAVAILABLE = (
+        503,
+        "service_unavailable",
+        "Credentials cannot be checked at the moment.",
+    )
     LIMITS_UNAVAILABLE = (503, "service_unavailable", "Limits cannot be checked at the moment.")
     BODIES_BUSY = (
         503,

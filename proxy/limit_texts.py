@@ -12,12 +12,14 @@ from proxy.limit_plan import policy_name, subject_of
 # By how a window's key begins. Never anybody's id or name: the caller may know neither.
 _WHOSE = {
     "key": "This API key",
-    "grant": "The grant of this model, with all its keys,",
-    "service_account": "The service account of this key, with all its keys,",
-    "person": "The person who holds this key, with all their keys,",
-    "member": "The person who holds this key, with all their keys of this team,",
-    "team": "The team of this key",
-    "team_model": "The team of this key, with its calls of this model,",
+    "client": "This OAuth client",
+    "rule": "This rule of trust",
+    "grant": "The grant of this model, with all who call by it,",
+    "service_account": "This service account, by all its credentials,",
+    "person": "This person, by all their credentials,",
+    "member": "This person, by all their credentials of this team,",
+    "team": "This team",
+    "team_model": "This team, with its calls of this model,",
     "model": "This model, with everybody's calls,",
 }
 _LENGTHS = {1: "a second", 60: "a minute", 3_600: "an hour", 86_400: "in 24 hours"}

@@ -19,13 +19,13 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
             {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "A person's API key with the scope `manage` or `administer`.",
+                "description": "A person's API key or access token with the scope `manage` or `administer`. For calls of models: an API key, an access token, or a workload's JWT.",
             },
             {
                 "type": "apiKey",
                 "in": "header",
                 "name": "x-api-key",
-                "description": "The same key in another header.",
+                "description": "The same credential in another header.",
             },
         ]
 

@@ -84,13 +84,13 @@ class Embeddings(InferenceView):
 
 
 class ModelList(InferenceView):
-    @describe_models("list_callable_models", "List the models a key can call.")
+    @describe_models("list_callable_models", "List the models a credential can call.")
     def get(self, request: Request) -> HttpResponseBase:
         return self.through(request)
 
 
 class Model(InferenceView):
-    @describe_models("get_callable_model", "Read a model a key can call.")
+    @describe_models("get_callable_model", "Read a model a credential can call.")
     def get(self, request: Request, name: str) -> HttpResponseBase:
         return self.through(request)
 

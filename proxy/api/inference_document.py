@@ -116,7 +116,7 @@ def describe_models(name: str, summary: str) -> Callable[[Handler], Handler]:
             handler,
             name,
             summary,
-            "Answer what this key can call now, and nothing of what else there is.",
+            "Answer what this credential can call now, and nothing of what else there is.",
             gives={(200, "application/json"): OpenApiResponse(gives, description=summary)},
         )
 

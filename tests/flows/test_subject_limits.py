@@ -65,12 +65,12 @@ SUBJECTS: dict[str, tuple[Callable[[Caller, Catalogue], dict[str, Any]], str]] =
     "key": (lambda caller, _: {"key": caller.key}, "This API key may use 2 calls an hour"),
     "service account": (
         lambda caller, _: {"service_account": caller.holder},
-        "The service account of this key, with all its keys, may use 2 calls an hour",
+        "This service account, by all its credentials, may use 2 calls an hour",
     ),
-    "team": (lambda caller, _: {"team": caller.team}, "The team of this key may use 2 calls an hour"),
+    "team": (lambda caller, _: {"team": caller.team}, "This team may use 2 calls an hour"),
     "team on a model": (
         lambda caller, catalogue: {"team": caller.team, "model": catalogue.chat},
-        "The team of this key, with its calls of this model, may use 2 calls an hour",
+        "This team, with its calls of this model, may use 2 calls an hour",
     ),
 }  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_limit_of_a_person_counts_over_teams_and_that_of_a_member_does_not(
     statuses = [caller.post(CHAT, chat_body(catalogue.chat.name)).status for caller in callers]
     assert statuses == ([200, 200] if is_of_team else [200, 429])
     again = callers[0].post(CHAT, chat_body(catalogue.chat.name))
-    assert "The person who holds this key" in message_of(again)
+    assert "This person, by all their credentials" in message_of(again)
 
 
 def test_limit_of_a_model_is_everybodys_and_is_not_told_to_everybody(

@@ -188,7 +188,7 @@ TEXTS: dict[str, tuple[Window, tuple[int, int | None], str]] = {
     "the month of the team": (
         a_window(Measure.MICRO_USD, length_s=30 * 86_400, ends_at=DECEMBER),
         (400, 600),
-        ("The team of this key may use $1.00 until 2026-12-01T00:00:00Z; $0.0004 are left now. "
+        ("This team may use $1.00 until 2026-12-01T00:00:00Z; $0.0004 are left now. "
         "This call may need up to $0.0005."),
     ),
     "a fixed sum": (
@@ -205,7 +205,7 @@ TEXTS: dict[str, tuple[Window, tuple[int, int | None], str]] = {
     "never": (
         a_window(Measure.TOKENS, key="member:ab.cd:tokens"),
         (3, None),
-        ("The person who holds this key, with all their keys of this team, may use 1,000,000 tokens an hour; "
+        ("This person, by all their credentials of this team, may use 1,000,000 tokens an hour; "
         "3 are left now. This call may need up to 500. It can never fit; ask for less output."),
     ),
 }  # fmt: skip
