@@ -21,6 +21,7 @@ from portal.http_connection import DOOR  # noqa: E402
 from portal.page_door import PageDoor  # noqa: E402
 from portal.server_process import bound_unread_data, call_on_stop_signal  # noqa: E402
 from proxy.asgi_request import AsgiRequest  # noqa: E402
+from proxy.challenges import make_challenges  # noqa: E402
 from proxy.fast_door import FastDoor, is_inference  # noqa: E402
 from proxy.gateway import Gateway, build_gateway  # noqa: E402
 
@@ -86,6 +87,7 @@ class Application:
         self._door = FastDoor(
             gateway,
             allowed_hosts=settings.ALLOWED_HOSTS,
+            challenges=make_challenges(),
             trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
             max_body_bytes=settings.LATCHKEY_MAX_BODY_BYTES,
             room_bytes=settings.LATCHKEY_BODY_ROOM_BYTES,

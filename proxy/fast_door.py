@@ -14,6 +14,7 @@ from django.http.request import split_domain_port, validate_host
 from portal.lib.body_room import BodyRoom, Entrance, RoomTaken
 from portal.lib.ids import new_call_id
 from proxy.call import POSTED, CallKind
+from proxy.challenges import Challenges
 from proxy.errors import Code, Refusal
 from proxy.exchange import Headers, Request, Sink
 from proxy.gateway import Gateway
@@ -60,11 +61,13 @@ class FastDoor:
         gateway: Gateway,
         *,
         allowed_hosts: list[str],
+        challenges: Challenges,
         trusted_hops: int,
         max_body_bytes: int,
         room_bytes: int,
     ) -> None:
         self._gateway = gateway
+        self._challenges = challenges
         self._allowed_hosts = allowed_hosts
         self._trusted_hops = trusted_hops
         self._max_body_bytes = max_body_bytes
@@ -87,7 +90,9 @@ class FastDoor:
     async def _refuse(self, request: Request, refusal: Refusal, request_id: str) -> None:
         self._gateway.recorder.tell_refusal(request_id, refusal)
         if not request.is_started:
-            await _send_refusal(request, refusal, request_id)
+            await _send_refusal(
+                request, refusal, request_id, challenge=self._challenges.get(refusal.code)
+            )
 
     async def _answer(self, request: Request, call_id: bytes, request_id: str) -> None:
         if self._gateway.is_stopping:
@@ -150,7 +155,9 @@ def _kind_of(method: str, path: str) -> tuple[CallKind, str]:
     raise Refusal(Code.UNKNOWN_PATH)
 
 
-async def _send_refusal(sink: Sink, refusal: Refusal, request_id: str) -> None:
+async def _send_refusal(
+    sink: Sink, refusal: Refusal, request_id: str, *, challenge: tuple[bytes, bytes] | None
+) -> None:
     body = refusal.body()
     headers: Headers = [
         (b"content-type", b"application/json"),
@@ -158,6 +165,8 @@ async def _send_refusal(sink: Sink, refusal: Refusal, request_id: str) -> None:
         (b"x-request-id", request_id.encode()),
         *refusal.headers(),
     ]
+    if challenge is not None:
+        headers.append(challenge)
     if refusal.code in _LAST_OF_THEIR_CONNECTION:
         headers.append((b"connection", b"close"))
     # A caller that hung up cannot be told; that is no fault worth a line.

@@ -14,9 +14,10 @@ from rest_framework.authentication import BaseAuthentication, SessionAuthenticat
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
-from accounts.api.problems import CHALLENGE, Problem, ProblemCode
+from accounts.api.problems import Problem, ProblemCode
 from accounts.key_use import note_key_use
 from accounts.models import User
+from accounts.oauth.challenges import challenge
 from accounts.second_factors import must_set_one_up
 from accounts.signing_in.recent_proof import proved_recently
 from accounts.ways_in.presented import read_presented
@@ -47,7 +48,7 @@ class CredentialAuthentication(BaseAuthentication):
         return person, proven
 
     def authenticate_header(self, request: Request) -> str:
-        return CHALLENGE["WWW-Authenticate"]
+        return challenge(Door.MANAGEMENT)
 
 
 class BrowserSession(SessionAuthentication):
@@ -83,7 +84,7 @@ def _presented(request: Request) -> str | None:
     scheme, _, token = bearer.partition(" ")
     token = token.strip(" ")
     if scheme.lower() != "bearer" or (plain is not None and plain != token):
-        raise Problem(ProblemCode.INVALID_CREDENTIAL, headers=CHALLENGE)
+        raise Problem(ProblemCode.INVALID_CREDENTIAL)
     return token
 
 
@@ -92,7 +93,7 @@ def _proven(request: Request, text: str) -> Proven:
     presented = read_presented(text)
     if presented is None:
         # What nobody could have issued dies here, without a look-up; it is no try worth counting.
-        raise Problem(ProblemCode.INVALID_CREDENTIAL, headers=CHALLENGE)
+        raise Problem(ProblemCode.INVALID_CREDENTIAL)
     if _has_failed_too_often(request, count_this=False):
         raise Problem(ProblemCode.TOO_MANY_UNKNOWN_CREDENTIALS, retry_after_s=RETRY_AFTER_S)
     now, refused_at = utc_now(), time.monotonic() + REFUSED_AFTER_S
@@ -101,7 +102,7 @@ def _proven(request: Request, text: str) -> Proven:
         _has_failed_too_often(request, count_this=True)
         # The thread is this request's own, and a peer holds one so no oftener than its unknown keys are counted.
         time.sleep(max(0.0, refused_at - time.monotonic()))
-        raise Problem(ProblemCode.INVALID_CREDENTIAL, headers=CHALLENGE)
+        raise Problem(ProblemCode.INVALID_CREDENTIAL)
     peer = _peer(request)
     if not all(within(peer, networks) for networks in proven.networks):
         raise Problem(ProblemCode.ADDRESS_NOT_ALLOWED)

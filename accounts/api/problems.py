@@ -21,13 +21,14 @@ from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from accounts.oauth.challenges import HEADER, TokenError, challenge
 from accounts.second_factors import SecondFactorNeeded
+from accounts.ways_in.proven import Door
 from portal.lib.redaction import redact
 
 MEDIA_TYPE = "application/problem+json"
 # Under which name `errors` holds what concerns no single field.
 WHOLE_REQUEST = "request"
-CHALLENGE = {"WWW-Authenticate": 'Bearer realm="latchkey"'}
 TEXT_MAX = 500
 FIELDS_MAX = 50
 _log = logging.getLogger("latchkey.api")
@@ -40,11 +41,14 @@ class ProblemCode(Enum):
     MALFORMED_BODY = (400, "The body is not one JSON object in UTF-8.")
     INVALID_CURSOR = (400, "This cursor is none that this list gave out.")
     INVALID_IDEMPOTENCY_KEY = (400, "An Idempotency-Key is 1 to 200 printable ASCII characters.")
-    MISSING_CREDENTIAL = (401, "Sign in, or send an API key as `Authorization: Bearer lk_…`.")
-    INVALID_CREDENTIAL = (401, "This API key is not valid.")
-    ADDRESS_NOT_ALLOWED = (403, "This API key may not be used from this address.")
-    OUTSIDE_HOURS = (403, "This API key may not be used at this time.")
-    SCOPE_MISSING = (403, "This API key does not have the scope that this needs.")
+    MISSING_CREDENTIAL = (
+        401,
+        "Sign in, or send an API key or a token as `Authorization: Bearer …`.",
+    )
+    INVALID_CREDENTIAL = (401, "This credential is not valid.")
+    ADDRESS_NOT_ALLOWED = (403, "This credential may not be used from this address.")
+    OUTSIDE_HOURS = (403, "This credential may not be used at this time.")
+    SCOPE_MISSING = (403, "This credential does not have the scope that this needs.")
     CSRF_FAILED = (403, "The browser's token against forgery is missing or wrong.")
     SECOND_FACTOR_NEEDED = (403, "This opens to whoever has set up a second factor, at /security/.")
     PROOF_NEEDED = (403, "Prove at /prove/ that it is still you, and send this again.")
@@ -58,7 +62,7 @@ class ProblemCode(Enum):
     IDEMPOTENCY_KEY_REUSED = (422, "Another request was made under this Idempotency-Key.")
     PROVIDER_SILENT = (422, "The provider did not answer as a provider does.")
     TOO_MANY_REQUESTS = (429, "Too many requests. Wait before the next one.")
-    TOO_MANY_UNKNOWN_CREDENTIALS = (429, "Too many unknown API keys came from this address.")
+    TOO_MANY_UNKNOWN_CREDENTIALS = (429, "Too many unknown credentials came from this address.")
     INTERNAL_ERROR = (500, "The portal failed on this request.")
     STORE_UNAVAILABLE = (503, "Tries cannot be counted at the moment, so none is let in.")
     DATABASE_UNAVAILABLE = (503, "The database cannot be reached at the moment.")
@@ -110,8 +114,22 @@ def answer_problem(error: Exception, context: Mapping[str, Any]) -> Response:
         problem_body(problem, request_id),
         status=problem.code.status,
         content_type=MEDIA_TYPE,
-        headers=problem.headers,
+        headers=problem.headers | _challenge_of(problem.code),
     )
+
+
+def _challenge_of(code: ProblemCode) -> dict[str, str]:
+    """The challenge that belongs to the code, the same whatever made the credential invalid."""
+    if code not in _CHALLENGED:
+        return {}
+    return {HEADER: challenge(Door.MANAGEMENT, _CHALLENGED[code])}
+
+
+_CHALLENGED = {
+    ProblemCode.MISSING_CREDENTIAL: None,
+    ProblemCode.INVALID_CREDENTIAL: TokenError.INVALID_TOKEN,
+    ProblemCode.SCOPE_MISSING: TokenError.INSUFFICIENT_SCOPE,
+}
 
 
 def problem_body(problem: Problem, request_id: str) -> dict[str, object]:
@@ -140,11 +158,7 @@ def _problem_of(error: Exception, request_id: str) -> Problem:
         return Problem(ProblemCode.METHOD_NOT_ALLOWED)
     for kinds, code in _CODES:
         if isinstance(error, kinds):
-            return Problem(
-                code,
-                retry_after_s=1 if code.status in (409, 503) else None,
-                headers=CHALLENGE if code.status == 401 else None,
-            )
+            return Problem(code, retry_after_s=1 if code.status in (409, 503) else None)
     _log.error("A request failed.", exc_info=error, extra={"request_id": request_id})
     return Problem(ProblemCode.INTERNAL_ERROR)
 

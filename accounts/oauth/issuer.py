@@ -22,6 +22,12 @@ def resource_of(door: Door) -> str:
     return issuer() + {Door.CALLS: "/v1", Door.MANAGEMENT: "/api/v1"}[door]
 
 
+def metadata_of(door: Door) -> str:
+    """Where what is behind a door is described (RFC 9728, 3.1)."""
+    at = issuer()
+    return f"{at}/.well-known/oauth-protected-resource{resource_of(door).removeprefix(at)}"
+
+
 def scopes_of(door: Door) -> frozenset[str]:
     """The scopes that mean something behind a door."""
     return CALLS if door is Door.CALLS else MANAGEMENT

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.conf import settings
 
+from proxy.challenges import make_challenges
 from proxy.fast_door import FastDoor
 from proxy.gateway import Gateway, build_gateway
 
@@ -34,6 +35,7 @@ class BackgroundDoor:
         self.door = FastDoor(
             self._gateway,
             allowed_hosts=settings.ALLOWED_HOSTS,
+            challenges=make_challenges(),
             trusted_hops=settings.LATCHKEY_TRUSTED_HOPS,
             max_body_bytes=settings.LATCHKEY_MAX_BODY_BYTES,
             room_bytes=settings.LATCHKEY_BODY_ROOM_BYTES,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.forms.models import model_to_dict
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.test import Client, override_settings
@@ -52,6 +53,7 @@ COMPARED = (
     "x-accel-buffering",
     "allow",
     "retry-after",
+    "www-authenticate",
     "deprecation",
     "sunset",
     "x-ratelimit-limit-requests",
@@ -248,6 +250,21 @@ def through_drf(caller: Caller, row: Row, body: bytes) -> Seen:
     return Seen(reply.status_code, shown, content, reply.headers["x-request-id"])
 
 
+def challenge_to(seen: Seen) -> str | None:
+    """What a reply of this code is to carry: no error without a credential, and the same for whatever is wrong with one."""
+    if seen.status not in (401, 403):
+        return None
+    errors = {
+        "missing_credential": "",
+        "invalid_credential": ', error="invalid_token"',
+        "kind_not_allowed": ', error="insufficient_scope"',
+        "address_not_allowed": None,
+    }
+    error = errors[json.loads(seen.body)["error"]["code"]]
+    at = f"{settings.LATCHKEY_BASE_URL}/.well-known/oauth-protected-resource/v1"
+    return None if error is None else f'Bearer resource_metadata="{at}"{error}'
+
+
 def recorded(seen: Seen, row: Row) -> dict[str, Any] | None:
     """The ledger's row of a call, without what is one call's alone."""
     if not row.is_recorded:
@@ -276,6 +293,7 @@ def test_both_doors_answer_and_record_alike(
     assert slow.status == fast.status
     assert slow.headers == fast.headers
     assert slow.body == fast.body
+    assert fast.headers["www-authenticate"] == challenge_to(fast)
     assert uuid.UUID(slow.request_id) != uuid.UUID(fast.request_id)
     assert recorded(slow, row) == recorded(fast, row)
     assert AuditEntry.objects.count() == trail + made_by_set_up

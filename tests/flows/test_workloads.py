@@ -73,6 +73,9 @@ def test_token_of_an_attacker_is_refused_like_an_unknown_key(
     unknown = chat(dataclasses.replace(caller, text="lk_nothing"), catalogue.chat)
     assert {reply.status for reply in replies} == {401}
     assert {reply.body for reply in replies} == {unknown.body}
+    challenges = {reply.headers["www-authenticate"] for reply in (*replies, unknown)}
+    assert len(challenges) == 1
+    assert challenges.pop().endswith(', error="invalid_token"')
 
 
 Change = Callable[[Issuing], None]

@@ -1,6 +1,8 @@
 """Who may ask the management API, and what everybody else reads."""
 
 import json
+import re
+from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
@@ -11,6 +13,8 @@ from accounts.credential import make_credential
 from accounts.models import KeyUse
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
+from accounts.oauth.issuer import resource_of
+from accounts.ways_in.proven import Door
 from accounts.writes.keys import revoke_key
 from accounts.writes.people import disable_person
 from accounts.writes.teams import add_member, disable_team, remove_member
@@ -25,7 +29,10 @@ def test_stranger_is_told_to_come_with_something() -> None:
     reply = Asker().get("me")
     assert code_of(reply) == "missing_credential"
     assert reply.status_code == 401
-    assert reply["WWW-Authenticate"].startswith("Bearer")
+    described = re.fullmatch(r'Bearer resource_metadata="([^"]+)"', reply["WWW-Authenticate"])
+    assert described
+    found = Client().get(urlsplit(described[1]).path).json()
+    assert found["resource"] == resource_of(Door.MANAGEMENT)
 
 
 @pytest.mark.parametrize("carrier", ["Authorization", "x-api-key"])
@@ -101,10 +108,11 @@ def test_key_that_does_not_stand_reads_the_same_words(how: str) -> None:
     assert Asker(text=spoilt("nothing")).get("me").status_code == 200
     reply = Asker(headers={"Authorization": f"Bearer {spoilt(how)}"}).get("me")
     assert reply.status_code == 401
-    problem = json.loads(reply.content)
-    unknown = json.loads(Asker(text=make_credential().text).get("me").content)
-    assert problem | {"instance": ""} == unknown | {"instance": ""}
-    assert reply["WWW-Authenticate"].startswith("Bearer")
+    unknown = Asker(text=make_credential().text).get("me")
+    told = [json.loads(one.content) | {"instance": ""} for one in (reply, unknown)]
+    assert told[0] == told[1]
+    assert reply["WWW-Authenticate"] == unknown["WWW-Authenticate"]
+    assert reply["WWW-Authenticate"].endswith(', error="invalid_token"')
 
 
 def test_bad_key_is_not_saved_by_the_session_it_came_with() -> None:
@@ -133,7 +141,9 @@ def test_key_needs_the_scope() -> None:
     team = new_team()
     person = new_member(team)
     chat = Asker(text=personal_key(person, team, Scope.CHAT).text)
-    assert code_of(chat.get("me")) == "scope_missing"
+    reply = chat.get("me")
+    assert code_of(reply) == "scope_missing"
+    assert reply["WWW-Authenticate"].endswith(', error="insufficient_scope"')
     assert code_of(Asker(text=new_key().text).get("me")) == "scope_missing"
     assert Asker(text=personal_key(person, team, Scope.CHAT, Scope.MANAGE).text).get("me")
 
