@@ -1,4 +1,4 @@
-"""Issue a key as a signed-in person does: never wider than what the person may do."""
+"""Issue a key that is no looser than what is above it; as a signed-in person does, never wider than what the person may do."""
 
 import datetime
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 
 from accounts.access import access_team
-from accounts.audit import acting
+from accounts.audit import Actor, acting
 from accounts.models import ServiceAccount, Team, User
 from accounts.models.keys import Scope
 from accounts.roles import Right
@@ -51,7 +51,7 @@ def issue_key_as(
         raise ValidationError({"expires_at": f"A key lasts at most {DAYS_MAX} days."})
     _refuse_more(requests_per_minute, settings.LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE, "requests")
     _refuse_more(tokens_per_minute, settings.LATCHKEY_DEFAULT_TOKENS_PER_MINUTE, "tokens")
-    issued = issue_key(
+    issued = issue_bounded_key(
         team,
         holder=holder,
         name=name,
@@ -65,10 +65,47 @@ def issue_key_as(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
     )
-    refuse_looser_minute(issued.key)
     if models is not None:
         narrow_key(issued.key, models=_seen(person, models), actor=acting(person))
         issued.key.refresh_from_db(fields=["is_narrowed"])
+    return issued
+
+
+@transaction.atomic
+def issue_bounded_key(
+    team: Team,
+    *,
+    holder: ServiceAccount | User,
+    name: str,
+    scopes: Sequence[Scope],
+    expires_at: datetime.datetime,
+    actor: Actor,
+    purpose: str = "",
+    tags: Sequence[str] = (),
+    cost_centre: str = "",
+    networks: Sequence[str] = (),
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+) -> IssuedKey:
+    """Make a key whose calls and tokens a minute are within the limits above it, whoever issues it.
+
+    Raises: ValidationError naming the field.
+    """
+    issued = issue_key(
+        team,
+        holder=holder,
+        name=name,
+        scopes=scopes,
+        expires_at=expires_at,
+        actor=actor,
+        purpose=purpose,
+        tags=tags,
+        cost_centre=cost_centre,
+        networks=networks,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+    )
+    refuse_looser_minute(issued.key)
     return issued
 
 

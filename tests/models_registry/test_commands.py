@@ -6,12 +6,19 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from pytest_django.fixtures import Settings
 
-from models_registry.models import AiModel, Grant, ModelStatus, Provider
+from models_registry.models import (
+    AiModel,
+    Grant,
+    LimitMeasure,
+    LimitPeriod,
+    ModelStatus,
+    Provider,
+)
 from models_registry.writes.providers import open_credential
 from portal.lib.clock import utc_now
 from portal.lib.networks import NetworkPolicy
 from tests.accounts.rows import REASON, new_account, new_name
-from tests.models_registry.rows import new_model, new_provider
+from tests.models_registry.rows import new_limit, new_model, new_provider
 from tests.portal.lib.test_checked_http import Server, serve
 
 pytestmark = pytest.mark.django_db
@@ -222,3 +229,16 @@ def test_step_that_a_models_life_does_not_have_is_refused(arguments: list[str], 
     assert "No model" in refuse("set_model_status", "nothing", "retired")
     model.refresh_from_db()
     assert model.status == ModelStatus.DRAFT
+
+
+@pytest.mark.parametrize("of", ["team", "account"])
+def test_key_of_the_command_line_is_no_looser_in_a_minute_than_a_limit_above_it(of: str) -> None:
+    account = new_account()
+    above = {"service_account": account} if of == "account" else {"team": account.team}
+    new_limit(LimitMeasure.REQUESTS, LimitPeriod.MINUTE, 10, **above)
+    issue = ["issue_key", account.team.slug, "--service-account", account.name]
+    issue += ["--name", "First", "--scope", "chat", "--requests-per-minute"]
+    assert "requests_per_minute: At most 10" in refuse(*issue, "11")
+    assert not account.team.keys.exists()
+    run(*issue, "10")
+    assert account.team.keys.get().requests_per_minute == 10

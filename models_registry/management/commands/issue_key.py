@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from accounts.audit import COMMAND
 from accounts.models import ServiceAccount, Team, User
 from accounts.models.keys import Scope
-from accounts.writes.keys import issue_key
+from models_registry.writes.keys import issue_bounded_key
 from portal.lib.clock import days_ahead
 from portal.lib.validation_text import validation_text
 
@@ -30,7 +30,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             team = Team.objects.get(slug=options["team"])
-            issued = issue_key(
+            issued = issue_bounded_key(
                 team,
                 holder=_holder(team, options),
                 name=options["name"],
