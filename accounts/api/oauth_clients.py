@@ -6,6 +6,7 @@ What could act beyond the credential that asks (a client, its secret, its return
 import uuid
 from typing import Any
 
+from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,10 +16,10 @@ from accounts.api.fields import Choice, Flag, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of
 from accounts.api.problems import Problem, ProblemCode
-from accounts.api.views import ManagementView, done
+from accounts.api.views import AdministratorView, ManagementView, done
 from accounts.models import OAuthApplication
 from accounts.models.keys import Scope
-from accounts.roles import Right
+from accounts.roles import PortalRight, Right
 from accounts.ways_in.proven import Proven
 from accounts.writes.oauth_clients import (
     ClientGrant,
@@ -181,6 +182,46 @@ class ReplaceOAuthClientSecret(ManagementView):
         found = access_oauth_client(self.person, client, right=Right.MANAGE_KEYS)
         _refuse_credential(request)
         return _registered(replace_client_secret(found, actor=self.actor), status=200)
+
+
+class AnyOAuthClientQuery(PageQuery):
+    team_id = Id(required=False)
+
+
+class AllOAuthClients(AdministratorView):
+    sees = PortalRight.SEE_PEOPLE
+
+    @operation(
+        "list_all_oauth_clients",
+        "List every team's OAuth clients.",
+        gives=page_of(OAuthClientGiven, "AnyOAuthClientPageGiven"),
+        query=AnyOAuthClientQuery,
+    )
+    def get(self, request: Request) -> Response:
+        """Answer every client, the newest first; the secret of none."""
+        rows = OAuthApplication.objects.all()
+        if "team_id" in self.asked:
+            rows = rows.filter(team_id=self.asked["team_id"])
+        return self.page(rows, OAuthClientGiven, by="-credential_id", of="all-oauth-clients")
+
+
+class DisableAnyOAuthClient(AdministratorView):
+    right = PortalRight.REVOKE_KEYS
+
+    @operation(
+        "disable_any_oauth_client",
+        "Disable anybody's OAuth client.",
+        takes=Reason,
+        gives=OAuthClientGiven,
+        refuses=_MISSING,
+        example={"reason": "Its secret was found in a repository."},
+    )
+    def post(self, request: Request, client: uuid.UUID) -> Response:
+        """Give it no more tokens, and end those it has within a second. Its team may enable it again."""
+        found = get_object_or_404(OAuthApplication, credential_id=client)
+        disable_client(found, actor=self.actor, reason=self.taken["reason"])
+        found.refresh_from_db()
+        return Response(OAuthClientGiven(found).data)
 
 
 def _refuse_credential(request: Request) -> None:

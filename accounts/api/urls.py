@@ -115,6 +115,12 @@ urlpatterns = [
         trust_rules.AnyTeamTrustRules.as_view(),
         name="any-team-trust-rules",
     ),
+    path("admin/oauth-clients", oauth_clients.AllOAuthClients.as_view(), name="all-oauth-clients"),
+    path(
+        "admin/oauth-clients/<uuid:client>/disable",
+        oauth_clients.DisableAnyOAuthClient.as_view(),
+        name="disable-any-oauth-client",
+    ),
     path("admin/teams/<uuid:team>/bounds", bounds.TeamBounds.as_view(), name="team-bounds"),
     path("admin/keys/<uuid:key>/bounds", bounds.KeyBounds.as_view(), name="key-bounds"),
     path("admin/audit", audit.Audit.as_view(), name="audit"),

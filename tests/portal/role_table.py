@@ -14,6 +14,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:all-keys": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:all-limits": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
     "api:all-models": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
+    "api:all-oauth-clients": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:all-teams": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
     "api:any-call": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:any-limit": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
@@ -30,6 +31,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:deny-request": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:deployment": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 405"),
     "api:deployments": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
+    "api:disable-any-oauth-client": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:disable-any-trust-rule": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:disable-issuer": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:disable-person": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
@@ -205,6 +207,7 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
     "api:disable-issuer": ("403 403 403", "403 403 403"),
     "api:enable-issuer": ("403 403 403", "403 403 403"),
     "api:any-trust-rules": ("403 403 403", "403 403 403"),
+    "api:disable-any-oauth-client": ("403 403 403", "403 400 403"),
     "api:disable-any-trust-rule": ("403 403 403", "403 403 403"),
     "api:any-team-trust-rules": ("403 403 403", "403 403 403"),
     "api:team-bounds": ("403 403 403", "403 403 403"),
@@ -214,6 +217,7 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
     "api:all-keys": ("403 200 200", "403 403 403"),
     "api:all-limits": ("403 200 200", "403 403 400"),
     "api:all-models": ("403 200 200", "403 403 400"),
+    "api:all-oauth-clients": ("403 200 200", "403 403 403"),
     "api:all-teams": ("403 200 200", "403 403 403"),
     "api:any-call": ("403 200 403", "403 403 403"),
     "api:any-limit": ("403 200 200", "403 403 405"),
@@ -255,10 +259,10 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
 ADMIN_PARTS = {
     "approver": "models_registry_accessrequest",
     "security": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
-    "accounts_apikey accounts_auditentry models_registry_aimodel models_registry_deployment models_registry_grant "
+    "accounts_apikey accounts_oauthapplication accounts_auditentry models_registry_aimodel models_registry_deployment models_registry_grant "
     "models_registry_limit models_registry_provider proxy_call proxy_usagehour proxy_usageday",
     "registry_admin": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
-    "accounts_apikey accounts_proposal models_registry_aimodel models_registry_deployment models_registry_grant "
+    "accounts_apikey accounts_oauthapplication accounts_proposal models_registry_aimodel models_registry_deployment models_registry_grant "
     "models_registry_limit models_registry_provider",
 }
 ADMIN_ACTS: dict[str, list[str]] = {
@@ -269,6 +273,7 @@ ADMIN_ACTS: dict[str, list[str]] = {
     "security": [
         *(f"accounts_user {act}" for act in ("disable", "enable", "remove-second-factors")),
         "accounts_apikey revoke",
+        "accounts_oauthapplication disable",
     ],
     "registry_admin": [
         f"models_registry_{name} {act}"

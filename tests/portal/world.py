@@ -190,6 +190,7 @@ def new_world() -> World:
     rule = new_rule(new_issuer(), account)
     world.places |= {"uuid:rule": str(rule.pk), "uuid:issuer": str(rule.issuer_id)}
     world.places["uuid:rule_id"] = str(rule.pk)
+    world.objects["accounts_oauthapplication"] = str(client.pk)
     world.objects["accounts_trustedissuer"] = str(rule.issuer_id)
     world.objects["accounts_trustrule"] = str(rule.pk)
     world.bodies |= _bodies_of_trust(rule)

@@ -12,6 +12,7 @@ from accounts.audit import COMMAND, acting
 from accounts.models import AuditEntry, OAuthApplication
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
+from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
 from accounts.oauth.writes import forget_oauth
 from accounts.writes.oauth_clients import (
@@ -31,7 +32,7 @@ from tests.accounts.oauth.world import (
     new_machine,
     new_web_client,
 )
-from tests.accounts.rows import REASON, new_account, new_member, new_person, new_team
+from tests.accounts.rows import REASON, new_account, new_holder, new_member, new_person, new_team
 from tests.asking_api import Asker, code_of, data_of, personal_key
 from tests.proxy.loading import loaded
 
@@ -227,3 +228,22 @@ def test_owner_registers_by_the_api_when_signed_in_and_not_by_a_key() -> None:
     assert data_of(by_key.post(f"{at}/disable", {"reason": REASON}))["disabled_reason"] == REASON
     assert by_key.delete(at).status_code == 204
     assert by_session.get(at).status_code == 404
+
+
+def test_security_disables_any_teams_client_and_its_token_ends_without_seeing_a_secret() -> None:
+    registered = new_machine()
+    token = machine_token(registered)["access_token"]
+    assert loaded(token) is not None
+    client, path = registered.client, f"admin/oauth-clients/{registered.client.client_id}/disable"
+    security = Asker(person=new_holder(PortalRole.SECURITY))
+    of_team = f"admin/oauth-clients?team_id={client.team_id}"
+    [seen] = data_of(security.get(of_team))["data"]
+    assert seen["id"] == client.client_id
+    assert not {"secret", "client_secret"} & seen.keys()
+    assert data_of(security.get(f"admin/oauth-clients?team_id={new_team().pk}"))["data"] == []
+    assert code_of(security.post(path, {"reason": " "})) == "invalid_request"
+    assert loaded(token) is not None
+    assert data_of(security.post(path, {"reason": REASON}))["disabled_reason"] == REASON
+    assert loaded(token) is None
+    elsewhere = f"admin/oauth-clients/{new_team().pk}/disable"
+    assert code_of(security.post(elsewhere, {"reason": REASON})) == "not_found"

@@ -16,6 +16,7 @@ from accounts.models import (
     Invitation,
     Membership,
     Notification,
+    OAuthApplication,
     Proposal,
     ServiceAccount,
     SignOnConnection,
@@ -106,6 +107,9 @@ DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
     ),
     (TrustRule, "disable"): (REASON, "trust_rule.disabled"),
     (TrustRule, "enable"): ({}, "trust_rule.enabled"),
+    (OAuthApplication, "disable"): (REASON, "oauth_client.disabled"),
+    (OAuthApplication, "enable"): ({}, "oauth_client.enabled"),
+    (OAuthApplication, "remove"): ({}, "oauth_client.removed"),
     (ApiKey, "revoke"): (REASON, "key.revoked"),
     (Notification, "send-again"): ({}, "mail.sent_again"),
     (AiModel, "change"): (FACTS, "model.changed"),
@@ -154,7 +158,9 @@ def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dic
     if model is User:
         prepare_person(found, act)
         opposite = {"enable": {"is_active": False}}
-    if act == "enable" and model is not User:
+    if model is OAuthApplication:
+        opposite = {"enable": {"disabled_at": found.created, "disabled_reason": "It leaked."}}
+    elif act == "enable" and model is not User:
         opposite = {"enable": {"disabled_at": found.created_at}}
     if act == "switch-on":
         opposite = {act: {"enabled": False}}

@@ -13,7 +13,9 @@ from accounts.models import (
     CaughtMail,
     Invitation,
     IssuerFetch,
+    KeyUse,
     Notification,
+    OAuthApplication,
     ServiceAccount,
     SignOnConnection,
     Team,
@@ -34,6 +36,7 @@ from models_registry.writes.requests import comment_on_request
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 from proxy.models import Call, UsageDay, UsageHour
+from tests.accounts.oauth.world import new_machine
 from tests.accounts.rows import new_name, new_person, tomorrow
 from tests.accounts.sign_on_rows import new_mapping
 from tests.accounts.workload.issuing import new_issuer, new_rule
@@ -144,6 +147,7 @@ def hostile_world() -> dict[type[Model], Model]:
         *_mail(person, team),
         *_sign_on(team),
         *_trust(account),
+        _client(account),
         *_of_portal(person),
     ]
     return {type(row): type(row)._default_manager.get(pk=row.pk) for row in rows}
@@ -199,6 +203,15 @@ def _trust(account: ServiceAccount) -> list[Model]:
             issuer, account, name=HOSTILE[:100], subject=HOSTILE.replace("*", "x"), claims=claims
         ),
     ]
+
+
+def _client(account: ServiceAccount) -> Model:
+    client = new_machine(team=account.team).client
+    OAuthApplication.objects.filter(pk=client.pk).update(name=HOSTILE)
+    KeyUse.objects.create(
+        key_id=client.credential_id, last_used_at=utc_now(), last_peer=HOSTILE[:45]
+    )
+    return client
 
 
 def _mail(person: User, team: Team) -> list[Model]:
