@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import access_oauth_client, access_service_account, access_team
+from accounts.api.bounds import Networks
 from accounts.api.fields import Choice, Flag, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of
@@ -22,10 +23,12 @@ from accounts.models.keys import Scope
 from accounts.roles import PortalRight, Right
 from accounts.ways_in.proven import Proven
 from accounts.writes.oauth_clients import (
+    KEYS_LENGTH_MAX,
     ClientGrant,
     RegisteredClient,
     disable_client,
     enable_client,
+    read_client_keys,
     register_client,
     remove_client,
     replace_client_secret,
@@ -76,8 +79,16 @@ class NewOAuthClient(Taken):
     service_account_id = Id(required=False, help_text="Whom a client calls for by itself.")
     is_public = Flag(required=False, help_text="It runs where no secret can be kept.")
     redirect_uris = serializers.ListField(child=Text(max_length=500), max_length=10, required=False)
-    networks = serializers.ListField(child=Text(max_length=50), max_length=100, required=False)
+    networks = Networks(required=False)
+    jwks = Text(
+        max_length=KEYS_LENGTH_MAX,
+        required=False,
+        help_text="A JWKS as one text: the public keys by which it proves itself instead of by a secret.",
+    )
     expires_at = Moment(required=False)
+
+    def validate_jwks(self, text: str) -> list[Any]:
+        return read_client_keys(text)
 
 
 class OAuthClients(ManagementView):

@@ -45,6 +45,16 @@ class NetworksField(forms.CharField):
         return networks
 
 
+class EndField(forms.DateTimeField):
+    """A moment in UTC, to the minute, after which it is over; none means that it does not end by itself."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("label", _("Ends"))
+        options.setdefault("help_text", _("In UTC. Empty: not by itself."))
+        picker = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+        super().__init__(required=False, widget=picker, **options)
+
+
 class HoursFields(forms.Form):
     """The fields of hours; with none of them filled in there is no such condition."""
 

@@ -1,20 +1,23 @@
 """The form by which a team registers an OAuth client. What a client may not hold, the write refuses."""
 
-import json
 from typing import Any
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import ServiceAccount, Team, User
 from accounts.models.keys import Scope
+from accounts.pages.bounds_fields import EndField, NetworksField
 from accounts.roles import is_administrator
-from accounts.writes.oauth_clients import REDIRECT_LENGTH_MAX, REDIRECTS_MAX, ClientGrant
+from accounts.writes.oauth_clients import (
+    KEYS_LENGTH_MAX,
+    REDIRECT_LENGTH_MAX,
+    REDIRECTS_MAX,
+    ClientGrant,
+    read_client_keys,
+)
 
-KEYS_LENGTH_MAX = 8_000
-NETWORKS_MAX = 100
 _LINES = {"rows": 3, "spellcheck": "false"}
 _SCOPES = {
     Scope.CHAT: gettext_lazy("Chat: call chat models."),
@@ -61,15 +64,12 @@ class ClientForm(forms.Form):
         widget=forms.Textarea(attrs=_LINES | {"placeholder": '{"keys": […]}'}),
         help_text=gettext_lazy("A JWKS, by which it proves itself instead of by a secret."),
     )
-    networks = forms.CharField(
-        label=gettext_lazy("Networks"),
-        max_length=NETWORKS_MAX * 52,
-        required=False,
-        widget=forms.Textarea(attrs=_LINES | {"placeholder": "10.20.0.0/16"}),
+    networks = NetworksField(
         help_text=gettext_lazy(
             "One CIDR a line, from which its tokens may be used. Empty: from anywhere."
-        ),
+        )
     )
+    expires_at = EndField()
 
     def __init__(self, *args: Any, team: Team, person: User, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -84,16 +84,7 @@ class ClientForm(forms.Form):
         )
 
     def clean_jwks(self) -> list[Any]:
-        text = self.cleaned_data["jwks"].strip()
-        if not text:
-            return []
-        try:
-            keys = json.loads(text)["keys"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            keys = None
-        if not isinstance(keys, list) or not keys:
-            raise ValidationError(_("Paste a JWKS: a JSON object with the member “keys”."))
-        return keys
+        return read_client_keys(self.cleaned_data["jwks"])
 
     def facts(self) -> dict[str, Any]:
         """What the write takes."""
@@ -105,6 +96,7 @@ class ClientForm(forms.Form):
             "service_account": given["service_account"],
             "is_public": given["is_public"],
             "redirect_uris": given["redirect_uris"].split(),
-            "networks": given["networks"].split(),
+            "networks": given["networks"],
+            "expires_at": given["expires_at"],
             "jwks": given["jwks"],
         }

@@ -1,6 +1,7 @@
 """Register, disable, enable and remove the OAuth clients of a team, and replace their secrets."""
 
 import datetime
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from portal.lib.ids import new_id
 
 REDIRECTS_MAX = 10
 REDIRECT_LENGTH_MAX = 500
+KEYS_LENGTH_MAX = 8_000
 
 
 class ClientGrant(models.TextChoices):
@@ -152,6 +154,23 @@ def remove_client(client: OAuthApplication, *, actor: Actor) -> None:
     end_tokens_of_client(found)
     _note(AuditTag.OAUTH_CLIENT_REMOVED, found, actor)
     found.delete()
+
+
+def read_client_keys(text: str) -> list[Any]:
+    """Return the keys of a JWKS that was pasted, none for "". What is no key, the write refuses.
+
+    An address of keys is never taken: whoever holds the address would hold the client.
+    Raises: ValidationError.
+    """
+    if not text.strip():
+        return []
+    try:
+        keys = json.loads(text)["keys"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        keys = None
+    if not isinstance(keys, list) or not keys:
+        raise ValidationError("Paste a JWKS: a JSON object with the member “keys”.")
+    return keys
 
 
 def _locked(client: OAuthApplication) -> OAuthApplication:

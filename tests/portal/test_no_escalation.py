@@ -199,6 +199,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "is_public": False,
         "redirect_uris": ["https://app.corp.example/callback"],
         "networks": ["10.1.0.0/16"],
+        "jwks": LEFT_OUT,
         "expires_at": "{until}",
     },
     "disable_oauth_client": {"reason": "x"},

@@ -1,5 +1,6 @@
 """Registering a client: what it may not hold, who may, and that its secret is shown once."""
 
+import json
 import re
 from typing import Any
 
@@ -23,6 +24,7 @@ from accounts.writes.oauth_clients import (
 )
 from portal.lib.clock import utc_now
 from tests.accounts.oauth.world import (
+    ASSERTION_TYPE,
     REDIRECT,
     Signer,
     Visit,
@@ -31,9 +33,11 @@ from tests.accounts.oauth.world import (
     minutes,
     new_machine,
     new_web_client,
+    post,
+    said,
 )
 from tests.accounts.rows import REASON, new_account, new_holder, new_member, new_person, new_team
-from tests.asking_api import Asker, code_of, data_of, personal_key
+from tests.asking_api import Asker, code_of, data_of, fields_of, personal_key
 from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
@@ -247,3 +251,54 @@ def test_security_disables_any_teams_client_and_its_token_ends_without_seeing_a_
     assert loaded(token) is None
     elsewhere = f"admin/oauth-clients/{new_team().pk}/disable"
     assert code_of(security.post(elsewhere, {"reason": REASON})) == "not_found"
+
+
+def test_client_of_its_own_key_is_registered_by_the_api_and_proves_itself_without_a_secret() -> (
+    None
+):
+    team, signer = new_team(), Signer()
+    account, asker = new_account(team), Asker(person=new_member(team, Role.OWNER))
+    path = f"teams/{team.slug}/oauth-clients"
+    body: dict[str, Any] = {
+        "name": "Nightly job",
+        "grant": MACHINE.value,
+        "scopes": ["chat"],
+        "service_account_id": str(account.pk),
+    }
+    private = {"keys": [signer.jwk | {"d": "AA"}]}
+    for wrong in ("nonsense", "{}", json.dumps({"keys": []}), json.dumps(private), "[" * 7_000):
+        assert fields_of(asker.post(path, body | {"jwks": wrong})) == {"jwks"}
+    made = data_of(asker.post(path, body | {"jwks": json.dumps({"keys": [signer.jwk]})}), 201)
+    assert (made["secret"], made["has_keys"]) == ("", True)
+    client = OAuthApplication.objects.get(credential_id=made["id"])
+    proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signer.assertion(client)}
+    assert said(post("token", grant_type="client_credentials", **proof))["access_token"]
+
+
+def test_form_takes_networks_a_line_and_an_end_and_refuses_what_the_key_form_refuses() -> None:
+    team = new_team()
+    browser, page = Client(), f"/teams/{team.slug}/oauth-clients/"
+    browser.force_login(new_member(team, Role.OWNER))
+    form = {
+        "name": "Notebook",
+        "grant": WEB.value,
+        "redirect_uris": REDIRECT,
+        "scopes": ["chat"],
+        "networks": "10.0.0.0/8\r\n\r\n 2001:db8::/32 ",
+        "expires_at": "2099-01-01T00:00",
+    }
+    for wrong in (
+        {"networks": "10.0.0.0/8 192.0.2.0/24"},
+        {"networks": "10.0.0.0/8\n" * 101},
+        {"expires_at": "2020-01-01T00:00"},
+        {"expires_at": "soon"},
+    ):
+        refused = browser.post(page, form | wrong).content.decode()
+        assert 'class="errorlist"' in refused
+        assert f'name="{next(iter(wrong))}"' in refused
+    assert not OAuthApplication.objects.filter(team=team).exists()
+    browser.post(page, form)
+    client = OAuthApplication.objects.get(team=team)
+    assert client.networks == ["10.0.0.0/8", "2001:db8::/32"]
+    assert client.expires_at.isoformat() == "2099-01-01T00:00:00+00:00"
+    assert "1 Jan 2099" in browser.get(f"{page}{client.credential_id}/").content.decode()
