@@ -110,6 +110,11 @@ urlpatterns = [
         name="team-trust-rule",
     ),
     path(
+        "teams/<slug:slug>/workloads/<uuid:rule_id>/change/",
+        trust_rules.trust_rule_change,
+        name="trust-rule-change",
+    ),
+    path(
         "teams/<slug:slug>/workloads/<uuid:rule_id>/disable/",
         trust_rules.trust_rule_disable,
         name="trust-rule-disable",

@@ -1,12 +1,12 @@
 """The pages of a team's rules of trust, and of what a token would get by them."""
 
 import uuid
-from typing import Any
+from typing import Any, Self
 
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -19,7 +19,7 @@ from accounts.audit import acting
 from accounts.models import ServiceAccount, Team, TrustedIssuer, TrustRule, User
 from accounts.models.keys import CALL_SCOPE_CHOICES, Scope
 from accounts.models.workload import AUDIENCE_MAX, SUBJECT_MAX
-from accounts.pages.bounds_fields import NetworksField
+from accounts.pages.bounds_fields import EndField, NetworksField
 from accounts.pages.claims_field import ClaimsField, claims_text
 from accounts.pages.parts import page_of, show_refusal
 from accounts.pages.team_frame import render_team
@@ -28,14 +28,52 @@ from accounts.signed_in import person_of
 from accounts.ways_in.presented import TOKEN_MAX
 from accounts.workload.explain import Explanation, explain_for
 from accounts.writes.reasons import REASON_MAX
-from accounts.writes.trust_rules import disable_trust_rule, enable_trust_rule, make_trust_rule_as
+from accounts.writes.trust_rules import (
+    change_trust_rule,
+    disable_trust_rule,
+    enable_trust_rule,
+    make_trust_rule_as,
+)
 from portal.lib.clock import utc_now
 
 TAB = "team-trust-rules"
 
 
-class RuleForm(forms.Form):
-    """A new rule. What it may not hold, the write refuses."""
+class ReachForm(forms.Form):
+    """How far a rule goes, which may change. What it may not hold, the write refuses."""
+
+    scopes = forms.MultipleChoiceField(
+        label=gettext_lazy("What may it do?"),
+        choices=CALL_SCOPE_CHOICES,
+        widget=forms.CheckboxSelectMultiple,
+    )
+    networks = NetworksField()
+    expires_at = EndField()
+
+    @classmethod
+    def of(cls, rule: TrustRule, data: QueryDict | None = None) -> Self:
+        """The form as the rule is now, under names of its own beside the page's other form."""
+        end = rule.expires_at and rule.expires_at.replace(second=0, microsecond=0)
+        begun = {
+            "scopes": rule.scopes,
+            "networks": "\n".join(rule.networks),
+            "expires_at": end,
+        }
+        return cls(data, initial=begun, auto_id="id_reach_%s")
+
+    def facts(self) -> dict[str, Any]:
+        """What the write takes."""
+        given = dict(self.cleaned_data)
+        return given | {"scopes": [Scope(scope) for scope in given["scopes"]]}
+
+    def facts_for(self, rule: TrustRule) -> dict[str, Any]:
+        """What the write takes, with an end that nobody touched to the second, as it was."""
+        is_same_end = "expires_at" not in self.changed_data
+        return self.facts() | ({"expires_at": rule.expires_at} if is_same_end else {})
+
+
+class RuleForm(ReachForm):
+    """A new rule."""
 
     name = forms.CharField(label=gettext_lazy("Name"), max_length=100)
     issuer = forms.ModelChoiceField(TrustedIssuer.objects.none(), label=gettext_lazy("Issuer"))
@@ -56,12 +94,7 @@ class RuleForm(forms.Form):
         help_text=gettext_lazy("Empty: any of the issuer's."),
     )
     claims = ClaimsField()
-    scopes = forms.MultipleChoiceField(
-        label=gettext_lazy("What may it do?"),
-        choices=CALL_SCOPE_CHOICES,
-        widget=forms.CheckboxSelectMultiple,
-    )
-    networks = NetworksField()
+    field_order = ("name", "issuer", "service_account", "subject", "audience", "claims")
 
     def __init__(self, *args: Any, team: Team, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -125,6 +158,23 @@ def trust_rule(request: HttpRequest, slug: str, rule_id: uuid.UUID) -> HttpRespo
 
 
 @require_POST
+def trust_rule_change(request: HttpRequest, slug: str, rule_id: uuid.UUID) -> HttpResponse:
+    """Change how far the rule goes. What it matches never changes."""
+    person = person_of(request)
+    rule = _rule_of(person, slug, rule_id, right=Right.MANAGE_KEYS)
+    reach = ReachForm.of(rule, request.POST)
+    if reach.is_valid():
+        try:
+            change_trust_rule(rule, actor=acting(person), **reach.facts_for(rule))
+        except ValidationError as error:
+            show_refusal(reach, error)
+        else:
+            messages.success(request, _("The rule goes as far as this, within a second."))
+            return redirect("team-trust-rule", slug, rule_id)
+    return _rule_page(request, rule, DisableForm(), reach=reach)
+
+
+@require_POST
 def trust_rule_disable(request: HttpRequest, slug: str, rule_id: uuid.UUID) -> HttpResponse:
     """Refuse the rule's tokens until it is enabled again."""
     person = person_of(request)
@@ -182,7 +232,9 @@ def _rules_page(
     )
 
 
-def _rule_page(request: HttpRequest, rule: TrustRule, form: DisableForm) -> HttpResponse:
+def _rule_page(
+    request: HttpRequest, rule: TrustRule, form: DisableForm, *, reach: ReachForm | None = None
+) -> HttpResponse:
     return render_team(
         request,
         "accounts/trust_rule.html",
@@ -191,14 +243,13 @@ def _rule_page(request: HttpRequest, rule: TrustRule, form: DisableForm) -> Http
         rule=rule,
         claims=claims_text(rule.claims),
         form=form,
+        reach=reach or ReachForm.of(rule),
     )
 
 
 def _made(person: User, team: Team, form: RuleForm) -> TrustRule | None:
-    given = dict(form.cleaned_data)
-    given["scopes"] = [Scope(scope) for scope in given["scopes"]]
     try:
-        return make_trust_rule_as(person, team=team, **given)
+        return make_trust_rule_as(person, team=team, **form.facts())
     except ValidationError as error:
         show_refusal(form, error)
         return None

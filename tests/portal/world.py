@@ -351,6 +351,7 @@ def _bodies_of_trust(rule: TrustRule) -> dict[str, dict[str, Any]]:
         "key-bounds": {"networks": "10.0.0.0/8"},
         "service-account-bounds": {"networks": "10.0.0.0/8"},
         "team-token-test": {"token": "no.token.x"},
+        "trust-rule-change": {"scopes": ["chat"], "networks": "10.0.0.0/8"},
         "trust-rule-disable": {"reason": "It is retired."},
         "api:trust-rules": made,
         "api:explain-token": {"token": "no.token.x"},

@@ -271,8 +271,14 @@ def test_client_of_its_own_key_is_registered_by_the_api_and_proves_itself_withou
     made = data_of(asker.post(path, body | {"jwks": json.dumps({"keys": [signer.jwk]})}), 201)
     assert (made["secret"], made["has_keys"]) == ("", True)
     client = OAuthApplication.objects.get(credential_id=made["id"])
-    proof = {"client_assertion_type": ASSERTION_TYPE, "client_assertion": signer.assertion(client)}
-    assert said(post("token", grant_type="client_credentials", **proof))["access_token"]
+    proof = signer.assertion(client)
+    reply = post(
+        "token",
+        grant_type="client_credentials",
+        client_assertion_type=ASSERTION_TYPE,
+        client_assertion=proof,
+    )
+    assert said(reply)["access_token"]
 
 
 def test_form_takes_networks_a_line_and_an_end_and_refuses_what_the_key_form_refuses() -> None:

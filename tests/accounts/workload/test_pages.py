@@ -1,6 +1,8 @@
 """The pages of rules: a rule is made and ended there, and a token is explained and nowhere kept."""
 
+import datetime
 import logging
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -8,9 +10,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import TrustRule
+from accounts.models import AuditEntry, TrustRule
 from accounts.models.teams import Role
-from tests.accounts.rows import REASON, new_account, new_member
+from portal.lib.clock import utc_now
+from tests.accounts.rows import REASON, new_account, new_member, new_person
 from tests.accounts.workload.issuing import Issuing, new_issuer, new_issuing, new_rule
 from tests.asking_api import Asker, code_of, data_of
 
@@ -65,6 +68,45 @@ def test_manager_makes_ends_and_returns_a_rule() -> None:
     rule.refresh_from_db()
     assert rule.disabled_at is None
     assert "repo:acme/*" in client.get(reverse("team-trust-rule", args=place)).content.decode()
+
+
+def test_manager_changes_how_far_a_rule_goes_and_other_members_do_not() -> None:
+    issuing = new_issuing()
+    rule, slug = issuing.rule, issuing.account.team.slug
+    end = utc_now().replace(microsecond=0, second=7) + datetime.timedelta(days=9)
+    TrustRule.objects.filter(pk=rule.pk).update(expires_at=end)
+    place = reverse("trust-rule-change", args=[slug, rule.pk])
+    sent = {
+        "scopes": ["chat", "embeddings"],
+        "networks": "10.0.0.0/8\r\n2001:db8::/32",
+        "expires_at": f"{end:%Y-%m-%dT%H:%M}",
+    }
+    for role, status in ((Role.MEMBER, 403), (Role.AUDITOR, 403), (None, 404)):
+        browser = Client()
+        browser.force_login(new_member(issuing.account.team, role) if role else new_person())
+        assert browser.post(place, sent).status_code == status
+        seen = browser.get(reverse("team-trust-rule", args=[slug, rule.pk])).content.decode()
+        assert place not in seen
+    client, before = manager_of(issuing), AuditEntry.objects.latest("pk").pk
+    unfit: list[dict[str, Any]] = [
+        {"scopes": []},
+        {"networks": "10.0.0.1/8"},
+        {"expires_at": "2020-01-01T00:00"},
+    ]
+    for wrong in unfit:
+        refused = client.post(place, sent | wrong).content.decode()
+        assert 'class="errorlist"' in refused
+    assert not AuditEntry.objects.filter(pk__gt=before).exists()
+    assert client.post(place, sent).status_code == 302
+    rule.refresh_from_db()
+    assert (rule.scopes, rule.networks) == (["chat", "embeddings"], ["10.0.0.0/8", "2001:db8::/32"])
+    # Of an end that nobody touched the form shows no seconds, and takes none away.
+    assert rule.expires_at == end
+    [entry] = AuditEntry.objects.filter(pk__gt=before, subject_id=rule.pk)
+    assert (entry.tag, entry.facts["changed"]) == ("trust_rule.changed", ["scopes", "networks"])
+    assert client.post(place, sent | {"expires_at": ""}).status_code == 302
+    rule.refresh_from_db()
+    assert rule.expires_at is None
 
 
 def test_page_offers_open_issuers_and_own_accounts_alone() -> None:
