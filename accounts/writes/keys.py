@@ -1,8 +1,9 @@
 """Issue and revoke keys."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -14,10 +15,12 @@ from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.keys import CALL_SCOPES, Scope
 from accounts.roles import portal_rights
+from accounts.writes.bounds import checked_hours
 from accounts.writes.networks import checked_networks
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Peppers
+from portal.lib.hours import hours_text
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,12 +44,14 @@ def issue_key(
     tags: Sequence[str] = (),
     cost_centre: str = "",
     networks: Sequence[str] = (),
+    hours: Mapping[str, Any] | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
 ) -> IssuedKey:
     """Make a key for a holder of this team.
 
     networks: CIDRs the key may be used from; none means from anywhere.
+    hours: when, see portal.lib.hours; None means at any time. Those of its holder and team hold on top.
     Raises: ValidationError naming the field.
     """
     _refuse_stranger(team, holder)
@@ -68,6 +73,7 @@ def issue_key(
         cost_centre=cost_centre or team.cost_centre,
         scopes=[scope.value for scope in scopes],
         networks=checked_networks(networks),
+        hours=checked_hours(hours),
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         expires_at=expires_at,
@@ -84,6 +90,7 @@ def issue_key(
         public_id=key.public_id,
         scopes=key.scopes,
         networks=key.networks,
+        hours=hours_text(key.hours),
         expires_at=expires_at.isoformat(),
     )
     return IssuedKey(key, credential.text)

@@ -6,11 +6,14 @@ Whoever signs in is bound by their role alone.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.core.exceptions import ValidationError
+
 from accounts.api.bounds import lie_within
 from accounts.api.problems import invalid
 from accounts.models import ApiKey
 from accounts.models.keys import CALL_SCOPES
 from accounts.ways_in.proven import Proven
+from accounts.writes.bounds import checked_hours
 from models_registry.models import KeyModel
 
 
@@ -29,6 +32,8 @@ def refuse_wider_key(
             raise invalid({"networks": ["Name networks within those you may come from yourself."]})
     if presented.key is None:
         return
+    if presented.key.hours is not None and not _same_hours(presented.key, facts.get("hours")):
+        raise invalid({"hours": ["Name the hours of the key you came with."]})
     for limit in ("requests_per_minute", "tokens_per_minute"):
         most = getattr(presented.key, limit)
         asked = facts.get(limit)
@@ -47,3 +52,11 @@ def refuse_wider_models(presented: object, models: Sequence[str] | None, *, of: 
     listed = set(KeyModel.objects.filter(key=of).values_list("model__name", flat=True))
     if (of.is_narrowed or listed) and (models is None or not set(models) <= listed):
         raise invalid({"models": ["Name models of the list that narrows the key."]})
+
+
+def _same_hours(key: ApiKey, hours: Mapping[str, Any] | None) -> bool:
+    """Whether they are the key's. What is no hours at all is left to the write to refuse."""
+    try:
+        return checked_hours(hours) == key.hours
+    except ValidationError:
+        return True

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import access_key, access_service_account, access_team, keys_of
+from accounts.api.bounds import HoursGiven, HoursTaken
 from accounts.api.fields import Choice, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Positive, Reason, operation
 from accounts.api.pages import PageQuery, page_of
@@ -34,6 +35,7 @@ class KeyGiven(Given):
     cost_centre = serializers.CharField()
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=Scope.choices))
     networks = serializers.ListField(child=serializers.CharField())
+    hours = HoursGiven(allow_null=True, help_text="When it may be used; null means at any time.")
     models = serializers.SerializerMethodField(
         help_text="The models it may call, of those granted; null where it is not narrowed."
     )
@@ -80,6 +82,9 @@ class NewKey(Taken):
         max_length=100,
         required=False,
         help_text="CIDRs it may be used from; none means from anywhere.",
+    )
+    hours = HoursTaken(
+        required=False, allow_null=True, help_text="When it may be used; null means at any time."
     )
     models = serializers.ListField(
         child=Text(max_length=120),
@@ -137,7 +142,8 @@ class Keys(ManagementView):
 
         It lasts at most a year, and its limits are at most what a key without limits gets; administrators set more.
         Its text is in this answer and never again. Under an Idempotency-Key a repetition gets it once more, for a day.
-        A key cannot issue a key that may manage, that works from more networks or that calls more models than itself.
+        A key cannot issue a key that may manage, that works from more networks, in other hours, or that calls more models
+        than itself.
         """
         facts = dict(self.taken)
         team, holder = self._holder(facts.pop("team"), facts.pop("service_account_id", None))

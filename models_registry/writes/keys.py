@@ -1,7 +1,8 @@
 """Issue a key that is no looser than what is above it; as a signed-in person does, never wider than what the person may do."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -36,6 +37,7 @@ def issue_key_as(
     tags: Sequence[str] = (),
     cost_centre: str = "",
     networks: Sequence[str] = (),
+    hours: Mapping[str, Any] | None = None,
     models: Sequence[AiModel] | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
@@ -62,6 +64,7 @@ def issue_key_as(
         tags=tags,
         cost_centre=cost_centre,
         networks=networks,
+        hours=hours,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
     )
@@ -84,6 +87,7 @@ def issue_bounded_key(
     tags: Sequence[str] = (),
     cost_centre: str = "",
     networks: Sequence[str] = (),
+    hours: Mapping[str, Any] | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
 ) -> IssuedKey:
@@ -102,6 +106,7 @@ def issue_bounded_key(
         tags=tags,
         cost_centre=cost_centre,
         networks=networks,
+        hours=hours,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
     )

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.access import keys_of, teams_of
 from accounts.models import ApiKey, ServiceAccount, User
 from accounts.models.keys import Scope
-from accounts.pages.bounds_fields import NetworksField
+from accounts.pages.bounds_fields import HOURS_FIELDS, HoursFields, NetworksField, hours_from
 from accounts.roles import Right, portal_rights
 from accounts.writes.reasons import REASON_MAX
 from models_registry.access import grants_of, models_seen_by
@@ -75,7 +75,7 @@ class KeyFilters(forms.Form):
         return keys
 
 
-class KeyForm(forms.Form):
+class KeyForm(HoursFields):
     """A new key. What it may not hold, the write refuses.
 
     form_id: names this copy of the form, so that sending it twice issues one key.
@@ -185,9 +185,12 @@ class KeyForm(forms.Form):
         del asked["form_id"]
         team, account = asked.pop("holder")
         names = asked.pop("models")
+        hours = hours_from(asked)
+        asked = {name: value for name, value in asked.items() if name not in HOURS_FIELDS}
         return asked | {
             "team": team,
             "holder": account or person,
+            "hours": hours,
             "scopes": [Scope(scope) for scope in asked["scopes"]],
             "models": [self.models[name] for name in names] if names else None,
         }

@@ -215,6 +215,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "cost_centre": "",
         "scopes": ["chat"],
         "networks": ["10.1.0.0/16"],
+        "hours": None,
         "models": ["{model}"],
         "requests_per_minute": 1,
         "tokens_per_minute": 1,

@@ -13,9 +13,11 @@ from accounts.models.teams import Role
 from models_registry.models import Visibility
 from models_registry.writes.grants import narrow_key
 from portal.lib.clock import utc_now
+from portal.lib.hours import DAYS
 from tests.accounts.rows import new_account, new_key, new_member, new_team, tomorrow
 from tests.asking_api import Asker, code_of, data_of, fields_of, member_of, personal_key
 from tests.models_registry.rows import new_offer
+from tests.portal.lib.test_hours import WORK
 from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
@@ -52,6 +54,9 @@ def test_key_is_issued_once_with_its_text_and_read_without_it() -> None:
         ({"scopes": "chat"}, "scopes"),
         ({"networks": ["10.0.0.1/8"]}, "networks"),
         ({"networks": ["nonsense"]}, "networks"),
+        ({"hours": WORK | {"begins": "18:00"}}, "hours"),
+        ({"hours": WORK | {"zone": "Mars"}}, "hours"),
+        ({"hours": {}}, "hours"),
         ({"requests_per_minute": 0}, "requests_per_minute"),
         ({"tokens_per_minute": 2**31}, "tokens_per_minute"),
         ({"tokens_per_minute": "5"}, "tokens_per_minute"),
@@ -175,6 +180,19 @@ def test_key_begets_none_that_works_from_more_networks(networks: list[str] | Non
     facts = {} if networks is None else {"networks": networks}
     assert fields_of(asker.post("keys", asked(team, **facts))) == {"networks"}
     assert asker.post("keys", asked(team, networks=["10.1.2.0/24"])).status_code == 201
+
+
+def test_key_begets_none_that_works_in_other_hours() -> None:
+    team = new_team()
+    hours = WORK | {"days": list(DAYS), "begins": "00:00", "ends": "24:00", "zone": "UTC"}
+    asker = Asker(text=personal_key(new_member(team), team, hours=hours).text)
+    others: list[dict[str, Any]] = [{}, {"hours": None}, {"hours": WORK}]
+    for other in others:
+        assert fields_of(asker.post("keys", asked(team, **other))) == {"hours"}
+    made = data_of(asker.post("keys", asked(team, hours=hours)), 201)
+    assert made["hours"] == hours
+    free = Asker(text=personal_key(new_member(team), team).text)
+    assert data_of(free.post("keys", asked(team, hours=WORK)), 201)["hours"] == WORK
 
 
 @pytest.mark.parametrize("limit", ["requests_per_minute", "tokens_per_minute"])

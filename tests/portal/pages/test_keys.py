@@ -13,7 +13,8 @@ from pytest_django.fixtures import Settings
 
 from accounts.audit import COMMAND
 from accounts.credential import read_credential
-from accounts.models import ApiKey, KeyUse, Team, User
+from accounts.models import ApiKey, AuditEntry, KeyUse, Team, User
+from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
 from accounts.writes.keys import issue_key, revoke_key
@@ -41,6 +42,7 @@ from tests.pages import (
     without_tokens,
     words_of,
 )
+from tests.portal.lib.test_hours import WORK
 
 pytestmark = pytest.mark.django_db
 MaxQueries = Callable[[int], AbstractContextManager[Any]]
@@ -278,16 +280,27 @@ def test_everything_that_the_form_asks_for_is_kept() -> None:
             networks="10.20.0.0/16\r\n\r\n 2001:db8::/32 ",
             requests_per_minute="5",
             tokens_per_minute="500",
+            **WORK,
         ),
     )
     key = team.keys.get()
+    assert key.hours == WORK
+    entry = AuditEntry.objects.get(tag=AuditTag.KEY_ISSUED, subject_id=key.pk)
+    assert entry.facts["hours"] == "mon tue wed thu fri 08:00–18:00 Europe/Berlin"  # noqa: RUF001 - as the page says it.
     assert (key.purpose, key.tags, key.cost_centre) == ("Trying", ["a", "b"], "0815")
     assert (key.scopes, key.networks) == (["chat", "manage"], ["10.20.0.0/16", "2001:db8::/32"])
     assert (key.requests_per_minute, key.tokens_per_minute) == (5, 500)
     assert key.expires_at.date() == days_ahead(30).date()
     assert [row.model for row in KeyModel.objects.filter(key=key)] == [chat]
     words = words_of(Browser(member).page(url_of(key)))
-    for fact in ("Trying", "0815", "10.20.0.0/16", "chat, manage", "Narrowed to a list of its own"):
+    for fact in (
+        "Trying",
+        "0815",
+        "Europe/Berlin",
+        "10.20.0.0/16",
+        "chat, manage",
+        "Narrowed to a list of its own",
+    ):
         assert fact in words, fact
     assert chat.name in words
     assert other.name not in words
@@ -322,6 +335,10 @@ REFUSED: list[dict[str, Any]] = [
     {"networks": "10.0.0.0/8 192.0.2.0/24"},
     {"networks": "0x0a000000/8"},
     {"networks": HOSTILE[:50]},
+    {"days": ["mon"]},
+    {"days": ["everyday"]},
+    WORK | {"ends": "08:00"},
+    WORK | {"zone": "Mars"},
     {"tags": ",".join(str(number) for number in range(21))},
     {"tags": "x" * 61},
     {"cost_centre": "x" * 61},
