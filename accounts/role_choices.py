@@ -18,6 +18,15 @@ def team_role_choices(team: Team) -> Choices:
     return [*Role.choices, *_own(team.custom_roles.all())]
 
 
+def any_team_role_choices() -> "list[tuple[str, str | Choices]]":
+    """The built-in roles of teams, and beneath each team's name those of its own."""
+    own: dict[str, Choices] = {}
+    roles = CustomRole.objects.filter(team__disabled_at=None).exclude(team=None)
+    for role in roles.select_related("team").order_by("team__name", "name"):
+        own.setdefault(str(role.team), []).append((str(role.pk), role.name))
+    return [*Role.choices, *own.items()]
+
+
 def portal_role_choices() -> Choices:
     """The roles that somebody can have for the whole portal."""
     return [*PortalRole.choices, *_own(CustomRole.objects.filter(team=None))]

@@ -15,7 +15,7 @@ from accounts.admin.cells import Cell, Table, code, link_to, moment, pill
 from accounts.audit import acting
 from accounts.models import SignOnConnection, SignOnMapping, Team, User
 from accounts.models.sign_on import SignOnKind
-from accounts.models.teams import Role
+from accounts.role_choices import any_team_role_choices, read_team_role
 from accounts.writes.sign_on import add_connection, change_connection, map_group, unmap_group
 
 SHOWN_MAX = 50
@@ -109,7 +109,10 @@ class ChangedConnectionForm(ConnectionForm):
 class MappingForm(ActForm):
     group = forms.CharField(max_length=300, help_text=gettext_lazy("As the provider writes it."))
     team = forms.ModelChoiceField(Team.objects.filter(disabled_at=None).order_by("name"))
-    role = forms.ChoiceField(choices=Role.choices)
+    role = forms.ChoiceField(help_text=gettext_lazy("A built-in one, or one of the team's own."))
+
+    def prepare(self) -> None:
+        self.fields["role"].choices = any_team_role_choices()  # type: ignore[attr-defined]
 
 
 def _add(nothing: None, actor: User, values: dict[str, Any]) -> SignOnConnection:
@@ -127,7 +130,7 @@ def _map(connection: SignOnConnection, actor: User, values: dict[str, Any]) -> N
         connection,
         group=values["group"],
         team=values["team"],
-        role=Role(values["role"]),
+        role=read_team_role(values["team"], values["role"]),
         actor=acting(actor),
     )
 
@@ -199,14 +202,14 @@ class ConnectionAdmin(PortalAdmin):
         ]
 
     def tables(self, found: SignOnConnection) -> list[Table]:
-        mappings = found.mappings.select_related("team").order_by("group")[:SHOWN_MAX]
+        mappings = found.mappings.select_related("team", "custom_role").order_by("group")
         return [
             Table(
                 _("Groups"),
                 [_("Group"), _("Team"), _("Role")],
                 [
-                    [link_to(one, one.group), link_to(one.team), one.get_role_display()]
-                    for one in mappings
+                    [link_to(one, one.group), link_to(one.team), one.role_name]
+                    for one in mappings[:SHOWN_MAX]
                 ],
                 empty=_("No group brings anybody into a team yet."),
             )
@@ -217,8 +220,8 @@ class ConnectionAdmin(PortalAdmin):
 class MappingAdmin(PortalAdmin):
     """What groups at a provider mean here."""
 
-    list_display = ("group", "connection", "team", "role")
-    list_select_related = ("connection", "team")
+    list_display = ("group", "connection", "team", "role_shown")
+    list_select_related = ("connection", "team", "custom_role")
     search_fields = ("group",)
     search_help_text = gettext_lazy("Group")
     ordering = ("group",)
@@ -233,12 +236,16 @@ class MappingAdmin(PortalAdmin):
         ),
     )
 
+    @display(description=gettext_lazy("role"), ordering="role")
+    def role_shown(self, found: SignOnMapping) -> str:
+        return found.role_name
+
     def facts(self, found: SignOnMapping) -> list[tuple[str, Cell]]:
         return [
             (_("Group"), found.group),
             (_("Connection"), link_to(found.connection)),
             (_("Team"), link_to(found.team)),
-            (_("Role"), found.get_role_display()),
+            (_("Role"), found.role_name),
         ]
 
     def trail_of(self, found: SignOnMapping) -> str | None:

@@ -5,6 +5,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import RegexValidator
 from django.db import models
 
+from accounts.models.roles import CustomRole
 from accounts.models.teams import Membership, Role, Team
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
@@ -80,16 +81,27 @@ class SignOnIdentity(models.Model):
 
 
 class SignOnMapping(models.Model):
-    """Whoever is in the group at the provider is in the team here, in this role."""
+    """Whoever is in the group at the provider is in the team here, in this role.
+
+    role: empty where a custom role of the team stands in its place.
+    """
 
     connection = models.ForeignKey(SignOnConnection, models.CASCADE, related_name="mappings")
     group = models.CharField(max_length=300)
     team = models.ForeignKey(Team, models.CASCADE, related_name="sign_on_mappings")
-    role = models.CharField(max_length=10, choices=Role.choices)
+    role = models.CharField(max_length=10, blank=True, choices=Role.choices)
+    custom_role = models.ForeignKey(
+        CustomRole, models.RESTRICT, related_name="sign_on_mappings", null=True, blank=True
+    )
 
     class Meta:
         verbose_name = "sign-on mapping"
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role__in=Role.values, custom_role__isnull=True)
+                | models.Q(role="", custom_role__isnull=False),
+                name="sign_on_mapping_of_one_role",
+            ),
             models.UniqueConstraint(
                 fields=["connection", "group", "team"], name="sign_on_mapping_once"
             ),
@@ -97,6 +109,11 @@ class SignOnMapping(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group} → {self.team_id}"
+
+    @property
+    def role_name(self) -> str:
+        """The role as people read it."""
+        return self.get_role_display() if self.custom_role is None else self.custom_role.name
 
 
 class SignOnMembership(models.Model):

@@ -18,10 +18,10 @@ from accounts.models import (
 )
 from accounts.models.audit import AuditTag
 from accounts.models.teams import Role
+from accounts.roles import AnyTeamRole, team_rights_of
 from accounts.single_sign_on.connections import SignOnRefused, domain_of
 from accounts.writes.teams import add_member, change_member_role, remove_member
 
-_RANK = {role: rank for rank, role in enumerate(Role.values)}
 NAME_MAX = 200
 
 
@@ -130,12 +130,18 @@ def _apply_groups(connection: SignOnConnection, person: User, groups: frozenset[
         SignOnMembership.objects.create(membership=membership, connection=connection)
 
 
-def _wanted(connection: SignOnConnection, groups: frozenset[str]) -> dict[uuid.UUID, Role]:
-    """The teams of these groups, each with the highest of its roles."""
-    found: dict[uuid.UUID, Role] = {}
-    for mapping in connection.mappings.filter(group__in=groups):
-        role = Role(mapping.role)
+def _wanted(connection: SignOnConnection, groups: frozenset[str]) -> dict[uuid.UUID, AnyTeamRole]:
+    """The teams of these groups, each with the one of its roles that allows most."""
+    found: dict[uuid.UUID, AnyTeamRole] = {}
+    mappings = connection.mappings.filter(group__in=groups).select_related("custom_role")
+    for mapping in mappings.order_by("custom_role__name", "pk"):
+        role = mapping.custom_role or Role(mapping.role)
         best = found.get(mapping.team_id)
-        if best is None or _RANK[role] < _RANK[best]:
+        if best is None or _reach(role) > _reach(best):
             found[mapping.team_id] = role
     return found
+
+
+def _reach(role: AnyTeamRole) -> tuple[int, bool]:
+    """How much a role allows. Of two that allow as much a built-in one comes first."""
+    return len(team_rights_of(role)), isinstance(role, Role)

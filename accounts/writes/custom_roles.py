@@ -92,7 +92,7 @@ def change_portal_role(
 def remove_role(role: CustomRole, *, actor: Actor) -> None:
     """Remove a role that nobody has any more. Removing twice does nothing more.
 
-    Raises: PermissionDenied; ValidationError while somebody has it.
+    Raises: PermissionDenied; ValidationError while somebody has it, or a group of single sign-on brings it.
     """
     found = CustomRole.objects.select_for_update().select_related(None).filter(pk=role.pk).first()
     if found is None:
@@ -103,6 +103,10 @@ def remove_role(role: CustomRole, *, actor: Actor) -> None:
         _refuse_beyond_team(_team_of(found), team_rights_of(found), actor)
     if found.memberships.exists() or found.portal_assignments.exists():
         raise ValidationError("Somebody has this role. Give them another one first.")
+    if found.sign_on_mappings.exists():
+        raise ValidationError(
+            "A group of single sign-on brings people into this role. An administrator maps it elsewhere first."
+        )
     record_audit(
         AuditTag.ROLE_REMOVED,
         actor=actor,

@@ -12,6 +12,8 @@ from accounts.models import SignOnConnection, SignOnMapping, Team
 from accounts.models.audit import AuditTag
 from accounts.models.sign_on import SignOnKind
 from accounts.models.teams import Role
+from accounts.roles import AnyTeamRole
+from accounts.writes.teams import lock_team_role, role_fact
 from portal.lib.client_address import parse_address
 from portal.lib.crypto import Sealer
 from portal.lib.origin import Origin
@@ -81,10 +83,17 @@ def change_connection(
 
 @transaction.atomic
 def map_group(
-    connection: SignOnConnection, *, group: str, team: Team, role: Role, actor: Actor
+    connection: SignOnConnection, *, group: str, team: Team, role: AnyTeamRole, actor: Actor
 ) -> SignOnMapping:
-    """Say that whoever is in the group is in the team; it counts from their next sign-in. Raises: ValidationError."""
-    mapping = SignOnMapping(connection=connection, group=group.strip(), team=team, role=role)
+    """Say that whoever is in the group is in the team; it counts from their next sign-in.
+
+    Raises: ValidationError, also for a custom role that is not the team's own.
+    """
+    mapping = SignOnMapping(connection=connection, group=group.strip(), team=team)
+    if isinstance(role, Role):
+        mapping.role = role
+    else:
+        mapping.custom_role = lock_team_role(team, role)
     mapping.full_clean()
     mapping.save()
     _record_mapping(AuditTag.SIGN_ON_GROUP_MAPPED, mapping, actor=actor)
@@ -170,5 +179,5 @@ def _record_mapping(tag: AuditTag, mapping: SignOnMapping, *, actor: Actor) -> N
         subject_kind="sign_on",
         subject_id=mapping.connection_id,
         team_id=mapping.team_id,
-        role=mapping.role,
+        role=role_fact(mapping.custom_role or Role(mapping.role)),
     )

@@ -230,12 +230,16 @@ def _set_role(membership: Membership, role: AnyTeamRole) -> None:
     if isinstance(role, Role):
         membership.role, membership.custom_role = role, None
         return
-    # Locked, so that it is neither removed nor widened between this look and the commit.
+    membership.role, membership.custom_role = "", lock_team_role(membership.team, role)
+
+
+def lock_team_role(team: Team, role: CustomRole) -> CustomRole:
+    """Return the team's role, neither removed nor widened before the commit. Raises: ValidationError where it is not the team's, or gone."""
     own = CustomRole.objects.select_for_update(no_key=True, of=("self",))
-    found = own.filter(pk=role.pk, team_id=membership.team_id).first()
+    found = own.filter(pk=role.pk, team=team).first()
     if found is None:
         raise ValidationError({"role": "The team has no such role."})
-    membership.role, membership.custom_role = "", found
+    return found
 
 
 def _end_membership(found: Membership, tag: AuditTag, *, actor: Actor) -> None:

@@ -19,6 +19,8 @@ from accounts.models import AuditEntry, Membership, SignOnConnection, SignOnIden
 from accounts.models.audit import AuditTag
 from accounts.models.sign_on import SignOnKind
 from accounts.models.teams import Role
+from accounts.roles import Right
+from accounts.writes.custom_roles import remove_role
 from accounts.writes.people import disable_person
 from accounts.writes.portal_roles import change_break_glass
 from accounts.writes.second_factors import replace_recovery_codes
@@ -29,10 +31,17 @@ from accounts.writes.sign_on import (
     open_secret,
     unmap_group,
 )
-from accounts.writes.teams import add_member
+from accounts.writes.teams import add_member, role_of
 from portal.lib.networks import NetworkPolicy
 from tests.accounts.oidc_provider import CLIENT_ID, CLIENT_SECRET, KID, Provider, run_provider
-from tests.accounts.rows import PASSWORD, REASON, new_name, new_person, new_team
+from tests.accounts.rows import (
+    PASSWORD,
+    REASON,
+    new_name,
+    new_person,
+    new_team,
+    new_team_role,
+)
 from tests.accounts.second_factor import code_of, person_with_app
 from tests.accounts.sign_on_rows import new_connection
 
@@ -366,6 +375,40 @@ def test_groups_give_change_and_take_only_what_they_gave(
     add_member(owned, person=new_person(), role=Role.OWNER, actor=COMMAND)
     assert groups("heads") == kept
     assert not person.is_staff
+
+
+def test_groups_lead_to_roles_of_the_teams_own_beside_built_in_ones(
+    connection: SignOnConnection, provider: Provider
+) -> None:
+    team = new_team()
+    keys = new_team_role(
+        team, Right.MANAGE_KEYS, Right.SEE_USAGE, Right.SEE_AUDIT, Right.CALL_MODELS
+    )
+    usage = new_team_role(team, Right.SEE_USAGE)
+    for group, role in (("keys", keys), ("usage", usage), ("staff", Role.MEMBER)):
+        mapping = map_group(connection, group=group, team=team, role=role, actor=COMMAND)
+    with pytest.raises(ValidationError):
+        map_group(connection, group="x", team=new_team(), role=keys, actor=COMMAND)
+    email = address_in(connection)
+
+    def role_by(*names: str) -> object:
+        come(Client(), connection, provider, email=email, sub=email, groups=list(names))
+        found = Membership.objects.filter(person__email=email, team=team).first()
+        return None if found is None else role_of(found)
+
+    assert role_by("usage") == usage
+    assert role_by("usage", "staff", "keys") == keys
+    assert role_by("usage", "staff") is Role.MEMBER
+    assert role_by("others") is None
+    # While a group leads to the role, nobody removes it.
+    with pytest.raises(ValidationError, match="A group of single sign-on"):
+        remove_role(keys, actor=COMMAND)
+    keys.sign_on_mappings.all().delete()
+    remove_role(keys, actor=COMMAND)
+    assert role_by("keys", "usage") == usage
+    entry = AuditEntry.objects.filter(tag=AuditTag.SIGN_ON_GROUP_MAPPED).order_by("pk")
+    assert f"custom {usage.pk}" in [one.facts["role"] for one in entry]
+    assert mapping.role_name == "Member"
 
 
 @pytest.mark.parametrize("groups", [None, "staff", 7, {"staff": True}, [7, None, ["staff"]]])

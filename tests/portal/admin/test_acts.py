@@ -28,10 +28,20 @@ from accounts.models import (
 )
 from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
+from accounts.roles import PortalRight, Right
 from accounts.writes.portal_roles import give_portal_role
 from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Limit, Provider
-from tests.accounts.rows import new_account, new_member, new_name, new_person, new_team
+from tests.accounts.rows import (
+    new_account,
+    new_member,
+    new_name,
+    new_person,
+    new_portal_role,
+    new_team,
+    new_team_role,
+)
 from tests.accounts.second_factor import give_app
+from tests.accounts.sign_on_rows import new_mapping
 from tests.accounts.workload.issuing import PUBLISHED, new_issuer
 from tests.models_registry.rows import new_offer, new_provider
 from tests.portal.admin.test_access import signed_in
@@ -345,3 +355,18 @@ def test_selection_of_too_many_does_nothing(administrator: Client) -> None:
     )
     assert "Choose at most 50" in reply.content.decode()
     assert not ApiKey.objects.filter(revoked_at__isnull=False).exists()
+
+
+def test_group_is_mapped_to_a_role_of_the_chosen_teams_own_and_of_no_other(
+    administrator: Client,
+) -> None:
+    mapping, team = new_mapping(new_team()), new_team()
+    own, other = new_team_role(team, Right.SEE_USAGE), new_team_role(new_team(), Right.SEE_USAGE)
+    page = address(SignOnConnection, "act", mapping.connection_id, "map-group")
+    sent = {"group": "auditors", "team": team.pk}
+    for wrong in (other.pk, new_portal_role(PortalRight.SEE_CALLS).pk, "owners", ""):
+        assert administrator.post(page, sent | {"role": wrong}).status_code == 200
+    assert administrator.post(page, sent | {"role": own.pk}).status_code == 302
+    assert mapping.connection.mappings.get(group="auditors").custom_role == own
+    shown = administrator.get(address(SignOnConnection, "change", mapping.connection_id))
+    assert own.name in shown.content.decode()
