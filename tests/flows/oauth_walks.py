@@ -17,6 +17,7 @@ from jwt.algorithms import ECAlgorithm
 
 from accounts.models import User
 from accounts.models.keys import Scope
+from accounts.oauth.exchange import ACCESS_TOKEN_TYPE, JWT_TYPE, TOKEN_EXCHANGE
 from accounts.oauth.issuer import token_endpoint
 from accounts.writes.oauth_clients import ClientGrant
 from tests.accounts.oauth.world import (
@@ -28,6 +29,7 @@ from tests.accounts.oauth.world import (
     new_web_client,
 )
 from tests.accounts.rows import new_member, new_team
+from tests.accounts.workload.issuing import new_issuing
 from tests.signed_in import leave_proof
 
 TIMEOUT_S = 20
@@ -90,6 +92,21 @@ def walk_machine_by_its_own_key(base: str) -> None:
     assert opens(session, base)
 
 
+def walk_workload_that_exchanges_its_token(base: str) -> None:
+    """For a client of its team, as authlib asks nothing without a client."""
+    issuing = new_issuing()
+    registered = new_machine(team=issuing.rule.team)
+    session = OAuth2Session(registered.client.client_id, registered.secret)
+    token = session.fetch_token(
+        f"{base}/oauth/token",
+        grant_type=TOKEN_EXCHANGE,
+        subject_token=issuing.token(),
+        subject_token_type=JWT_TYPE,
+    )
+    assert token["issued_token_type"] == ACCESS_TOKEN_TYPE
+    assert opens(session, base)
+
+
 def walk_person_who_allows_it(base: str, *, is_public: bool) -> None:
     """With PKCE, and then by refreshing."""
     registered = new_web_client(Scope.CHAT, Scope.MANAGE, is_public=is_public)
@@ -149,6 +166,7 @@ WALKS: dict[str, Callable[[str], None]] = {
     ),
     "machine, client_secret_post": partial(walk_machine_by_its_secret, method="client_secret_post"),
     "machine, private_key_jwt ES256": walk_machine_by_its_own_key,
+    "workload, token exchange": walk_workload_that_exchanges_its_token,
     "person, public client": partial(walk_person_who_allows_it, is_public=True),
     "person, client with a secret": partial(walk_person_who_allows_it, is_public=False),
     "device": walk_device_that_waits,

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 
@@ -11,8 +12,17 @@ from accounts.audit import COMMAND
 from accounts.models import OAuthAccessToken, OAuthApplication, SigningKey
 from accounts.models.keys import Scope
 from accounts.writes.oauth_clients import disable_client, remove_client
+from accounts.writes.people import disable_person
 from accounts.writes.teams import disable_service_account
-from tests.accounts.oauth.world import basic, claims_of, machine_token, new_machine, post
+from tests.accounts.oauth.world import (
+    Visit,
+    basic,
+    claims_of,
+    machine_token,
+    new_machine,
+    new_web_client,
+    post,
+)
 from tests.flows.answers import CHAT, EMBEDDINGS, chat_body, embeddings_body
 from tests.flows.conftest import CallerMaker, Catalogue
 from tests.flows.house import Caller, grant
@@ -111,3 +121,40 @@ def test_unused_token_that_was_revoked_is_refused_though_its_caller_is_known(
     time.sleep(REFUSED_WITHIN_S)
     assert chat(fresh, catalogue.chat.name).status == 401
     assert chat(caller, catalogue.chat.name).status == 200
+
+
+def test_disabled_persons_tokens_are_refused_within_a_second_and_never_renewed(
+    new_caller_of: CallerMaker, catalogue: Catalogue
+) -> None:
+    visits = [Visit.of(new_web_client(Scope.CHAT, Scope.MANAGE)) for _ in range(2)]
+    tokens = [visit.tokens() for visit in visits]
+    callers = [
+        replace(new_caller_of(catalogue.chat, team=visit.team), text=token["access_token"])
+        for visit, token in zip(visits, tokens, strict=True)
+    ]
+
+    def statuses(caller: Caller) -> tuple[int, int]:
+        called = chat(caller, catalogue.chat.name).status
+        return called, caller.send("GET", "/api/v1/me").status
+
+    assert [statuses(caller) for caller in callers] == [(200, 200)] * 2
+    disable_person(visits[0].person, actor=COMMAND, reason="A long leave.")
+    wait_for(
+        lambda: chat(callers[0], catalogue.chat.name),
+        401,
+        within_s=REFUSED_WITHIN_S + SLACK_S,
+    )
+    assert [statuses(caller) for caller in callers] == [(401, 401), (200, 200)]
+    renewed = [
+        renew(caller, visit, token["refresh_token"])
+        for caller, visit, token in zip(callers, visits, tokens, strict=True)
+    ]
+    assert [reply.status for reply in renewed] == [400, 200]
+    assert renewed[0].json()["error"] == "invalid_grant"
+
+
+def renew(caller: Caller, visit: Visit, text: str) -> Reply:
+    client_id = visit.registered.client.client_id
+    form = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": text}
+    headers = [("Content-Type", "application/x-www-form-urlencoded")]
+    return caller.send("POST", "/oauth/token", urlencode(form).encode(), headers=headers)

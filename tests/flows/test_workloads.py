@@ -2,11 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
 
 from accounts.audit import COMMAND
 from accounts.models.keys import Scope
+from accounts.oauth.exchange import JWT_TYPE, TOKEN_EXCHANGE
 from accounts.writes.issuers import disable_issuer, enable_issuer, replace_keys
 from accounts.writes.teams import disable_service_account, enable_service_account
 from accounts.writes.trust_rules import change_trust_rule, disable_trust_rule, enable_trust_rule
@@ -76,6 +78,25 @@ def test_token_of_an_attacker_is_refused_like_an_unknown_key(
     challenges = {reply.headers["www-authenticate"] for reply in (*replies, unknown)}
     assert len(challenges) == 1
     assert challenges.pop().endswith(', error="invalid_token"')
+
+
+def test_token_got_in_exchange_calls_until_its_rule_is_disabled(
+    workload: tuple[Caller, Issuing], catalogue: Catalogue
+) -> None:
+    caller, issuing = workload
+    headers = [("Content-Type", "application/x-www-form-urlencoded")]
+    form = {"grant_type": TOKEN_EXCHANGE, "subject_token_type": JWT_TYPE}
+    body = urlencode(form | {"subject_token": caller.text}).encode()
+    given = caller.send("POST", "/oauth/token", body, headers=headers)
+    assert given.status == 200, given.body
+    exchanged = dataclasses.replace(caller, text=given.json()["access_token"])
+    reply = chat(exchanged, catalogue.chat)
+    assert reply.status == 200, reply.body
+    assert find_call(reply.headers["x-request-id"]).key_id == issuing.rule.pk
+    disable_trust_rule(issuing.rule, actor=COMMAND, reason=REASON)
+    wait_for(lambda: chat(exchanged, catalogue.chat), 401, within_s=WITHIN_S)
+    again = caller.send("POST", "/oauth/token", body, headers=headers)
+    assert (again.status, again.json()["error"]) == (400, "invalid_request")
 
 
 Change = Callable[[Issuing], None]

@@ -2,8 +2,10 @@
 
 import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.test import Client
 
 from accounts.audit import COMMAND
 from accounts.models import OAuthAccessToken, TrustedIssuer, TrustRule
@@ -175,3 +177,23 @@ def test_client_that_is_given_has_to_stand_and_to_be_of_the_team() -> None:
     assert said(asked(issuing.token(), client_id=own.client.client_id), 401)
     refused = said(asked(issuing.token(), basic(other.client, other.secret)), 400)
     assert refused["error"] == "invalid_request"
+
+
+def test_tries_of_one_peer_are_counted_and_a_right_token_waits_with_them() -> None:
+    issuing = new_issuing()
+    form = {"grant_type": TOKEN_EXCHANGE, "subject_token_type": JWT_TYPE}
+    peer, other = (Client(REMOTE_ADDR=f"198.51.100.{number}") for number in (78, 79))
+
+    def ask(client: Client, text: str) -> int:
+        body = urlencode(form | {"subject_token": text})
+        kind = "application/x-www-form-urlencoded"
+        return client.post("/oauth/token", body, kind).status_code
+
+    statuses = [ask(peer, issuing.token(sub="stranger:x")) for _ in range(32)]
+    assert (statuses[0], statuses[-1]) == (400, 429)
+    assert (ask(peer, issuing.token()), ask(other, issuing.token())) == (429, 200)
+
+
+def test_metadata_names_the_exchange() -> None:
+    facts = Client().get("/.well-known/oauth-authorization-server").json()
+    assert TOKEN_EXCHANGE in facts["grant_types_supported"]
