@@ -1,5 +1,7 @@
 """Tries are counted by what they name and by the peer they come from. Too many answer alike, right or wrong."""
 
+import unicodedata
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django_ratelimit.core import is_ratelimited
@@ -16,9 +18,11 @@ def refuse_too_many(
 ) -> HttpResponse | None:
     """Count a try. Returns: the page that refuses it, or None where it may go on.
 
-    named: what is tried, such as an e-mail address; per_name, per_peer: how often, such as "10/m".
+    named: what is tried, such as an e-mail address, which counts as one in whatever spelling it is looked up by;
+    per_name, per_peer: how often, such as "10/m".
     """
-    named = named[:_KEY_MAX].strip().lower()
+    # Forms normalise what is typed, and the database compares in capitals.
+    named = unicodedata.normalize("NFKC", named[:_KEY_MAX]).strip().upper()
     try:
         by_name = is_ratelimited(
             request, group=f"{group}-name", key=lambda *_: named, rate=per_name, increment=True
