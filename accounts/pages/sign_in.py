@@ -1,3 +1,4 @@
+import unicodedata
 from typing import Any
 
 from allauth.account.internal.flows.login import perform_password_login
@@ -6,10 +7,11 @@ from allauth.usersessions.models import UserSession
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
 
-from accounts.models import SignOnConnection
+from accounts.models import SignOnConnection, User
 from accounts.pages.throttle import refuse_too_many
-from accounts.single_sign_on.connections import enforced_for, must_sign_on
+from accounts.single_sign_on.connections import domain_of, enforced_for, may_always_use_password
 
 TRIES_PER_ADDRESS = "10/m"
 TRIES_PER_PEER = "30/m"
@@ -34,9 +36,10 @@ class SignIn(LoginView):
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """The password is right; what else is asked for, and the session, follow from the steps of a sign-in.
 
-        It counts for nothing where the domain signs in elsewhere, and nobody learns that it was right.
+        It counts for nothing where the domain signs in elsewhere, and nobody learns that it was right: not by the words,
+        and not by a query that only a right password would make.
         """
-        if must_sign_on(form.get_user()):
+        if not self._takes_password_of(form.get_user()):
             form.add_error(None, form.get_invalid_login_error())
             return self.form_invalid(form)
         login = Login(user=form.get_user(), redirect_url=self.get_success_url())
@@ -46,10 +49,25 @@ class SignIn(LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """Offer the provider of the address's domain, whether or not somebody signs in with the address."""
         context = super().get_context_data(**kwargs)
-        tried = self.request.POST.get("username", "")[:254]
         context["connections"] = SignOnConnection.objects.filter(is_enabled=True).order_by("name")
-        context["enforced"] = enforced_for(tried) if tried else None
+        context["enforced"] = self.enforced
         return context
+
+    def _takes_password_of(self, person: User) -> bool:
+        """Whether the person may sign in here. The database finds people by more spellings than their domain has."""
+        if domain_of(self.tried) != domain_of(person.email):
+            return False
+        return self.enforced is None or may_always_use_password(person)
+
+    @property
+    def tried(self) -> str:
+        """The address as the form reads it."""
+        return unicodedata.normalize("NFKC", self.request.POST.get("username", "")[:254])
+
+    @cached_property
+    def enforced(self) -> SignOnConnection | None:
+        """The connection by which alone the tried address's domain signs in, asked for once in every try."""
+        return enforced_for(self.tried) if self.tried else None
 
 
 class SignOut(LogoutView):

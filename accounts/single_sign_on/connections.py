@@ -44,8 +44,11 @@ def enforced_for(email: str) -> SignOnConnection | None:
     return found if found is not None and found.is_enforced else None
 
 
+def may_always_use_password(person: User) -> bool:
+    """Whether it is a break-glass administrator, who signs in without any provider."""
+    return person.is_break_glass and person.is_staff and person.is_superuser
+
+
 def must_sign_on(person: User) -> bool:
-    """Whether the person signs in through their domain's connection alone. A break-glass administrator never has to."""
-    if person.is_break_glass and person.is_staff and person.is_superuser:
-        return False
-    return enforced_for(person.email) is not None
+    """Whether the person signs in through their domain's connection alone."""
+    return not may_always_use_password(person) and enforced_for(person.email) is not None

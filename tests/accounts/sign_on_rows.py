@@ -17,7 +17,7 @@ def new_connection(
         name=name,
         issuer=issuer,
         client_id=facts.pop("client_id", "latchkey"),
-        domains=[f"{new_name('d')}.example"],
+        domains=[f"{new_name('id')}.example"],
         group_claim=facts.pop("group_claim", "groups"),
         actor=COMMAND,
         **facts,

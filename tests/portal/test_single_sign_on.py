@@ -1,17 +1,22 @@
 """Single sign-on by OpenID Connect: who is let in, as whom, and into which teams; and who is not."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.contrib.auth.hashers import MD5PasswordHasher
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
+from django.db import connection as connection_of_tests
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from pytest_django.fixtures import Settings
 
 from accounts.audit import COMMAND
@@ -44,6 +49,7 @@ from tests.accounts.rows import (
 )
 from tests.accounts.second_factor import code_of, person_with_app
 from tests.accounts.sign_on_rows import new_connection
+from tests.pages import without_tokens
 
 pytestmark = pytest.mark.django_db
 
@@ -453,6 +459,83 @@ def test_enforced_domain_refuses_passwords_in_the_same_words_but_of_a_break_glas
     elsewhere = Client()
     elsewhere.post("/sign-in/", {"username": person.email, "password": PASSWORD})
     assert is_signed_in(elsewhere)
+
+
+class CountingHasher(MD5PasswordHasher):
+    """Counts what costs a sign-in its time."""
+
+    hashed = 0
+
+    def encode(self, password: str, salt: str) -> str:
+        CountingHasher.hashed += 1
+        return str(super().encode(password, salt))
+
+
+@dataclass(frozen=True)
+class Try:
+    """What a try at the page shows, and what it costs: the queries without their values, and the passwords hashed."""
+
+    page: str
+    cookies: tuple[str, ...]
+    queries: tuple[str, ...]
+    hashed: int
+
+
+def tried(client: Client, email: str, password: str = PASSWORD) -> Try:
+    before = CountingHasher.hashed
+    with CaptureQueriesContext(connection_of_tests) as asked:
+        reply = client.post("/sign-in/", {"username": email, "password": password})
+    # The next request would forget them.
+    queries = tuple(re.sub(r"'[^']*'", "?", query["sql"]) for query in asked)
+    assert queries
+    assert reply.status_code == 200
+    assert not is_signed_in(client)
+    return Try(
+        without_tokens(reply.content.decode()).replace(email, ""),
+        tuple(sorted(reply.cookies)),
+        queries,
+        CountingHasher.hashed - before,
+    )
+
+
+@pytest.mark.parametrize("is_enforced", [True, False])
+def test_try_at_a_domain_costs_and_shows_the_same_whomever_it_names(
+    connection: SignOnConnection, settings: Settings, is_enforced: bool
+) -> None:
+    """The right password of somebody who signs in elsewhere is one try among the others."""
+    settings.PASSWORD_HASHERS = [f"{__name__}.CountingHasher"]
+    person, disabled = new_person(), new_person()
+    for one in (person, disabled):
+        User.objects.filter(pk=one.pk).update(email=address_in(connection))
+        one.refresh_from_db()
+    disable_person(disabled, actor=COMMAND, reason=REASON)
+    change_connection(connection, is_enforced=is_enforced, actor=COMMAND)
+    unknown = tried(Client(), address_in(connection))
+    assert unknown.hashed == 1
+    assert ("People of this domain sign in with Corp" in unknown.page) is is_enforced
+    tries = [tried(Client(), person.email, "another passphrase"), tried(Client(), disabled.email)]
+    if is_enforced:
+        tries.append(tried(Client(), person.email))
+    for made in tries:
+        assert made.page == unknown.page
+        assert made.queries == unknown.queries
+        assert made == unknown
+
+
+@pytest.mark.parametrize("letter", ["\u0131", "\uff49"], ids=["dotless", "wide"])
+def test_other_spelling_of_an_enforced_domain_tells_nothing_of_the_password(
+    connection: SignOnConnection, letter: str
+) -> None:
+    """Forms and the database find a person by more spellings than one."""
+    person = new_person()
+    User.objects.filter(pk=person.pk).update(email=address_in(connection))
+    person.refresh_from_db()
+    change_connection(connection, is_enforced=True, actor=COMMAND)
+    name, _, domain = person.email.partition("@")
+    spelt = f"{name}@{domain.replace('i', letter)}"
+    assert spelt != person.email
+    right, wrong = tried(Client(), spelt), tried(Client(), spelt, "another passphrase")
+    assert right.page == wrong.page
 
 
 def test_enforced_domain_holds_where_the_session_begins_whichever_way_somebody_came(
