@@ -29,6 +29,8 @@ CALLERS = 16
 SEGMENT_BYTES = 64 * 1024
 DISK_BYTES = 8 << 20
 FULL_S = 3.0
+# Longer than a gateway takes to ship a segment and remove it.
+QUIET_S = 1.5
 TURN_TIMEOUT_S = 60.0
 REFUSED, ANSWERED = 503, 200
 
@@ -75,18 +77,16 @@ async def _fill_and_empty(
     process, port = gateway
     leaked, refused, slowest = 0, 0, 0.0
     for number in range(ROUNDS):
-        await _call_until(stack, port, ANSWERED)
-        disk.fill(process)
+        await _call_until_answered(stack, port)
         try:
-            # The segment at hand has room of its own, which is used up first.
-            await _call_until(stack, port, REFUSED)
+            await _fill_up(stack, gateway, disk)
             before = read_counted(upstream).total()
             statuses = await _call_for(stack, port, FULL_S)
             now = read_counted(upstream).total() - before
         finally:
             disk.empty(process)
         began = time.monotonic()
-        await _call_until(stack, port, ANSWERED)
+        await _call_until_answered(stack, port)
         slowest = max(slowest, time.monotonic() - began)
         if set(statuses) != {REFUSED}:
             leaked += sum(times for status, times in statuses.items() if status != REFUSED)
@@ -98,13 +98,24 @@ async def _fill_and_empty(
     return leaked, refused, slowest
 
 
-async def _call_until(stack: Stack, port: int, status: int) -> None:
-    """Call until every caller is answered so in a row; a disk is not full before its last segment is."""
+async def _fill_up(stack: Stack, gateway: tuple[Measured, int], disk: Disk) -> None:
+    """Fill the disk until it stays full: the segment at hand has room of its own, and each that is shipped makes room again."""
+    process, port = gateway
     deadline = time.monotonic() + TURN_TIMEOUT_S
     while time.monotonic() < deadline:
-        if set(await _call_for(stack, port, 0.2)) == {status}:
+        disk.fill(process)
+        if set(await _call_for(stack, port, QUIET_S)) == {REFUSED}:
             return
-    raise NotProven(f"not every call was answered with {status} within {TURN_TIMEOUT_S:.0f} s.")
+    raise NotProven(f"the disk did not stay full within {TURN_TIMEOUT_S:.0f} s.")
+
+
+async def _call_until_answered(stack: Stack, port: int) -> None:
+    """Call until every caller is answered in a row."""
+    deadline = time.monotonic() + TURN_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if set(await _call_for(stack, port, 0.2)) == {ANSWERED}:
+            return
+    raise NotProven(f"not every call was answered within {TURN_TIMEOUT_S:.0f} s.")
 
 
 async def _call_for(stack: Stack, port: int, seconds: float) -> Counter[int]:
@@ -144,8 +155,8 @@ def _small_disk(folder: Path) -> Iterator[Disk]:
 
 
 def _fill(filler: Path) -> None:
-    """Write until nothing fits."""
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+    """Write on until nothing fits."""
+    with filler.open("ab", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
             pass
 

@@ -16,16 +16,21 @@ from portal.embedded.programs import find_programs
 
 
 class StoreServer:
-    """One server behind a Unix socket, without a disk and without a password."""
+    """One server behind a Unix socket, without a disk and without a password.
 
-    def __init__(self) -> None:
+    port: for a replica, which cannot come through a socket; 0 for none.
+    """
+
+    def __init__(self, *, port: int = 0) -> None:
+        self._port = port
         self.folder = Path(tempfile.mkdtemp(prefix="latchkey-leases-"))
         self.url = f"unix://{self.folder}/s"
         self._child: Child | None = None
 
     def start(self) -> None:
         """Start it empty and wait until it answers."""
-        command = [_program(self.folder), "--port", "0", "--save", "", "--dir", str(self.folder)]
+        command = [_program(self.folder), "--save", "", "--dir", str(self.folder)]
+        command += ["--bind", "127.0.0.1", "--port", str(self._port)]
         self._child = Child(
             "limits store",
             [*command, "--unixsocket", f"{self.folder}/s"],
