@@ -2,8 +2,10 @@
 
 Rounds of four kinds take turns: `plain`; `hang-up`, where half of the callers leave before their answer is whole;
 `error`, where half of the calls meet an upstream that fails; and `kill`, where one of the processes is killed in the
-middle and another takes its place. Every process gets calls of each sort. What counts is the ledger: what the calls of the
-round cost, against the budget; it has to know of hang-ups, failures and interrupted calls too, or they were not tried.
+middle and another takes its place. Every process gets calls of each sort. Once nothing is held any more, some call again: they
+may spend what came back, and nothing that whoever is gone may have used. What counts is the ledger: what the calls of the
+round cost, against the budget, an interrupted one as much as an answered one; it has to know of hang-ups, failures and interrupted
+calls too, or they were not tried.
 """
 
 import asyncio
@@ -30,9 +32,10 @@ KINDS = ("plain", "hang-up", "error", "kill")
 GATEWAYS = 4
 KILLED = 0
 CALLS = 1000
+AGAIN = 100
 WORTH = 10
 TOKENS = 100
-LIMIT_REACHED = 429
+ANSWERED, LIMIT_REACHED = 200, 429
 HEARD_WITHIN_S = 1.5
 # The process that is killed has a start in which it takes calls, which last for longer than until then.
 START_S = 0.5
@@ -45,7 +48,10 @@ SETTLED_WITHIN_S = 40.0
 
 
 class Outcome(NamedTuple):
-    """What a round did to its budget. shown: how many of its calls are such as its kind is about."""
+    """What a round did to its budget.
+
+    shown: how many of its calls are such as its kind is about. is_stuck: what came back could not be spent.
+    """
 
     kind: str
     shown: int
@@ -53,6 +59,7 @@ class Outcome(NamedTuple):
     spent: int
     used: int
     held: int
+    is_stuck: bool
 
 
 def run() -> Verdict:
@@ -80,14 +87,16 @@ def _judge(outcomes: list[Outcome], budget: int) -> Verdict:
             raise NotProven(f"no round of {kind} has a call in the ledger that is {status}.")
     over = sum(outcome.spent > budget or outcome.used > budget for outcome in outcomes)
     holding = sum(outcome.held != 0 for outcome in outcomes)
+    stuck = sum(outcome.is_stuck for outcome in outcomes)
     most = max(outcome.spent for outcome in outcomes)
     figure = (
         f"{over} of {len(outcomes)} rounds over, at most {most} of {budget} micro-USD spent, "
-        f"{holding} with something held in the end"
+        f"{holding} with something held in the end, {stuck} with something that came back and cannot be spent"
     )
     if len(outcomes) < PROMISED:
         raise NotProven(f"{figure}; only {len(outcomes)} of {PROMISED} rounds.")
-    return Verdict(figure, "0 over, 0 held, 20 rounds", not over and not holding)
+    held = not (over or holding or stuck)
+    return Verdict(figure, "0 over, 0 held, 0 not to be spent, 20 rounds", held)
 
 
 class Gateways:
@@ -165,17 +174,30 @@ def _spend(
     kind = KINDS[number % len(KINDS)]
     limit_id = administrator.ask("set_budget", key=stack.api_key, micro_usd=budget)
     time.sleep(HEARD_WITHIN_S)
-    statuses = asyncio.run(_call_all(stack, gateways, kind))
+    statuses = asyncio.run(_call_all(stack, gateways, kind, CALLS))
     if kind == "kill":
         gateways.replace(KILLED)
+    left = budget - wait_until_settled(administrator, limit_id)["used"]
+    again = asyncio.run(_call_all(stack, gateways, "plain", AGAIN))
     standing = wait_until_settled(administrator, limit_id)
-    shown = standing["statuses"].get(SHOWN_BY.get(kind, "answered"), 0)
-    outcome = Outcome(kind, shown, statuses, standing["spent"], standing["used"], standing["held"])
-    print(f"round {number + 1} ({kind}): {dict(statuses)}, {standing} of {budget}", flush=True)
-    return outcome
+    cost, known = budget // WORTH, standing["statuses"]
+    print(
+        f"round {number + 1} ({kind}): {dict(statuses)}, again {dict(again)}, {standing} of {budget}",
+        flush=True,
+    )
+    return Outcome(
+        kind=kind,
+        shown=known.get(SHOWN_BY.get(kind, "answered"), 0),
+        statuses=statuses,
+        spent=standing["spent"] + cost * known.get("interrupted", 0),
+        used=standing["used"],
+        held=standing["held"],
+        # A call's worst case is less than the cost of two.
+        is_stuck=left >= 2 * cost and not again[ANSWERED],
+    )
 
 
-async def _call_all(stack: Stack, gateways: Gateways, kind: str) -> Counter[int]:
+async def _call_all(stack: Stack, gateways: Gateways, kind: str, count: int) -> Counter[int]:
     statuses = Counter[int]()
     calls = [
         _call(
@@ -185,7 +207,7 @@ async def _call_all(stack: Stack, gateways: Gateways, kind: str) -> Counter[int]
             number,
             statuses,
         )
-        for number in range(CALLS)
+        for number in range(count)
     ]
     if kind == "kill":
         asyncio.get_running_loop().call_later(KILL_AFTER_S, gateways.kill, KILLED)
