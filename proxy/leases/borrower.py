@@ -26,8 +26,9 @@ _OPENING_AGAIN_S = 0.05
 _NEVER_S = 3_153_600_000.0
 _MOST_ASKS = 128
 _MOST_RETURNS = 32
-# Whoever was silent for ten seconds is taken for gone by the store, and what its calls hold at once for free.
-_SILENT_S = 5.0
+# Whoever was silent for ten seconds is taken for gone by the store, and what its calls hold at once for free. A store that
+# came back empty lends budgets after four: whoever hears of it later has to say in one word all that was used.
+_SILENT_S = 4.0
 _MOST_RESTATED = 1000
 
 
@@ -168,6 +169,8 @@ class Borrower:
             self._fail_all()
             return
         except asyncio.CancelledError:
+            # It may be lent to nobody.
+            self._shares.doubt(flight.request.windows)
             self._queue.extend(flight.asks)
             raise
         self._unanswered = None

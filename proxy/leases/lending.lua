@@ -20,14 +20,21 @@ local function empty(window, process, now_us)
   end
 end
 
--- An epoch that is over is the ledger's: there only what is held now counts.
+-- An epoch that is over is the ledger's: there only what is held now counts. Once the ledger has told, what was
+-- used counts as well, for it may have told before: rather twice than not at all.
+local function of_before(entry, window)
+  local spent = window.kind == PERIOD and not window.closed and entry[3] or 0
+  return { entry[1], entry[2], spent, 0, 0, true }
+end
+
 local function take_reports(call, windows, process, is_known, same_epoch, store)
   for _, entry in ipairs(call.reports or {}) do
+    local window = windows[entry[1]]
     if not same_epoch then
-      entry = { entry[1], entry[2], 0, 0, 0, true }
+      entry = of_before(entry, window)
     end
     entry[6] = entry[6] or call.resent
-    report(windows[entry[1]], process, entry, is_known, store)
+    report(window, process, entry, is_known or not same_epoch, store)
   end
 end
 

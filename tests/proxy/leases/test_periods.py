@@ -8,6 +8,7 @@ from contextlib import suppress
 import msgspec
 import pytest
 
+from proxy.leases.accounts import read_accounts
 from proxy.leases.rebuild import closed_names, rebuild
 from proxy.leases.refusals import LimitReached, StoreAway
 from proxy.leases.standings import Standing, read_standings
@@ -238,6 +239,53 @@ async def test_a_store_that_lost_everything_lends_no_budget_until_it_hears_what_
     book.settle(running, [40])
     await wait_for_reports(book)
     assert stand(server, window).used == 840
+
+
+async def test_a_process_that_stops_in_the_middle_of_a_round_trip_leaves_nothing_held(
+    server: StoreServer, open_book: OpenBook
+) -> None:
+    book, window = await open_book(server), open_budget(server, 1000)
+    server.freeze()
+    asking = asyncio.create_task(book.reserve([(window, 10)]))
+    await asyncio.sleep(0.05)
+    stopping = asyncio.create_task(book.stop())
+    # By then it waits for no answer any more; what was asked for is lent all the same.
+    await asyncio.sleep(0.3)
+    server.thaw()
+    await stopping
+    with pytest.raises(StoreAway):
+        await asking
+    standing = stand(server, window)
+    assert (standing.used, standing.held) == (0, 0)
+
+
+async def test_what_a_process_used_that_hears_late_of_a_loss_counts_though_the_ledger_told_before(
+    server: StoreServer, open_book: OpenBook
+) -> None:
+    way = server.way_in()
+    late = await open_book(server, url=way.url, call_timeout_s=PRODUCTION_S)
+    other, window = await open_book(server), open_budget(server, 1000)
+    ending, running = [await late.reserve([(window, 100)]) for _ in range(2)]
+    way.cut()
+    server.kill()
+    for book in (late, other):
+        await wait_until_away(book)
+    server.start()
+    await wait_until_back(other)
+    with server.client() as client:
+        age_epoch(client)
+    assert rebuild(server.url, {window: 0})
+    late.settle(ending, [60])
+    way.mend()
+    await wait_until_back(late)
+    await wait_for_reports(late)
+    standing = stand(server, window)
+    assert (standing.used, standing.held) == (60, 100)
+    (account,) = read_accounts(server.url, [window])
+    assert (account.difference, account.wrong) == (0, 0)
+    late.settle(running, [30])
+    await wait_for_reports(late)
+    assert stand(server, window).used == 90
 
 
 def test_only_periods_are_rebuilt_and_only_with_whole_amounts(server: StoreServer) -> None:
