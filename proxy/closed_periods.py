@@ -15,7 +15,7 @@ from models_registry.models.limits import CALENDAR_PERIODS
 from models_registry.periods import calendar_period
 from portal.lib.clock import utc_now
 from proxy.call import CallStatus
-from proxy.leases.rebuild import closed_names, forget_closed, rebuild
+from proxy.leases.rebuild import closed_names, forget_closed, may_ask_ledger, rebuild
 from proxy.leases.window import MAX_AMOUNT
 from proxy.limit_windows import window_of
 from proxy.models import Adjustment, Call, first_id_since
@@ -36,13 +36,15 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 def reopen_periods() -> bool:
     """Open every period that waits for its figures; False where one has to wait a little longer.
 
-    What is not shipped yet is not counted: gateways ship within a second, and the store waits for longer than
-    that after a loss. Raises: redis.RedisError, django.db.Error.
+    The ledger is asked once every gateway that is heard of has shipped what was over by then.
+    Raises: redis.RedisError, django.db.Error.
     """
     store_url = settings.LATCHKEY_LIMITS_URL
     names = closed_names(store_url)
     if not names:
         return True
+    if not may_ask_ledger(store_url):
+        return False
     now = utc_now()
     used = {
         window: used_of(limit, now=now)

@@ -69,6 +69,11 @@ class Gateway:
         readiness.announce(self.readiness)
 
     @property
+    def is_behind(self) -> bool:
+        """Whether the ledger may lack calls that were over some time ago."""
+        return self.shipper is not None and self.shipper.is_behind
+
+    @property
     def is_stopping(self) -> bool:
         """Whether new calls are refused."""
         return self._stopping is not None
@@ -148,6 +153,10 @@ def build_gateway() -> Gateway:
         open_calls.apply(changes)
 
     feed.on_changes = apply
+
+    def is_behind() -> bool:
+        return gateway.is_behind
+
     reopening = Reopening(reopen_periods)
     book = LeaseBook(
         settings.LATCHKEY_LIMITS_URL,
@@ -158,6 +167,7 @@ def build_gateway() -> Gateway:
             refuses_rates=settings.LATCHKEY_RATES_WITHOUT_STORE == "refuse",
         ),
         on_closed=reopening.want,
+        is_behind=is_behind,
     )
     journal = Journal(
         settings.LATCHKEY_JOURNAL_DIR,
@@ -184,7 +194,7 @@ def build_gateway() -> Gateway:
         ),
         max_answer_bytes=settings.LATCHKEY_MAX_ANSWER_BYTES,
     )
-    return Gateway(
+    gateway = Gateway(
         process_id,
         feed,
         identities,
@@ -197,3 +207,4 @@ def build_gateway() -> Gateway:
         pipeline,
         drain_s=settings.LATCHKEY_DRAIN_S,
     )
+    return gateway

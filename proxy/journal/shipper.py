@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 INTERVAL_S = 0.25
 BACKOFF_MAX_S = 5.0
 DRAIN_RETRY_S = 0.1
+# Far longer than a turn takes while the ledger answers.
+BEHIND_AFTER_S = 2.0
 
 Step = Callable[[], None]
 
@@ -37,6 +39,7 @@ class Shipper:
     ) -> None:
         self.shipped_calls = 0
         self.failing_since_s: float | None = None
+        self._arrived_until_s = time.monotonic()
         self._journal = journal
         self._ledger = Ledger(database_url, note_key_use=note_key_use)
         self._reader = JournalReader(journal.directory)
@@ -47,6 +50,13 @@ class Shipper:
         self._deadline_s = float("inf")
         self._drained = False
         self._thread = threading.Thread(target=self._run, name="journal-shipper", daemon=True)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether anything that was journalled two seconds ago, or by a dead process of this host, is not known to have arrived."""
+        return (
+            self._successor.is_behind or time.monotonic() - self._arrived_until_s > BEHIND_AFTER_S
+        )
 
     def start(self) -> None:
         """Begin to ship in the background, dead processes' journals too."""
@@ -110,9 +120,12 @@ class Shipper:
 
     def _ship(self) -> None:
         """Ship what there is; while calls come in, there is always a little more, which waits for the next time."""
+        began_s = time.monotonic()
         self._journal.tend()
-        while self._ship_batch() >= BATCH_CALLS_MAX and not self._stopping.is_set():
-            pass
+        while self._ship_batch() >= BATCH_CALLS_MAX:
+            if self._stopping.is_set():
+                return
+        self._arrived_until_s = began_s
 
     def _ship_batch(self) -> int:
         """Ship one batch; return how many calls it held, 0 once nothing is left to be read."""

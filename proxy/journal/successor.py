@@ -19,11 +19,13 @@ class Successor:
     """Looks for dead processes' journals at its start and every few seconds, on a thread of its own.
 
     Of several successors the one that gets a directory's lock ships it. Were it to die over it, the next one begins again.
+    `is_behind` until all that was found has arrived, and when something could not be shipped.
     """
 
     def __init__(
         self, root: Path | str, database_url: str, *, scan_interval_s: float = SCAN_INTERVAL_S
     ) -> None:
+        self.is_behind = True
         self._root = Path(root)
         self._ledger = Ledger(database_url)
         self._scan_interval_s = scan_interval_s
@@ -55,9 +57,12 @@ class Successor:
         while not self._stopping.is_set():
             try:
                 self.succeed_all()
+                self.is_behind = False
             except (psycopg.Error, OSError) as error:
+                self.is_behind = True
                 log.warning("journal: a dead process's journal waits (%s)", type(error).__name__)
             except Exception:
+                self.is_behind = True
                 log.exception("journal: succession failed")
             self._stopping.wait(self._scan_interval_s)
 

@@ -42,8 +42,12 @@ class LeaseBook:
         call_timeout_s: float = _CALL_TIMEOUT_S,
         absence: Absence = _AS_DOCUMENTED,
         on_closed: Callable[[], None] | None = None,
+        is_behind: Callable[[], bool] = lambda: False,
     ) -> None:
-        """on_closed: hears that a caller wants a period which waits for `rebuild`, and has it opened at once."""
+        """on_closed: hears that a caller wants a period which waits for `rebuild`, and has it opened at once.
+
+        is_behind: whether the ledger may lack calls of this process that were over some time ago; `rebuild` has to wait for them.
+        """
         if not _PROCESS_ID.fullmatch(process_id):
             raise ValueError("process_id is 1 to 80 of A-Z a-z 0-9 _ . : -")
         # A restarted process may bear the same id; the store must not take it for the old one.
@@ -59,6 +63,7 @@ class LeaseBook:
             clock=clock,
             absence=absence,
             on_closed=on_closed,
+            is_behind=is_behind,
         )
         self._listener = RecallListener(
             store_url, process=process, on_recall=self._borrower.return_named

@@ -44,6 +44,7 @@ class Borrower:
         clock: Callable[[], float],
         absence: Absence,
         on_closed: Callable[[], None] | None,
+        is_behind: Callable[[], bool],
     ) -> None:
         self._store = store
         self._shares = shares
@@ -51,6 +52,7 @@ class Borrower:
         self._clock = clock
         self._absence = absence
         self._on_closed = on_closed
+        self._is_behind = is_behind
         self._queue: deque[Ask] = deque()
         self._parked: set[Ask] = set()
         self._work = asyncio.Event()
@@ -154,6 +156,7 @@ class Borrower:
             returns=returns,
             last_batch=self._last_batch,
             resent=is_resent,
+            behind=self._is_behind(),
         )
         sent_at = self._clock()
         self._beat_at = sent_at + _HEARTBEAT_S

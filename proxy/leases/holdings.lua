@@ -104,4 +104,13 @@ local function rebuild(keys, args)
   return 0
 end
 
+-- Whether the ledger may be asked what was used before this epoch. keys: the store's state.
+-- Returns 1 once the last lease of the epoch before is over, and nobody has calls on their way into the ledger.
+local function may_ask(keys)
+  local store = open_store(keys[1])
+  local is_over = store.raw_us >= store.opened_us + SURELY_OVER_US
+  return is_over and not is_someone_behind(keys[1], store) and 1 or 0
+end
+
 redis.register_function('latchkey_rebuild_@VERSION@', rebuild)
+redis.register_function('latchkey_may_ask_@VERSION@', may_ask)

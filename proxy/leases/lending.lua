@@ -304,6 +304,7 @@ local function lease(keys, args)
   if stale then
     return { store.epoch, stale, {}, {} }
   end
+  note_behind(keys[1], process, call.behind, store)
   local windows, same_epoch = open_windows(call, keys, store), call.epoch == store.epoch
   if fresh then
     take_returns(call, windows, process, same_epoch, store)

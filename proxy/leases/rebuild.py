@@ -7,7 +7,13 @@ from typing import cast
 from redis.exceptions import ResponseError
 
 from proxy.leases.request import CLOSED_KEY, STATE_KEY
-from proxy.leases.store import LIBRARY, REBUILD_FUNCTION, connect_waiting, lacks_library
+from proxy.leases.store import (
+    LIBRARY,
+    MAY_ASK_FUNCTION,
+    REBUILD_FUNCTION,
+    connect_waiting,
+    lacks_library,
+)
 from proxy.leases.window import Window, require_amount
 
 
@@ -39,14 +45,26 @@ def rebuild(store_url: str, used: Mapping[Window, int]) -> bool:
             raise ValueError("only periods with an end, and fixed sums, are rebuilt")
     keys = [STATE_KEY, CLOSED_KEY, *(window.store_name for window in used)]
     figures = [n for window, amount in used.items() for n in (amount, window.ends_at * 1_000_000)]
+    return _run(store_url, REBUILD_FUNCTION, keys, figures) == 0
+
+
+def may_ask_ledger(store_url: str) -> bool:
+    """Whether the ledger holds all that was used before the store's loss, but for what processes hold or report themselves.
+
+    False while a lease of before may still be spent, or any process that is heard of has calls to ship that were over.
+    """
+    return _run(store_url, MAY_ASK_FUNCTION, [STATE_KEY], []) == 1
+
+
+def _run(store_url: str, function: str, keys: list[str], figures: list[int]) -> object:
+    """Call a function of the library, put in place where it is missing."""
     with connect_waiting(store_url) as client:
         try:
-            wait_us = client.fcall(REBUILD_FUNCTION, len(keys), *keys, *figures)
+            return client.fcall(function, len(keys), *keys, *figures)
         except ResponseError as error:
             if not lacks_library(error):
                 raise
             # Another process may be faster.
             with suppress(ResponseError):
                 client.function_load(LIBRARY)
-            wait_us = client.fcall(REBUILD_FUNCTION, len(keys), *keys, *figures)
-    return bool(wait_us == 0)
+            return client.fcall(function, len(keys), *keys, *figures)

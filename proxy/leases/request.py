@@ -93,6 +93,7 @@ class Request:
         returns: ReturnBatch | None,
         last_batch: int,
         resent: bool,
+        behind: bool,
     ) -> bytes:
         """The one argument: integers and one epoch, nothing that a caller wrote."""
         batch = returns if returns is not None else ReturnBatch(last_batch, [], [], [], [])
@@ -116,6 +117,7 @@ class Request:
                 "turn": turn,
                 "batch": batch.number,
                 "resent": resent,
+                "behind": behind,
                 "epoch": epoch,
                 "windows": self._table,
                 "asks": self._asks,

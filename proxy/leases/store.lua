@@ -109,6 +109,34 @@ local function register(store, process_key, process, call)
   return nil, call.batch > last_batch and not forgotten, forgotten
 end
 
+-- Whoever has calls that are over and not in the ledger says so with each word, in "b<process>" of the store's state.
+local function note_behind(state_key, process, is_behind, store)
+  if is_behind then
+    redis.call('HSET', state_key, 'b' .. process, digits(store.raw_us))
+  else
+    redis.call('HDEL', state_key, 'b' .. process)
+  end
+end
+
+-- Whoever fell silent has nobody who waits for it: a successor ships what it left.
+local function is_someone_behind(state_key, store)
+  local found, silent = false, {}
+  local fields = redis.call('HGETALL', state_key)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 1) == 'b' then
+      if tonumber(fields[i + 1]) > store.raw_us - LEASE_LIFE_US then
+        found = true
+      else
+        silent[#silent + 1] = fields[i]
+      end
+    end
+  end
+  for _, name in ipairs(silent) do
+    redis.call('HDEL', state_key, name)
+  end
+  return found
+end
+
 local function keep(window, store)
   local life_ms = KEPT_OF_NOW_MS
   if window.kind == SLIDING then

@@ -25,6 +25,7 @@ _VERSION = hashlib.sha256(_SOURCE.encode()).hexdigest()[:12]
 LIBRARY = _SOURCE.replace("@VERSION@", _VERSION)
 _FUNCTION = f"latchkey_lease_{_VERSION}"
 REBUILD_FUNCTION = f"latchkey_rebuild_{_VERSION}"
+MAY_ASK_FUNCTION = f"latchkey_may_ask_{_VERSION}"
 _WAIT_TIMEOUT_S = 2.0
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import time
 from typing import Any
 
 import pytest
@@ -114,6 +115,10 @@ def test_period_that_a_caller_wanted_opens_with_its_figures(limits_url: str) -> 
     asyncio.run(want(limits_url, window))
     assert window.store_name in closed_names(limits_url)
     grow_old(limits_url)
+    with redis.Redis.from_url(limits_url) as client:
+        client.hset(STATE_KEY, "bgateway", round(time.time() * 1_000_000) + 1_000_000)
+        assert not reopen_periods(), "What that gateway has to ship may be of this period."
+        client.hdel(STATE_KEY, "bgateway")
     assert reopen_periods()
     (standing,) = read_standings(limits_url, [window])
     assert (standing.used, standing.held, standing.is_closed) == (900, 0, False)

@@ -101,9 +101,12 @@ def test_postgresql_away_fills_the_journal_and_back_gets_all_of_it(
     relay.cut()
     calls += fill(journal)
     wait_for(lambda: shipper.failing_since_s is not None, timeout_s=5)
+    wait_for(lambda: shipper.is_behind, timeout_s=5)
     relay.mend()
     wait_for(lambda: shipper.shipped_calls == len(calls), timeout_s=15)
     wait_for(lambda: shipper.failing_since_s is None, timeout_s=5)
+    # The journals of the dead are looked for every five seconds.
+    wait_for(lambda: not shipper.is_behind, timeout_s=8)
     assert set(booked(ledger_rows, calls).values()) == {"answered"}
     calls += journal_calls(journal, 10)
     assert shipper.stop(10)

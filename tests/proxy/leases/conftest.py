@@ -56,12 +56,14 @@ async def open_book() -> AsyncIterator[OpenBook]:
         clock: Callable[[], float] = time.monotonic,
         call_timeout_s: float = PATIENT_S,
         url: str = "",
+        is_behind: Callable[[], bool] = lambda: False,
     ) -> LeaseBook:
         book = LeaseBook(
             url or server.url,
             process_id=f"test-{len(books)}",
             clock=clock,
             call_timeout_s=call_timeout_s,
+            is_behind=is_behind,
         )
         books.append(book)
         await book.start()

@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from proxy.leases.accounts import read_accounts
-from proxy.leases.rebuild import closed_names, rebuild
+from proxy.leases.rebuild import closed_names, may_ask_ledger, rebuild
 from proxy.leases.refusals import LimitReached, StoreAway
+from proxy.leases.request import STATE_KEY
 from proxy.leases.standings import Standing, read_standings
 from proxy.leases.window import NEVER_ENDS_AT, Measure, Window
 from tests.proxy.leases.conftest import PRODUCTION_S, OpenBook
@@ -286,6 +287,26 @@ async def test_what_a_process_used_that_hears_late_of_a_loss_counts_though_the_l
     late.settle(running, [30])
     await wait_for_reports(late)
     assert stand(server, window).used == 90
+
+
+async def test_the_ledger_is_asked_once_no_process_that_lives_has_calls_on_their_way_into_it(
+    server: StoreServer, open_book: OpenBook
+) -> None:
+    is_behind, url = True, server.url
+    book = await open_book(server, is_behind=lambda: is_behind)
+    assert not may_ask_ledger(url), "A lease of before may still be spent."
+    with server.client() as client:
+        age_epoch(client)
+        assert not may_ask_ledger(url)
+        is_behind = False
+        await asyncio.sleep(0.7)
+        assert may_ask_ledger(url)
+        is_behind = True
+        await asyncio.sleep(0.7)
+        assert not may_ask_ledger(url)
+        await die(book, server)
+        client.hincrby(STATE_KEY, f"b{book._borrower._process}", -3_000_000)
+        assert may_ask_ledger(url), "Nobody waits for the dead."
 
 
 def test_only_periods_are_rebuilt_and_only_with_whole_amounts(server: StoreServer) -> None:
