@@ -25,6 +25,7 @@ urlpatterns = [
     path("sign-in/with/<slug:slug>/", sign_on.sign_on, name="sign-on"),
     path("sign-in/with/<slug:slug>/callback/", sign_on.sign_on_callback, name="sign-on-callback"),
     path("sign-in/with/<slug:slug>/saml/", sign_on.sign_on_saml, name="sign-on-saml"),
+    path("sign-in/with/<slug:slug>/metadata/", sign_on.sign_on_metadata, name="sign-on-metadata"),
     path("sign-in/with/<slug:slug>/answer/", sign_on.sign_on_answer, name="sign-on-answer"),
     path("prove/", prove.prove, name="prove"),
     path("security/", security.security, name="security"),

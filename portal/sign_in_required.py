@@ -12,8 +12,9 @@ PUBLIC_VIEWS = frozenset(
         "sign-in-passkey",
         # It knows who has given the right password, and leads everybody else to the first step.
         "second-factor",
-        # These lead to an identity provider and back.
+        # These lead to an identity provider and back, and tell it where that is.
         "sign-on",
+        "sign-on-metadata",
         "sign-on-answer",
         "sign-on-saml",
         "sign-on-callback",

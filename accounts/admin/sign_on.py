@@ -11,12 +11,19 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin
-from accounts.admin.cells import Cell, Table, code, link_to, moment, pill
+from accounts.admin.cells import Cell, Table, code, link, link_to, moment, pill, text
 from accounts.audit import acting
 from accounts.models import SignOnConnection, SignOnMapping, Team, User
 from accounts.models.sign_on import SignOnKind
 from accounts.role_choices import any_team_role_choices, read_team_role
-from accounts.writes.sign_on import add_connection, change_connection, map_group, unmap_group
+from accounts.writes.sign_on import (
+    add_connection,
+    change_connection,
+    map_group,
+    remove_encryption_key,
+    replace_encryption_key,
+    unmap_group,
+)
 
 SHOWN_MAX = 50
 
@@ -139,6 +146,30 @@ def _unmap(mapping: SignOnMapping, actor: User, values: dict[str, Any]) -> None:
     unmap_group(mapping, actor=acting(actor))
 
 
+def _encrypt(connection: SignOnConnection, actor: User, values: dict[str, Any]) -> None:
+    replace_encryption_key(connection, actor=acting(actor))
+
+
+def _encrypt_no_more(connection: SignOnConnection, actor: User, values: dict[str, Any]) -> None:
+    remove_encryption_key(connection, actor=acting(actor))
+
+
+def _saml_facts(found: SignOnConnection) -> list[tuple[str, Cell]]:
+    """What the provider's administrators need; of OpenID Connect there is nothing of the kind."""
+    if found.kind != SignOnKind.SAML:
+        return []
+    home = f"{settings.LATCHKEY_BASE_URL}{reverse('sign-on-metadata', args=[found.slug])}"
+    has_key = bool(found.encryption_certificate)
+    return [
+        (_("Metadata"), link(home, home)),
+        (
+            _("Key for encrypted assertions"),
+            pill(_("has one"), "ok") if has_key else pill(_("none")),
+        ),
+        (_("Its certificate"), text(found.encryption_certificate)),
+    ]
+
+
 def _leads_back_to(found: SignOnConnection) -> str:
     """What the provider has to be told of the portal; for SAML its entity id is the same without the last part."""
     route = "sign-on-saml" if found.kind == SignOnKind.SAML else "sign-on-callback"
@@ -175,6 +206,25 @@ class ConnectionAdmin(PortalAdmin):
             gettext_lazy("It counts from the next sign-in of each person."),
             MappingForm,
         ),
+        Act(
+            "new-encryption-key",
+            gettext_lazy("Make a key for encrypted assertions"),
+            _encrypt,
+            gettext_lazy("The key is made. Its certificate stands in the metadata."),
+            shows=lambda found: found.kind == SignOnKind.SAML,
+            warning=gettext_lazy(
+                "The provider may encrypt assertions then. If it does so already, nobody signs in through it until it has the new metadata."
+            ),
+        ),
+        Act(
+            "remove-encryption-key",
+            gettext_lazy("Remove the key for encrypted assertions"),
+            _encrypt_no_more,
+            gettext_lazy("The key is removed: encrypted assertions are refused."),
+            shows=lambda found: bool(found.encryption_certificate),
+            warning=gettext_lazy("Let the provider stop encrypting first."),
+            is_danger=True,
+        ),
     )
 
     @display(description=gettext_lazy("state"))
@@ -193,6 +243,7 @@ class ConnectionAdmin(PortalAdmin):
             (_("Kind"), found.get_kind_display()),
             (_("Issuer"), code(found.issuer)),
             (_("Leads back to"), code(_leads_back_to(found))),
+            *_saml_facts(found),
             (_("Client id"), code(found.client_id)),
             (_("Secret"), pill(_("has one"), "ok") if found.sealed_secret else pill(_("none"))),
             (_("Domains"), ", ".join(found.domains)),

@@ -25,11 +25,12 @@ class SignOnKind(models.TextChoices):
 
 
 class SignOnConnection(models.Model):
-    """An identity provider. Its secret is sealed, bound to this row, and never shown again.
+    """An identity provider. Its secret and its key are sealed, bound to this row, and never shown again.
 
     issuer: OpenID Connect's issuer, which is compared letter by letter, or the entity id of SAML.
     client_id: what the provider knows the portal as; OpenID Connect alone.
     sso_url, certificate: where SAML begins, and what its assertions are signed with.
+    encryption_certificate, sealed_encryption_key: what a SAML provider encrypts assertions for us with, and what opens them.
     domains: whose addresses the provider may speak for; each belongs to one connection.
     group_claim: the claim or attribute that names a person's groups.
     is_enforced: whether people of these domains sign in through it alone.
@@ -44,6 +45,8 @@ class SignOnConnection(models.Model):
     sealed_secret = models.BinaryField(null=True, editable=False)
     sso_url = models.URLField(max_length=500, blank=True)
     certificate = models.TextField(max_length=10_000, blank=True)
+    encryption_certificate = models.TextField(max_length=10_000, blank=True, editable=False)
+    sealed_encryption_key = models.BinaryField(null=True, editable=False)
     domains = ArrayField(
         models.CharField(max_length=253, validators=[domain_name]), size=DOMAINS_MAX
     )
@@ -54,6 +57,14 @@ class SignOnConnection(models.Model):
 
     class Meta:
         verbose_name = "sign-on connection"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(encryption_certificate="", sealed_encryption_key__isnull=True)
+                | ~models.Q(encryption_certificate="")
+                & models.Q(sealed_encryption_key__isnull=False),
+                name="sign_on_encryption_key_with_certificate",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

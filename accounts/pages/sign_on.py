@@ -117,6 +117,19 @@ def sign_on_answer(request: HttpRequest, slug: str) -> HttpResponse:
     return _enter(request, person, begun)
 
 
+@require_safe
+def sign_on_metadata(request: HttpRequest, slug: str) -> HttpResponse:
+    """What a SAML provider has to know of the portal, for whoever sets it up. Nothing in it is secret."""
+    connection = _connection(slug, SignOnKind.SAML)
+    refusal = _refuse_too_many(request)
+    if refusal is not None:
+        return refusal
+    facts = saml.metadata(connection, answer_to=_address("sign-on-saml", connection))
+    return render(
+        request, "accounts/saml_metadata.xml", facts, content_type="application/samlmetadata+xml"
+    )
+
+
 def _laid_aside(handle: str) -> str:
     return f"saml-answer:{hashlib.sha256(handle.encode()).hexdigest()}"
 

@@ -1,7 +1,8 @@
 """SAML 2.0: leading somebody to the provider, and reading the signed assertion that comes back.
 
 python3-saml does the reading, in its strict mode: an assertion has to be signed itself, by the connection's certificate and
-with no outdated algorithm, and has to be for us, for this address, for this request, and of now. Each counts once.
+with no outdated algorithm, and has to be for us, for this address, for this request, and of now. Each counts once. It may
+be encrypted; see encryption.
 """
 
 import hashlib
@@ -13,8 +14,10 @@ from urllib.parse import urlsplit
 from django.core.cache import cache
 
 from accounts.models import SignOnConnection
+from accounts.single_sign_on import encryption
 from accounts.single_sign_on.connections import SignOnRefused, taken_up
 from accounts.writes.arrival import Named
+from accounts.writes.sign_on import open_encryption_key
 
 ANSWER_MAX = 256 * 1024
 GROUPS_MAX = 1_000
@@ -73,9 +76,12 @@ def finish(connection: SignOnConnection, begun: Begun, answer: str, *, answer_to
     if begun.connection_id != str(connection.pk):
         raise SignOnRefused("it was begun at another connection")
     check_length(answer)
-    auth = _auth(connection, answer_to, answer)
     try:
+        auth = _auth(connection, answer_to, answer)
+        _check_encryption(auth, answer)
         auth.process_response(request_id=begun.request_id)
+    except SignOnRefused:
+        raise
     except Exception as error:  # noqa: BLE001 - the library parses whatever came, and raises what its parsers do.
         raise SignOnRefused(f"the answer cannot be read ({type(error).__name__})") from None
     if auth.get_errors() or not auth.is_authenticated():
@@ -84,6 +90,35 @@ def finish(connection: SignOnConnection, begun: Begun, answer: str, *, answer_to
         raise SignOnRefused("the assertion is not for this portal")
     _refuse_replay(connection, auth)
     return _named(connection, auth)
+
+
+def _check_encryption(auth: Any, answer: str) -> None:
+    """See what is encrypted before the library opens it, and that nothing encrypted comes out of it. Raises: SignOnRefused."""
+    from onelogin.saml2.response import OneLogin_Saml2_Response  # noqa: PLC0415
+    from onelogin.saml2.utils import OneLogin_Saml2_Utils  # noqa: PLC0415
+    from onelogin.saml2.xml_utils import OneLogin_Saml2_XML  # noqa: PLC0415
+
+    # Read as the library will read it.
+    document = OneLogin_Saml2_XML.to_etree(OneLogin_Saml2_Utils.b64decode(answer))
+    if not encryption.is_encrypted(document):
+        return
+    encryption.refuse_unsafe(document)
+    if not auth.get_settings().get_sp_key():
+        raise SignOnRefused("it is encrypted, and the connection has no key")
+    opened = OneLogin_Saml2_Response(auth.get_settings(), answer).decrypted_document
+    if encryption.is_encrypted(opened):
+        raise SignOnRefused("what was encrypted holds something encrypted")
+
+
+def metadata(connection: SignOnConnection, *, answer_to: str) -> dict[str, Any]:
+    """What the provider has to know of the portal, for the template."""
+    lines = connection.encryption_certificate.split("-----")
+    return {
+        "entity_id": entity_id(answer_to),
+        "answer_to": answer_to,
+        "certificate": "".join(lines[2].split()) if len(lines) > 2 else "",
+        "algorithms": (*encryption.CONTENT_ALGORITHMS, *encryption.KEY_ALGORITHMS),
+    }
 
 
 def _auth(connection: SignOnConnection, answer_to: str, answer: str = "") -> Any:
@@ -98,10 +133,12 @@ def _auth(connection: SignOnConnection, answer_to: str, answer: str = "") -> Any
         "get_data": {},
         "post_data": {"SAMLResponse": answer} if answer else {},
     }
-    return OneLogin_Saml2_Auth(request, _settings(connection, answer_to))
+    # Opened for an answer alone: nobody is kept from beginning by a seal that is broken.
+    private_key = open_encryption_key(connection) if answer else ""
+    return OneLogin_Saml2_Auth(request, _settings(connection, answer_to, private_key=private_key))
 
 
-def _settings(connection: SignOnConnection, answer_to: str) -> dict[str, Any]:
+def _settings(connection: SignOnConnection, answer_to: str, *, private_key: str) -> dict[str, Any]:
     redirect = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-Redirect"
     post = "urn:oasis:names:tc:SAML:2.0:bindings:HTTP-POST"
     return {
@@ -109,6 +146,9 @@ def _settings(connection: SignOnConnection, answer_to: str) -> dict[str, Any]:
         "sp": {
             "entityId": entity_id(answer_to),
             "assertionConsumerService": {"url": answer_to, "binding": post},
+            # It opens what is encrypted, and signs nothing.
+            "x509cert": connection.encryption_certificate,
+            "privateKey": private_key,
         },
         "idp": {
             "entityId": connection.issuer,

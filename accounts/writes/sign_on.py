@@ -13,12 +13,15 @@ from accounts.models.audit import AuditTag
 from accounts.models.sign_on import SignOnKind
 from accounts.models.teams import Role
 from accounts.roles import AnyTeamRole
+from accounts.single_sign_on.encryption import make_encryption_key
 from accounts.writes.teams import lock_team_role, role_fact
 from portal.lib.client_address import parse_address
+from portal.lib.clock import utc_now
 from portal.lib.crypto import Sealer
 from portal.lib.origin import Origin
 
 SECRET_COLUMN = "accounts_signonconnection.sealed_secret"  # noqa: S105 - a column.
+KEY_COLUMN = "accounts_signonconnection.sealed_encryption_key"
 # What may be given of a connection; its kind and its place in addresses stay.
 CHANGEABLE = (
     "name",
@@ -105,6 +108,46 @@ def unmap_group(mapping: SignOnMapping, *, actor: Actor) -> None:
     """The group means nothing any more; whom it brought in leaves the team at their next sign-in."""
     if SignOnMapping.objects.filter(pk=mapping.pk).delete()[0]:
         _record_mapping(AuditTag.SIGN_ON_GROUP_UNMAPPED, mapping, actor=actor)
+
+
+@transaction.atomic
+def replace_encryption_key(connection: SignOnConnection, *, actor: Actor) -> None:
+    """Give the connection a key for encrypted assertions, in place of the one it had. Raises: ValidationError where it speaks no SAML."""
+    found = SignOnConnection.objects.select_for_update().get(pk=connection.pk)
+    if found.kind != SignOnKind.SAML:
+        raise ValidationError("Only assertions of SAML are encrypted.")
+    host = Origin.from_url(settings.LATCHKEY_BASE_URL)[0].host
+    made = make_encryption_key(host, now=utc_now())
+    sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
+    found.encryption_certificate = made.certificate
+    found.sealed_encryption_key = sealer.seal(made.private, row=str(found.pk), column=KEY_COLUMN)
+    found.save(update_fields=["encryption_certificate", "sealed_encryption_key"])
+    _record(
+        AuditTag.SIGN_ON_CHANGED, found, actor=actor, changed=["encryption_key"], new_secret=False
+    )
+
+
+@transaction.atomic
+def remove_encryption_key(connection: SignOnConnection, *, actor: Actor) -> None:
+    """Open no encrypted assertion any more. Removing twice does nothing more."""
+    found = SignOnConnection.objects.select_for_update().get(pk=connection.pk)
+    if found.sealed_encryption_key is None:
+        return
+    found.encryption_certificate, found.sealed_encryption_key = "", None
+    found.save(update_fields=["encryption_certificate", "sealed_encryption_key"])
+    _record(
+        AuditTag.SIGN_ON_CHANGED, found, actor=actor, changed=["encryption_key"], new_secret=False
+    )
+
+
+def open_encryption_key(connection: SignOnConnection) -> str:
+    """Return what opens encrypted assertions, in PEM; "" where there is none. Raises: SealBroken."""
+    if connection.sealed_encryption_key is None:
+        return ""
+    sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
+    return sealer.open(
+        bytes(connection.sealed_encryption_key), row=str(connection.pk), column=KEY_COLUMN
+    )
 
 
 def open_secret(connection: SignOnConnection) -> str:

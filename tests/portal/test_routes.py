@@ -25,6 +25,7 @@ SHORT_LIST = {
     "sign-on",
     "sign-on-answer",
     "sign-on-saml",
+    "sign-on-metadata",
     "sign-on-callback",
     "password-forgotten",
     "password-reset",

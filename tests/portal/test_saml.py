@@ -5,14 +5,23 @@ import re
 
 import pytest
 from django.core.cache import cache
+from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.test import Client
+from onelogin.saml2.xml_utils import OneLogin_Saml2_XML
 
 from accounts.audit import COMMAND
 from accounts.models import Membership, SignOnConnection, User
 from accounts.models.sign_on import SignOnKind
 from accounts.models.teams import Role
-from accounts.writes.sign_on import add_connection, map_group
+from accounts.writes.sign_on import (
+    add_connection,
+    change_connection,
+    map_group,
+    open_encryption_key,
+    remove_encryption_key,
+    replace_encryption_key,
+)
 from tests.accounts.rows import new_name, new_team
 from tests.accounts.saml_provider import (
     SSO_URL,
@@ -22,6 +31,7 @@ from tests.accounts.saml_provider import (
     request_of,
     without_declaration,
 )
+from tests.accounts.sign_on_rows import new_connection
 
 pytestmark = pytest.mark.django_db
 BASE = "http://testserver"
@@ -250,3 +260,142 @@ def test_answer_is_bounded_before_it_is_kept(
 ) -> None:
     reply = client.post(f"/sign-in/with/{connection.slug}/saml/", {"SAMLResponse": answer})
     assert reply.status_code == 403
+
+
+@pytest.fixture
+def with_key(connection: SignOnConnection) -> SignOnConnection:
+    replace_encryption_key(connection, actor=COMMAND)
+    connection.refresh_from_db()
+    return connection
+
+
+def published(connection: SignOnConnection) -> str:
+    reply = Client().get(f"/sign-in/with/{connection.slug}/metadata/")
+    assert reply.status_code == 200
+    assert reply["Content-Type"] == "application/samlmetadata+xml"
+    text = reply.content.decode()
+    checked = OneLogin_Saml2_XML.validate_xml(text, "saml-schema-metadata-2.0.xsd")
+    assert not isinstance(checked, str), checked
+    return text
+
+
+def test_metadata_tells_a_provider_what_it_needs_and_nothing_that_is_secret(
+    connection: SignOnConnection,
+) -> None:
+    home = f"{BASE}/sign-in/with/{connection.slug}/"
+    before = published(connection)
+    assert f'entityID="{home}"' in before
+    assert f'Location="{home}saml/"' in before
+    assert "KeyDescriptor" not in before
+    replace_encryption_key(connection, actor=COMMAND)
+    connection.refresh_from_db()
+    after = published(connection)
+    [body] = re.findall(r"<ds:X509Certificate>([^<]+)<", after)
+    assert body in connection.encryption_certificate.replace("\n", "")
+    assert "PRIVATE" in open_encryption_key(connection)
+    assert "PRIVATE" not in after
+    assert "aes256-gcm" in after
+    assert "cbc" not in after
+    remove_encryption_key(connection, actor=COMMAND)
+    assert published(connection) == before
+    change_connection(connection, is_enabled=False, actor=COMMAND)
+    switched_off = Client().get(f"/sign-in/with/{connection.slug}/metadata/")
+    unknown = Client().get("/sign-in/with/nowhere/metadata/")
+    assert switched_off.status_code == unknown.status_code == 404
+    oidc = new_connection()
+    assert Client().get(f"/sign-in/with/{oidc.slug}/metadata/").status_code == 404
+    with pytest.raises(ValidationError):
+        replace_encryption_key(oidc, actor=COMMAND)
+
+
+def test_encrypted_assertion_lets_in_by_the_key_that_is_published_now_alone(
+    client: Client, with_key: SignOnConnection, provider: SamlProvider
+) -> None:
+    old = with_key.encryption_certificate
+    said = begin(client, with_key, provider)
+    reply = bring(client, with_key, said.response(said.encrypted(old)))
+    assert (reply.status_code, is_signed_in(client)) == (302, True)
+    assert User.objects.filter(email=said.attributes["email"][0]).exists()
+    another = Client()
+    plain = begin(another, with_key, provider)
+    assert bring(another, with_key, plain.response(plain.signed())).status_code == 302
+    for change in (replace_encryption_key, remove_encryption_key):
+        change(with_key, actor=COMMAND)
+        late = Client()
+        said = begin(late, with_key, provider)
+        assert bring(late, with_key, said.response(said.encrypted(old))).status_code == 403
+        assert not is_signed_in(late)
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        ("AES256", "RSA_OAEP"),
+        ("AES128", "RSA_OAEP"),
+        ("DES3", "RSA_OAEP"),
+        ("AES256_GCM", "RSA_PKCS1"),
+    ],
+)
+def test_encryption_whose_padding_could_be_asked_after_is_refused_unopened(
+    client: Client,
+    with_key: SignOnConnection,
+    provider: SamlProvider,
+    caplog: pytest.LogCaptureFixture,
+    content: str,
+    key: str,
+) -> None:
+    said = begin(client, with_key, provider)
+    sealed = said.encrypted(with_key.encryption_certificate, content=content, key=key)
+    assert bring(client, with_key, said.response(sealed)).status_code == 403
+    assert not is_signed_in(client)
+    [refused] = [record for record in caplog.records if record.name == "latchkey.sign_on"]
+    assert "it is encrypted by" in vars(refused)["reason"]
+
+
+def unfit(said: Assertion, certificate: str, how: str) -> str:
+    """Answers that are encrypted for us, and are not to be read."""
+    whole = said.encrypted(certificate)
+    head, _, content = whole.rpartition("<xenc:CipherValue>")
+    elsewhere = 'URI="file:///etc/passwd"/>'
+    fetched_key = f'<ds:RetrievalMethod xmlns:ds="http://www.w3.org/2000/09/xmldsig#" {elsewhere}'
+    answers = {
+        "unsigned": (said.encrypted(certificate, inner=said.unsigned()),),
+        "signed by another": (
+            said.encrypted(certificate, inner=said.signed(by=new_provider("x"))),
+        ),
+        "beside a plain one": (whole, evil(said)),
+        "twice": (whole, whole),
+        "encrypted again within": (said.encrypted(certificate, inner=whole),),
+        "changed": (f"{head}<xenc:CipherValue>AAAA{content.lstrip()[4:]}",),
+        "a key that is fetched": (whole.replace("</ds:KeyInfo>", f"{fetched_key}</ds:KeyInfo>"),),
+        "content that is fetched": (
+            f"{head}<xenc:CipherReference {elsewhere}{content.partition('</xenc:CipherValue>')[2]}",
+        ),
+    }
+    assert answers[how] != (whole,)
+    return said.response(*answers[how])
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "unsigned",
+        "signed by another",
+        "beside a plain one",
+        "twice",
+        "encrypted again within",
+        "changed",
+        "a key that is fetched",
+        "content that is fetched",
+    ],
+)
+def test_whoever_can_encrypt_for_the_portal_gains_nothing_by_it(
+    client: Client, with_key: SignOnConnection, provider: SamlProvider, how: str
+) -> None:
+    said = begin(client, with_key, provider)
+    answer = unfit(said, with_key.encryption_certificate, how)
+    assert bring(client, with_key, answer).status_code == 403
+    assert not with_key.identities.exists()
+    right = begin(client, with_key, provider)
+    sealed = right.encrypted(with_key.encryption_certificate)
+    assert bring(client, with_key, right.response(sealed)).status_code == 302

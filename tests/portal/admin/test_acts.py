@@ -30,6 +30,7 @@ from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
 from accounts.roles import PortalRight, Right
 from accounts.writes.portal_roles import give_portal_role
+from accounts.writes.sign_on import replace_encryption_key
 from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Limit, Provider
 from tests.accounts.rows import (
     new_account,
@@ -82,6 +83,8 @@ CONNECTION = {
 DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
     (SignOnConnection, "change"): (CONNECTION, "sign_on.changed"),
     (SignOnConnection, "map-group"): ({"group": "leads", "role": "member"}, "sign_on.group_mapped"),
+    (SignOnConnection, "new-encryption-key"): ({}, "sign_on.changed"),
+    (SignOnConnection, "remove-encryption-key"): ({}, "sign_on.changed"),
     (SignOnMapping, "remove"): ({}, "sign_on.group_unmapped"),
     (User, "remove-second-factors"): (REASON, "person.second_factor_removed"),
     (User, "give-role"): (REASON | {"role": "approver"}, "person.portal_role_changed"),
@@ -161,6 +164,23 @@ def prepare_person(person: User, act: str) -> None:
         give_portal_role(person, role=PortalRole.APPROVER, actor=COMMAND)
 
 
+def prepare_saml(connection: SignOnConnection) -> None:
+    """Let it speak SAML, and have a key."""
+    SignOnConnection.objects.filter(pk=connection.pk).update(kind="saml")
+    replace_encryption_key(connection, actor=COMMAND)
+
+
+def nothing(found: Any) -> None:
+    """What needs nothing."""
+
+
+# What is done to the object before the act.
+PREPARED: dict[tuple[type[Model], str], Callable[[Any], None]] = {
+    (SignOnConnection, "new-encryption-key"): prepare_saml,
+    (SignOnConnection, "remove-encryption-key"): prepare_saml,
+}
+
+
 def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dict[str, Any]:
     """Bring the object to where the act is possible; return what is sent beside the table's values."""
     found = world[model]
@@ -168,6 +188,7 @@ def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dic
     if model is User:
         prepare_person(found, act)
         opposite = {"enable": {"is_active": False}}
+    PREPARED.get((model, act), nothing)(found)
     if model is OAuthApplication:
         opposite = {"enable": {"disabled_at": found.created, "disabled_reason": "It leaked."}}
     elif act == "enable" and model is not User:
