@@ -22,7 +22,6 @@ from accounts.writes.oauth_clients import (
     enable_client,
     remove_client,
 )
-from portal.lib.clock import utc_now
 
 
 class GrantFilter(ChoiceFilter):
@@ -117,8 +116,7 @@ class OAuthClientAdmin(PortalAdmin):
     def state(self, client: OAuthApplication) -> SafeString:
         if client.disabled_at is not None:
             return pill(_("disabled"), "bad")
-        is_over = client.expires_at is not None and client.expires_at <= utc_now()
-        return pill(_("ended")) if is_over else pill(_("active"), "ok")
+        return pill(_("ended")) if client.is_over else pill(_("active"), "ok")
 
     @display(description=gettext_lazy("last used"), ordering="last_used_at")
     def used(self, client: Any) -> Cell:

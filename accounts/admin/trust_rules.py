@@ -16,6 +16,7 @@ from accounts.admin.teams import DisabledFilter, state_of
 from accounts.audit import acting
 from accounts.models import ServiceAccount, TrustedIssuer, TrustRule, User
 from accounts.models.keys import CALL_SCOPE_CHOICES, Scope
+from accounts.pages.bounds_fields import end_given
 from accounts.pages.claims_field import ClaimsField, claims_text
 from accounts.writes.trust_rules import (
     change_trust_rule,
@@ -85,7 +86,7 @@ def _change(rule: TrustRule, actor: User, values: dict[str, Any]) -> None:
         actor=acting(actor),
         scopes=scopes,
         networks=values["networks"],
-        expires_at=values["expires_at"],
+        expires_at=end_given(values["expires_at"], was=rule.expires_at),
     )
 
 

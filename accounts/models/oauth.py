@@ -73,12 +73,17 @@ class OAuthApplication(library.AbstractApplication):
         """Whether it runs where no secret can be kept."""
         return bool(self.client_type == self.CLIENT_PUBLIC)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its own end has come."""
+        return self.expires_at is not None and self.expires_at <= utc_now()
+
     def is_usable(self, request: object = None) -> bool:
         """Whether it may be issued tokens, and tokens of it be used, now."""
         account = self.service_account
         return (
             self.disabled_at is None
-            and (self.expires_at is None or self.expires_at > utc_now())
+            and not self.is_over
             and self.team.disabled_at is None
             and (account is None or account.disabled_at is None)
         )

@@ -1,5 +1,6 @@
 """The fields of from where and when, for pages and the admin."""
 
+import datetime
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,6 +54,16 @@ class EndField(forms.DateTimeField):
         options.setdefault("help_text", _("In UTC. Empty: not by itself."))
         picker = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
         super().__init__(required=False, widget=picker, **options)
+
+
+def end_given(
+    given: datetime.datetime | None, *, was: datetime.datetime | None
+) -> datetime.datetime | None:
+    """Return the end that a form gives: the one there was, to the second, where the form says the same minute."""
+    is_same = (
+        given is not None and was is not None and given == was.replace(second=0, microsecond=0)
+    )
+    return was if is_same else given
 
 
 class HoursFields(forms.Form):

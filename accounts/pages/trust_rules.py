@@ -19,7 +19,7 @@ from accounts.audit import acting
 from accounts.models import ServiceAccount, Team, TrustedIssuer, TrustRule, User
 from accounts.models.keys import CALL_SCOPE_CHOICES, Scope
 from accounts.models.workload import AUDIENCE_MAX, SUBJECT_MAX
-from accounts.pages.bounds_fields import EndField, NetworksField
+from accounts.pages.bounds_fields import EndField, NetworksField, end_given
 from accounts.pages.claims_field import ClaimsField, claims_text
 from accounts.pages.parts import page_of, show_refusal
 from accounts.pages.team_frame import render_team
@@ -53,11 +53,10 @@ class ReachForm(forms.Form):
     @classmethod
     def of(cls, rule: TrustRule, data: QueryDict | None = None) -> Self:
         """The form as the rule is now, under names of its own beside the page's other form."""
-        end = rule.expires_at and rule.expires_at.replace(second=0, microsecond=0)
         begun = {
             "scopes": rule.scopes,
             "networks": "\n".join(rule.networks),
-            "expires_at": end,
+            "expires_at": rule.expires_at,
         }
         return cls(data, initial=begun, auto_id="id_reach_%s")
 
@@ -65,11 +64,6 @@ class ReachForm(forms.Form):
         """What the write takes."""
         given = dict(self.cleaned_data)
         return given | {"scopes": [Scope(scope) for scope in given["scopes"]]}
-
-    def facts_for(self, rule: TrustRule) -> dict[str, Any]:
-        """What the write takes, with an end that nobody touched to the second, as it was."""
-        is_same_end = "expires_at" not in self.changed_data
-        return self.facts() | ({"expires_at": rule.expires_at} if is_same_end else {})
 
 
 class RuleForm(ReachForm):
@@ -164,8 +158,10 @@ def trust_rule_change(request: HttpRequest, slug: str, rule_id: uuid.UUID) -> Ht
     rule = _rule_of(person, slug, rule_id, right=Right.MANAGE_KEYS)
     reach = ReachForm.of(rule, request.POST)
     if reach.is_valid():
+        facts = reach.facts()
+        facts["expires_at"] = end_given(facts["expires_at"], was=rule.expires_at)
         try:
-            change_trust_rule(rule, actor=acting(person), **reach.facts_for(rule))
+            change_trust_rule(rule, actor=acting(person), **facts)
         except ValidationError as error:
             show_refusal(reach, error)
         else:

@@ -40,10 +40,11 @@ from tests.accounts.rows import (
     new_portal_role,
     new_team,
     new_team_role,
+    tomorrow,
 )
 from tests.accounts.second_factor import give_app
 from tests.accounts.sign_on_rows import new_mapping
-from tests.accounts.workload.issuing import PUBLISHED, new_issuer
+from tests.accounts.workload.issuing import PUBLISHED, new_issuer, new_rule
 from tests.models_registry.rows import new_offer, new_provider
 from tests.portal.admin.test_access import signed_in
 from tests.portal.admin.test_pages import ACTS, address
@@ -391,3 +392,13 @@ def test_group_is_mapped_to_a_role_of_the_chosen_teams_own_and_of_no_other(
     assert mapping.connection.mappings.get(group="auditors").custom_role == own
     shown = administrator.get(address(SignOnConnection, "change", mapping.connection_id))
     assert own.name in shown.content.decode()
+
+
+def test_end_of_a_rule_that_nobody_touched_stays_to_the_second(administrator: Client) -> None:
+    rule, end = new_rule(new_issuer(), new_account()), tomorrow().replace(second=7)
+    TrustRule.objects.filter(pk=rule.pk).update(expires_at=end)
+    sent = {"scopes": ["embeddings"], "networks": "", "expires_at": f"{end:%Y-%m-%dT%H:%M}"}
+    page = address(TrustRule, "act", rule.pk, "change")
+    assert administrator.post(page, sent).status_code == 302
+    rule.refresh_from_db()
+    assert (rule.scopes, rule.expires_at) == (["embeddings"], end)
