@@ -10,9 +10,9 @@ from accounts.models import ApiKey
 from models_registry.models import Limit, LimitMeasure, LimitPeriod
 from models_registry.writes.limits import Subject, remove_limit, set_limit
 from portal.lib.clock import utc_now
-from proxy.closed_periods import used_of
 from proxy.leases.rebuild import rebuild
 from proxy.leases.standings import read_standings
+from proxy.ledger_use import used_of
 from proxy.limit_windows import window_of
 from proxy.models import Call, first_id_since
 

@@ -11,7 +11,8 @@ from proxy.leases.window import Window
 class Account(msgspec.Struct, frozen=True):
     """What went out of one window where nothing slides, and what became of it, since the store counts it.
 
-    used: all that is settled: `opening` by the ledger's word, and `settled` since.
+    used: all that is settled: `opening` by the ledger's word, at most `unended` by calls of which it knew no end, and
+        `settled` since.
     lent: to processes, for calls and as slices. beyond: used by calls beyond what they had reserved.
     returned: given back. lost: lent in answers that never arrived, and so taken back. restated: held unasked by calls
         that a store had forgotten. lapsed: places of calls at once of processes that are gone.
@@ -23,6 +24,7 @@ class Account(msgspec.Struct, frozen=True):
     is_open: bool
     used: int
     opening: int
+    unended: int
     lent: int
     beyond: int
     settled: int
@@ -70,6 +72,7 @@ def _account(fields: Fields, clock: StoreClock) -> Account:
         orphaned=orphaned,
         lately_orphaned=lately,
         opening=entered("opening"),
+        unended=entered("unended"),
         lent=entered("lent"),
         beyond=entered("beyond"),
         settled=entered("settled"),

@@ -21,7 +21,7 @@ end
 -- The accounts of a window, added up in the very step that changes it: what was lent to processes, and
 -- what they used beyond it, is what they settled and returned, what lapsed, what they never heard of
 -- ("lost"), and what they hold; less what they hold unasked since the store forgot it ("restated").
--- "opening" is what the ledger said had been used. "wrong" is what nobody can explain: it stays 0.
+-- "opening" is what the ledger said had been used, "unended" what calls used at most of which it knew no end. "wrong" is what nobody can explain: it stays 0.
 local function enter(window, account, amount)
   if amount ~= 0 then
     redis.call('HINCRBY', window.key, 'a' .. account, digits(amount))
@@ -76,8 +76,8 @@ end
 
 -- Gives closed periods what the ledger says was used of them, each once in an epoch, and open ones what
 -- they lack of it. Until the last lease of the epoch before is over, nobody can say how much that is.
--- keys: the store's state, all closed windows, then the windows. args: what was used of each, and its
--- end in microseconds.
+-- keys: the store's state, all closed windows, then the windows. args: what was used of each, what calls of which the
+-- ledger knows no end used at most, and its end in microseconds.
 -- Returns microseconds still to wait, 0 when it is done.
 local function rebuild(keys, args)
   local store = open_store(keys[1])
@@ -89,15 +89,17 @@ local function rebuild(keys, args)
     return wait_us
   end
   for i = 3, #keys do
-    local window = { key = keys[i], kind = PERIOD, starts_us = -1, ends_us = tonumber(args[2 * i - 4]) }
+    local used, unended, ends_us = tonumber(args[3 * i - 8]), tonumber(args[3 * i - 7]), tonumber(args[3 * i - 6])
+    local window = { key = keys[i], kind = PERIOD, starts_us = -1, ends_us = ends_us }
     store.closed = keys[2]
     open_period(window, store)
     if window.closed then
-      redis.call('HINCRBY', window.key, 'u', args[2 * i - 5])
-      enter(window, 'opening', tonumber(args[2 * i - 5]))
+      redis.call('HINCRBY', window.key, 'u', digits(used + unended))
+      enter(window, 'opening', used)
+      enter(window, 'unended', unended)
       redis.call('HSET', window.key, 'e', store.epoch)
     else
-      catch_up(window, tonumber(args[2 * i - 5]))
+      catch_up(window, used)
     end
     redis.call('SREM', store.closed, window.key)
   end

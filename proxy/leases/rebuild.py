@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import cast
 
 from redis.exceptions import ResponseError
@@ -31,20 +32,32 @@ def forget_closed(store_url: str, names: Collection[str]) -> None:
             client.srem(CLOSED_KEY, *names)
 
 
-def rebuild(store_url: str, used: Mapping[Window, int]) -> bool:
+def rebuild(
+    store_url: str,
+    used: Mapping[Window, int],
+    *,
+    unended: Mapping[Window, int] = MappingProxyType({}),
+) -> bool:
     """Open periods with what was used of them until now; one that is open already gets what it lacks of that.
 
     used: by the ledger, read after every journal was shipped, and before this is called. A call that was running when the store lost
     its writes may count twice until its period ends, and never not at all.
+    unended: what calls of which the ledger knows no end used beyond that at most, of the periods that are still to be opened; in one
+        that is open what their processes held stands for it.
     Returns: False while a lease of before the loss may still be spent: read the ledger again later, for these are then
         among `closed_names`.
     """
     for window, amount in used.items():
         require_amount(amount, name="used")
+        require_amount(unended.get(window, 0), name="unended")
         if not window.ends_at:
             raise ValueError("only periods with an end, and fixed sums, are rebuilt")
     keys = [STATE_KEY, CLOSED_KEY, *(window.store_name for window in used)]
-    figures = [n for window, amount in used.items() for n in (amount, window.ends_at * 1_000_000)]
+    figures = [
+        figure
+        for window, amount in used.items()
+        for figure in (amount, unended.get(window, 0), window.ends_at * 1_000_000)
+    ]
     return _run(store_url, REBUILD_FUNCTION, keys, figures) == 0
 
 

@@ -8,10 +8,10 @@ from django.conf import settings
 from models_registry.models import Limit, LimitPeriod
 from models_registry.models.limits import CALENDAR_PERIODS
 from portal.lib.clock import utc_now
-from proxy.closed_periods import used_of
 from proxy.leases.accounts import Account, read_accounts
+from proxy.ledger_use import booked_of, used_of
 from proxy.limit_windows import window_of
-from proxy.usage.unattributed import Counted, booked_of
+from proxy.usage.unattributed import Counted
 from proxy.usage.verification import SHOWN_MAX, Wrong
 
 _AT_A_TIME = 200
@@ -27,7 +27,7 @@ def accounts_balance() -> Wrong | None:
     periods = (*CALENDAR_PERIODS, LimitPeriod.FIXED_SUM, LimitPeriod.AT_ONCE)
     found = []
     for one, account in _accounts(periods):
-        off = account.used - account.opening - account.settled
+        off = account.used - account.opening - account.unended - account.settled
         if account.difference or account.wrong or (one.window.ends_at and off):
             found.append(
                 f"limit {one.limit.pk}: lent {account.lent}, beyond {account.beyond}, restated {account.restated}; "
@@ -46,11 +46,14 @@ def budgets_are_those_of_the_ledger() -> Wrong | None:
 
 
 def unattributed_use_had_lapsed() -> Wrong | None:
-    """Of no budget is more booked as unattributed than processes that are gone had taken, nor less than nothing."""
+    """Of no budget is more booked as unattributed than processes that are gone had taken, nor less than nothing.
+
+    What they had taken of a store that was lost stands in the next one as what calls without an end used at most.
+    """
     found = [
-        f"limit {one.limit.pk}: {booked} booked as unattributed, {account.orphaned} lapsed"
+        f"limit {one.limit.pk}: {booked} booked as unattributed, {account.orphaned + account.unended} lapsed"
         for one, account in _accounts((*CALENDAR_PERIODS, LimitPeriod.FIXED_SUM))
-        if not 0 <= (booked := booked_of(one.window)) <= account.orphaned
+        if not 0 <= (booked := booked_of(one.window)) <= account.orphaned + account.unended
     ]
     return _wrong("unattributed", found)
 
@@ -85,8 +88,9 @@ def _compare(one: Counted) -> str:
         (account,) = read_accounts(settings.LATCHKEY_LIMITS_URL, [one.window])
         most = used_of(one.limit, now=one.at, turn_s=-_TURN_S)
         counted = account.used + account.held + account.orphaned
-        # Calls that a lost store had forgotten may stand in it twice, once by the ledger's word.
-        if least <= counted and account.used <= most + account.restated:
+        # Calls that a lost store had forgotten may stand in it twice, once by the ledger's word, and those without an end
+        # at their worst.
+        if least <= counted and account.used <= most + account.restated + account.unended:
             return ""
         if number + 1 < _TRIES:
             time.sleep(_TRY_AGAIN_S)

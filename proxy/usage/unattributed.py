@@ -22,9 +22,9 @@ from models_registry.models import Limit, LimitPeriod
 from models_registry.models.limits import CALENDAR_PERIODS
 from models_registry.periods import calendar_period
 from portal.lib.clock import utc_now
-from proxy.closed_periods import used_of
 from proxy.leases.accounts import Account, read_accounts
 from proxy.leases.window import Window
+from proxy.ledger_use import booked_of, used_of
 from proxy.limit_windows import window_of
 from proxy.models import UnattributedUse
 from proxy.usage.span import Span
@@ -60,12 +60,6 @@ def book_unattributed(*, shipped_within_s: float = SHIPPED_WITHIN_S) -> int:
     time.sleep(shipped_within_s)
     after = [used_of(one.limit, now=one.at) for one in found]
     return sum(map(_book, found, accounts, before, after))
-
-
-def booked_of(window: Window) -> int:
-    """What is booked of a count."""
-    rows = UnattributedUse.objects.filter(count=window.store_name)
-    return int(rows.aggregate(n=Sum("amount"))["n"] or 0)
 
 
 class Unattributed(NamedTuple):

@@ -12,13 +12,15 @@ from accounts.audit import COMMAND
 from models_registry.models import Limit, LimitMeasure, LimitPeriod
 from models_registry.writes.limits import change_limit
 from portal.lib.clock import utc_now
-from proxy.closed_periods import catch_up, open_written, reopen_periods, used_of
+from proxy.closed_periods import catch_up, open_written, reopen_periods
+from proxy.leases.accounts import read_accounts
 from proxy.leases.book import LeaseBook
 from proxy.leases.rebuild import closed_names, rebuild
 from proxy.leases.refusals import LimitReached, StoreAway
 from proxy.leases.request import STATE_KEY
 from proxy.leases.standings import read_standings
 from proxy.leases.window import Window
+from proxy.ledger_use import used_of
 from proxy.limit_windows import window_of
 from tests.accounts.rows import new_key
 from tests.models_registry.rows import new_limit, new_model
@@ -123,6 +125,31 @@ def test_period_that_a_caller_wanted_opens_with_its_figures(limits_url: str) -> 
     (standing,) = read_standings(limits_url, [window])
     assert (standing.used, standing.held, standing.is_closed) == (900, 0, False)
     assert closed_names(limits_url) == set()
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"), [("requests", 3), ("tokens", 105), ("micro_usd", 903)]
+)
+def test_store_that_was_lost_counts_calls_without_an_end_at_their_worst(
+    limits_url: str, measure: str, expected: int
+) -> None:
+    key = new_key().key
+    dearest = {
+        "price_input_micro_usd_per_million": 40_000,
+        "price_reasoning_micro_usd_per_million": 50_000,
+    }
+    begun: dict[str, Any] = {"status": "interrupted", "reserved_tokens": 55} | dearest
+    call_with(key, **FIGURES)
+    correct(call_with(key, **begun), output_tokens=-50)
+    call_with(key, **begun)
+    limit = new_limit(LimitMeasure(measure), LimitPeriod.CALENDAR_MONTH, 10**6, team=key.team)
+    window = window_of(limit, now=utc_now())
+    asyncio.run(want(limits_url, window))
+    grow_old(limits_url)
+    assert reopen_periods()
+    assert used_now(limits_url, limit) == (expected, False)
+    (account,) = read_accounts(limits_url, [window])
+    assert account.used == account.opening + account.unended
 
 
 @pytest.mark.parametrize("period", [LimitPeriod.CALENDAR_MONTH, LimitPeriod.FIXED_SUM])

@@ -13,11 +13,12 @@ from accounts.models import ApiKey
 from models_registry.models import Limit, LimitMeasure, LimitPeriod
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
-from proxy.closed_periods import open_written
+from proxy.closed_periods import open_written, reopen_periods
 from proxy.leases.accounts import Account, read_accounts
 from proxy.leases.book import LeaseBook
 from proxy.leases.ending import end_task
 from proxy.leases.request import PROCESSES_KEY, STATE_KEY
+from proxy.ledger_use import booked_of
 from proxy.limit_windows import window_of
 from proxy.models import UnattributedUse
 from proxy.usage import budget_verification
@@ -27,7 +28,7 @@ from proxy.usage.budget_verification import (
     unattributed_use_had_lapsed,
 )
 from proxy.usage.span import Span
-from proxy.usage.unattributed import book_unattributed, booked_of, unattributed_in
+from proxy.usage.unattributed import book_unattributed, unattributed_in
 from tests.accounts.rows import new_key
 from tests.models_registry.rows import new_limit
 from tests.proxy.leases.endings import age_epoch, wait_for_reports
@@ -106,6 +107,21 @@ def test_what_a_dead_process_took_is_booked_once_and_taken_back_as_it_is_explain
         assert book_unattributed(shipped_within_s=0) == corrected
         assert booked_of(budget.window) == orphaned - 20
     assert [row.amount for row in UnattributedUse.objects.order_by("id")] == [orphaned, -20]
+    assert verified().startswith("Nothing is wrong")
+
+
+def test_what_a_dead_process_took_still_counts_in_a_store_that_lost_it(budget: Budget) -> None:
+    orphaned = budget.account.orphaned
+    book_unattributed(shipped_within_s=0)
+    budget.client.flushdb()
+    open_written([budget.limit])
+    age_epoch(budget.client)
+    assert reopen_periods()
+    account = budget.account
+    assert (account.used, account.unended, account.orphaned) == (60 + orphaned, orphaned, 0)
+    assert verified().startswith("Nothing is wrong")
+    # Its journal comes after all.
+    call_with(budget.key, cost_micro_usd=20)
     assert verified().startswith("Nothing is wrong")
 
 
