@@ -4,6 +4,7 @@ import base64
 import re
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
@@ -14,7 +15,9 @@ from accounts.audit import COMMAND
 from accounts.models import Membership, SignOnConnection, User
 from accounts.models.sign_on import SignOnKind
 from accounts.models.teams import Role
+from accounts.single_sign_on.encryption import EncryptionKey, make_encryption_key
 from accounts.writes.sign_on import (
+    KEY_COLUMN,
     add_connection,
     change_connection,
     map_group,
@@ -22,6 +25,8 @@ from accounts.writes.sign_on import (
     remove_encryption_key,
     replace_encryption_key,
 )
+from portal.lib.clock import utc_now
+from portal.lib.crypto import Sealer
 from tests.accounts.rows import new_name, new_team
 from tests.accounts.saml_provider import (
     SSO_URL,
@@ -262,10 +267,20 @@ def test_answer_is_bounded_before_it_is_kept(
     assert reply.status_code == 403
 
 
+@pytest.fixture(scope="module")
+def made() -> EncryptionKey:
+    return make_encryption_key("testserver", now=utc_now())
+
+
 @pytest.fixture
-def with_key(connection: SignOnConnection) -> SignOnConnection:
-    replace_encryption_key(connection, actor=COMMAND)
-    connection.refresh_from_db()
+def with_key(connection: SignOnConnection, made: EncryptionKey) -> SignOnConnection:
+    """The connection as replace_encryption_key leaves it, by a key that is made once for all these tests."""
+    sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
+    connection.encryption_certificate = made.certificate
+    connection.sealed_encryption_key = sealer.seal(
+        made.private, row=str(connection.pk), column=KEY_COLUMN
+    )
+    connection.save()
     return connection
 
 
