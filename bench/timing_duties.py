@@ -5,16 +5,19 @@ import secrets
 import uuid
 from collections.abc import Callable
 
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+
 from accounts.audit import SYSTEM
 from accounts.credential import checksum, make_credential
+from accounts.models import User
 from accounts.models.keys import Scope
 from accounts.oauth.secrets import make_client_secret
 from accounts.writes.keys import issue_key, revoke_key
 from accounts.writes.oauth_clients import disable_client
-from accounts.writes.people import disable_person
+from bench.quick_hash import QuickHasher
 from portal.lib.clock import utc_now
 from tests.accounts.oauth.world import new_machine
-from tests.accounts.rows import new_account, new_name, new_person
+from tests.accounts.rows import new_account, new_name
 
 REASON = "A proof."
 Pairs = dict[str, list[tuple[str, str]]]
@@ -63,24 +66,36 @@ def make_refused_clients(*, count: int) -> Pairs:
     }
 
 
-def make_refused_people(*, count: int) -> Pairs:
-    """Return addresses and passwords: of nobody, of people with another password, and of people who are disabled.
+def make_refused_people(*, count: int, is_quick: bool) -> Pairs:
+    """Return addresses and passwords: of nobody, of people with another password, and the right one of people who are disabled.
 
-    Each address stands there once, as tries are counted by it.
+    Each address stands there once, as tries are counted by it. is_quick: for the gateway that hashes with few rounds.
     """
-    disabled = [new_person() for _ in range(count)]
-    for one in disabled:
-        disable_person(one, actor=SYSTEM, reason=REASON)
-    addresses = {
-        "unknown": [f"{new_name('person')}@latchkey.test" for _ in range(count)],
-        "unknown again": [f"{new_name('person')}@latchkey.test" for _ in range(count)],
-        "wrong password": [new_person().email for _ in range(count)],
-        "disabled": [one.email for one in disabled],
-    }
+    password = secrets.token_urlsafe(15)
+    hasher = QuickHasher() if is_quick else PBKDF2PasswordHasher()
+    # One hash for all of them: what it is of does not change what it costs.
+    kept = hasher.encode(password, hasher.salt())
+    standing, disabled = _new_people(count, kept), _new_people(count, kept, is_active=False)
+
+    def wrong(emails: list[str]) -> list[tuple[str, str]]:
+        return [(email, secrets.token_urlsafe(15)) for email in emails]
+
     return {
-        kind: [(email, secrets.token_urlsafe(15)) for email in emails]
-        for kind, emails in addresses.items()
+        "unknown": wrong([_new_address() for _ in range(count)]),
+        "unknown again": wrong([_new_address() for _ in range(count)]),
+        "wrong password": wrong(standing),
+        "disabled": [(email, password) for email in disabled],
     }
+
+
+def _new_people(count: int, kept: str, *, is_active: bool = True) -> list[str]:
+    """Return the addresses of people whose password is kept as this."""
+    made = [User(email=_new_address(), password=kept, is_active=is_active) for _ in range(count)]
+    return [one.email for one in User.objects.bulk_create(made)]
+
+
+def _new_address() -> str:
+    return f"{new_name('person')}@latchkey.test"
 
 
 DUTIES: dict[str, Callable[..., object]] = {
