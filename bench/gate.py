@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.processes import start
 from bench.proof import NotProven, Verdict
 from bench.rivals.environments import prepare_locked
 from bench.stack import start_gateway, start_stack
@@ -15,8 +16,11 @@ NAME = "gate"
 PROMISE = "Every test of the gate suite holds, and sqlmap finds no header that is read as SQL."
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = ROOT / "requirements" / "sqlmap.txt"
-TESTS_S = 1800
-SQLMAP_S = 900
+# On two idle cores the tests take three minutes and sqlmap one; in all it is twelve at most.
+TESTS_S = 360
+SQLMAP_S = 40
+# How much of what it knows sqlmap tries: some hundred requests for each header.
+THOROUGHNESS = ("--level", "3", "--risk", "2")
 # Each door with a request that a stranger can send; the star is where sqlmap puts what it tries.
 DOORS = {
     "calls": ("/v1/chat/completions", '{"model": "house-chat", "messages": []}'),
@@ -48,24 +52,29 @@ def run() -> Verdict:
 
 def _run_tests() -> Tests:
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gate", "-n", "auto"]
-    done = subprocess.run(
-        [*command, "--dist", "loadscope"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TESTS_S,
-    )
-    last = done.stdout.strip().rpartition("\n")[2]
+    with (
+        tempfile.TemporaryDirectory(prefix="latchkey-gate-") as name,
+        start(
+            [*command, "--dist", "loadscope"], log=Path(name) / "tests.log", folder=ROOT
+        ) as running,
+    ):
+        try:
+            running.process.wait(TESTS_S)
+        except subprocess.TimeoutExpired:
+            raise NotProven(
+                f"the tests did not end in {TESTS_S} s:\n{running.describe_end()}"
+            ) from None
+        said = running.log.read_text(errors="replace").strip()
+    last = said.rpartition("\n")[2]
     counted = {
         name: int(number)
         for number, name in re.findall(r"(\d+) (passed|failed|skipped|error)", last)
     }
     if not counted:
-        raise NotProven(f"pytest did not run:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+        raise NotProven(f"pytest did not run:\n{said[-3000:]}")
     failed = counted.get("failed", 0) + counted.get("error", 0)
     if failed:
-        print(done.stdout[-20_000:], flush=True)
+        print(said[-20_000:], flush=True)
     return Tests(counted.get("passed", 0), failed, counted.get("skipped", 0))
 
 
@@ -97,7 +106,7 @@ def _try_header(program: Path, url: str, header: str, body: str) -> str:
         command = [str(program), "-u", url, "--headers", header, "--batch", "--flush-session"]
         # Every refusal is a 401, and asking too often a 429: neither says that anything was found.
         command += ["--ignore-code", "*", "--output-dir", folder, "--disable-coloring"]
-        command += ["--dbms", "PostgreSQL", "--technique", "BEU", "--skip-waf"]
+        command += ["--dbms", "PostgreSQL", "--technique", "BEU", "--skip-waf", *THOROUGHNESS]
         if body:
             command += ["--data", body, "--skip", "model,messages"]
         try:
