@@ -13,6 +13,8 @@ from accounts.ways_in.proven import Door
 
 TYPE = "at+jwt"
 _SCOPE_MAX = 200
+# How far the clocks of two of our hosts may be apart.
+CLOCKS_APART = datetime.timedelta(minutes=1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -92,7 +94,9 @@ def _facts(claims: Claims, *, door: Door, now: datetime.datetime) -> TokenFacts 
     if not is_time(claims.get("exp")) or not is_time(claims.get("iat")):
         return None
     expires_at = datetime.datetime.fromtimestamp(claims["exp"], tz=datetime.UTC)
-    if expires_at <= now or claims["exp"] - claims["iat"] > ACCESS_TOKEN_LIFE.total_seconds():
+    is_longer = claims["exp"] - claims["iat"] > ACCESS_TOKEN_LIFE.total_seconds()
+    # A beginning that is still to come would else make its life as long as anybody likes.
+    if is_longer or not now < expires_at <= now + ACCESS_TOKEN_LIFE + CLOCKS_APART:
         return None
     try:
         return TokenFacts(

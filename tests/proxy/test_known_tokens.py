@@ -10,6 +10,7 @@ import pytest
 from accounts.change_feed import EVERYTHING, Changes
 from accounts.models import OAuthAccessToken
 from accounts.models.keys import Scope
+from accounts.oauth.signing_keys import sign
 from accounts.ways_in.presented import Presented, read_presented
 from portal.lib.clock import utc_now
 from proxy.identities import Identities
@@ -30,6 +31,10 @@ class Rows:
         self.loads = 0
         self.texts = [self.token() for _ in range(3)]
         self.wider = self.token("chat embeddings")
+        claims = claims_of(self.texts[0])
+        self.never_issued = [
+            sign(claims | {"jti": str(uuid.uuid4())}, now=utc_now()) for _ in range(2)
+        ]
         self.trust = load_token_trust()
 
     def token(self, scope: str = "chat") -> str:
@@ -90,6 +95,20 @@ async def test_fresh_token_of_a_known_caller_needs_no_look_up(
     assert uuid.UUID(claims_of(rows.texts[1])["jti"]) not in first.depends_on
     assert third is not None
     assert third.expires_at.timestamp() == claims_of(rows.texts[2])["exp"]
+
+
+async def test_token_of_a_stolen_signing_key_is_good_where_its_caller_is_known_until_the_key_goes(
+    rows: Rows, identities: Identities
+) -> None:
+    """THREAT_MODEL.md says so: no row is asked for on the way of a call, and the remedy is to drop the key."""
+    forged, again = rows.never_issued
+    await identities.learn_tokens()
+    assert await find(identities, forged) is None
+    assert await find(identities, rows.texts[0]) is not None
+    assert await find(identities, again) is not None
+    rows.trust = TokenTrust({}, frozenset())
+    identities.apply(Changes(frozenset(), registry=False, everything=False, signing=True))
+    assert await find(identities, again) is None
 
 
 async def test_keys_are_loaded_by_the_first_token_that_comes(

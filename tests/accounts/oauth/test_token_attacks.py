@@ -166,6 +166,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "an end now": {"exp": NOW},
     "an end that is past": {"exp": NOW - 1},
     "a long life": {"exp": NOW + 3600},
+    "a life to come": {"iat": NOW + 86_400, "exp": NOW + 86_400 + 600},
     "an endless life": {"exp": 1e308},
     "a life in text": {"exp": str(NOW + 60)},
     "no end": {"exp": None},
