@@ -28,9 +28,13 @@ class NewToken:
 
 @dataclass(frozen=True)
 class TokenFacts:
-    """What a token says that we signed: for whom, for which team, of which client, and until when."""
+    """What a token says that we signed: for whom, for which team, of which client, and until when.
+
+    signed_by: the signing key's row, without which the token is nothing.
+    """
 
     jti: uuid.UUID
+    signed_by: uuid.UUID
     client_id: uuid.UUID
     subject_id: uuid.UUID
     team_id: uuid.UUID
@@ -79,12 +83,15 @@ def read_access_token(
     head = read_head(text)
     if head is None or head.get("typ", "").lower() != TYPE:
         return None
-    key = keys.get(head.get("kid", ""))
+    kid = head.get("kid", "")
+    key = keys.get(kid)
     claims = None if key is None else read_verified(text, [key])
-    return None if claims is None else _facts(claims, door=door, now=now)
+    return None if claims is None else _facts(claims, signed_by=kid, door=door, now=now)
 
 
-def _facts(claims: Claims, *, door: Door, now: datetime.datetime) -> TokenFacts | None:
+def _facts(
+    claims: Claims, *, signed_by: str, door: Door, now: datetime.datetime
+) -> TokenFacts | None:
     audience, scope = claims.get("aud"), claims.get("scope")
     named = [audience] if isinstance(audience, str) else audience
     if not isinstance(named, list) or resource_of(door) not in named:
@@ -101,6 +108,7 @@ def _facts(claims: Claims, *, door: Door, now: datetime.datetime) -> TokenFacts 
     try:
         return TokenFacts(
             jti=uuid.UUID(claims["jti"]),
+            signed_by=uuid.UUID(signed_by),
             client_id=uuid.UUID(claims["client_id"]),
             subject_id=uuid.UUID(claims["sub"]),
             team_id=uuid.UUID(claims["team"]),

@@ -55,7 +55,14 @@ def _proven(token: OAuthAccessToken, facts: TokenFacts) -> Proven | None:
         expires_at=min(facts.expires_at, client.expires_at or facts.expires_at),
         purpose="",
         depends_on=frozenset(
-            {facts.jti, client.credential_id, client.team_id, token.team_id, holder.pk}
+            {
+                facts.jti,
+                facts.signed_by,
+                client.credential_id,
+                client.team_id,
+                token.team_id,
+                holder.pk,
+            }
         ),
         ends_at=client.expires_at,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urlencode
 
+import jwt
 import pytest
 
 from accounts.audit import COMMAND
@@ -88,8 +89,7 @@ def disable_the_account(client: OAuthApplication, secret: str, text: str) -> Non
 
 
 def drop_the_signing_key(client: OAuthApplication, secret: str, text: str) -> None:
-    SigningKey.objects.all().delete()
-    OAuthAccessToken.objects.filter(application=client).delete()
+    SigningKey.objects.filter(pk=jwt.get_unverified_header(text)["kid"]).delete()
 
 
 @pytest.mark.parametrize(

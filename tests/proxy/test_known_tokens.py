@@ -5,6 +5,7 @@ import datetime
 import uuid
 from collections.abc import Iterator
 
+import jwt
 import pytest
 
 from accounts.change_feed import EVERYTHING, Changes
@@ -107,7 +108,8 @@ async def test_token_of_a_stolen_signing_key_is_good_where_its_caller_is_known_u
     assert await find(identities, rows.texts[0]) is not None
     assert await find(identities, again) is not None
     rows.trust = TokenTrust({}, frozenset())
-    identities.apply(Changes(frozenset(), registry=False, everything=False, signing=True))
+    key = frozenset({uuid.UUID(jwt.get_unverified_header(again)["kid"])})
+    identities.apply(Changes(key, registry=False, everything=False, signing=True))
     assert await find(identities, again) is None
 
 
