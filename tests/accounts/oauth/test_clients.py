@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.test import Client
@@ -311,3 +312,8 @@ def test_form_takes_networks_a_line_and_an_end_and_refuses_what_the_key_form_ref
     OAuthApplication.objects.filter(pk=client.pk).update(expires_at=utc_now() - minutes(1))
     for address in (page, f"{page}{client.credential_id}/"):
         assert ">Ended<" in browser.get(address).content.decode()
+
+
+def test_every_model_of_the_library_is_ours_as_its_migrations_are_not_run() -> None:
+    library = apps.get_app_config("oauth2_provider").get_models(include_swapped=True)
+    assert [model._meta.label for model in library if not model._meta.swapped] == []
