@@ -30,6 +30,8 @@ from tests.services import (
     VALKEY_DATABASES,
     Services,
     claim_part,
+    let_one_collect_first,
+    part_of,
     provide_services,
 )
 
@@ -61,7 +63,9 @@ if FACTS not in os.environ:
 os.environ["LATCHKEY_JOURNAL_DIR"] = JOURNAL_DIR.name
 GATE = numbers_by_file()
 SERVICES = provide_services()
-ENVIRONMENT = claim_part(SERVICES, WORKER)
+let_one_collect_first(SERVICES, WORKER)
+MIGRATION_ERROR = pytest.StashKey[str]()
+ENVIRONMENT = part_of(SERVICES, WORKER)
 os.environ.update(ENVIRONMENT)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 django.setup()
@@ -100,7 +104,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> "Scheduler":
 
 
 class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands tests out in the order of their collection, one by one but for those that stay together."""
+    """Hands tests out one by one but for those that stay together, from both ends of their order.
+
+    Tests that compute stand before those that wait for other processes: half the workers come from either end, so
+    that no core is idle while the other half is still to be computed.
+    """
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
         """Keep the order: by default what holds most tests would come first."""
@@ -110,18 +118,41 @@ class Scheduler(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         return next((place for place in ON_ONE_WORKER if nodeid.startswith(place)), nodeid)
 
+    def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
+        """Forget what is done: for each of thousands of tests xdist would look through it again."""
+        done = {
+            scope: unit for scope, unit in self.assigned_work[node].items() if all(unit.values())
+        }
+        for scope in done:
+            del self.assigned_work[node][scope]
+        super().mark_test_complete(node, item_index, duration)
+
+    def _assign_work_unit(self, node: Any) -> None:
+        if int(node.gateway.id.removeprefix("gw")) % 2:
+            self.workqueue.move_to_end(next(reversed(self.workqueue)), last=False)
+        super()._assign_work_unit(node)
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what is taken back, as such a test may count on empty tables, and each half with what may take longest."""
-    items.sort(key=lambda item: (not is_taken_back(item), not stays(item), -time_limit_of(item)))
+    """Begin with what is taken back, as such a test may count on empty tables, and end with what may take longest."""
+    items.sort(key=place_of)
+
+
+def place_of(item: pytest.Item) -> tuple[bool, bool, int]:
+    """Where the test stands among all: at either end what may take longest."""
+    limit_s = time_limit_of(item)
+    if is_taken_back(item):
+        return False, False, -limit_s
+    return True, stays(item), limit_s
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
-    """Look through what tests make for garbage, and no more through what was there before the first."""
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Look through what tests make for garbage, and no more through what was there before the first; claim this worker's part."""
     gc.collect()
     gc.freeze()
+    session.config.stash[MIGRATION_ERROR] = claim_part(SERVICES, WORKER)
 
 
 def stays(item: pytest.Item) -> bool:
@@ -167,10 +198,10 @@ def services() -> Services:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup() -> None:
+def django_db_setup(pytestconfig: pytest.Config) -> None:
     """Use this worker's clone of the migrated template; pytest-django is not to make its own."""
-    if SERVICES.migration_error:
-        pytest.fail(f"The template was not migrated:\n{SERVICES.migration_error}")
+    if error := pytestconfig.stash[MIGRATION_ERROR]:
+        pytest.fail(f"The template was not migrated:\n{error}")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,8 +2,8 @@
 
 The process that starts the run starts both servers once, or takes those that
 LATCHKEY_TEST_POSTGRES_URL (a superuser's) and LATCHKEY_TEST_VALKEY_URL name, and migrates one
-template database as the owner role. Every worker then clones the template and takes three Valkey
-databases for itself. Facts travel to the workers in the environment.
+template database as the owner role while the workers collect. Every worker then clones the template
+and takes three Valkey databases for itself. Facts travel to the workers in the environment.
 """
 
 import atexit
@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +35,9 @@ from portal.embedded.stores import Stores
 FACTS = "LATCHKEY_TEST_SERVICES"
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER_PREFIX = "latchkey-test-"
+MIGRATING_MAX_S = 180
+COLLECTING_MAX_S = 60
+COLLECT_FIRST = ("main", "gw0")
 VALKEY_DATABASES = 96
 # Nothing a test writes outlives the run, so nothing needs to reach the disk.
 FAST_SETTINGS = {
@@ -47,14 +52,19 @@ FAST_SETTINGS = {
 
 @dataclass(frozen=True)
 class Services:
-    """Where the run's servers are, and what of it every worker shares."""
+    """Where the run's servers are, and what of it every worker shares.
+
+    outcome: the file that appears when the template was migrated, and holds what went wrong.
+    collected: the file that appears when one worker has collected.
+    """
 
     run_id: str
     superuser_url: str
     valkey_url: str
     owner_password: str
     application_password: str
-    migration_error: str = ""
+    outcome: str
+    collected: str
 
     @property
     def template(self) -> str:
@@ -102,25 +112,44 @@ def provide_services() -> Services:
         atexit.register(_drop_databases, services)
     else:
         services = _embedded()
-    error = _migrate_template(services)
-    services = Services(**{**asdict(services), "migration_error": error})
+    threading.Thread(target=_migrate_template, args=(services,), daemon=True).start()
     os.environ[FACTS] = json.dumps(asdict(services))
     return services
 
 
-def claim_part(services: Services, worker: str) -> dict[str, str]:
-    """Clone the template for this worker, empty its Valkey databases, and return its settings."""
-    number = int(worker.removeprefix("gw")) if worker.startswith("gw") else 0
-    with psycopg.connect(services.superuser_url, autocommit=True) as admin:
-        ensure_database(admin, services.database(worker), template=services.template)
-    environment = services.environment(
-        database=services.database(worker), first_valkey_database=1 + 3 * number
+def let_one_collect_first(services: Services, worker: str) -> None:
+    """Wait for the first worker, which writes down what pytest makes of each file: all would at once, for a dozen seconds."""
+    deadline = time.monotonic() + COLLECTING_MAX_S
+    while worker not in COLLECT_FIRST and not Path(services.collected).exists():
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+
+
+def part_of(services: Services, worker: str) -> dict[str, str]:
+    """The settings of this worker's part; nothing is there before it is claimed."""
+    return services.environment(
+        database=services.database(worker), first_valkey_database=_first_valkey_database(worker)
     )
+
+
+def claim_part(services: Services, worker: str) -> str:
+    """Clone the template for this worker and empty its Valkey databases; return why there is no template."""
+    Path(services.collected).touch()
+    error = _await_template(services)
+    if not error:
+        with psycopg.connect(services.superuser_url, autocommit=True) as admin:
+            ensure_database(admin, services.database(worker), template=services.template)
     for offset in range(3):
-        url = _store_url(services.valkey_url, 1 + 3 * number + offset)
+        url = _store_url(services.valkey_url, _first_valkey_database(worker) + offset)
         with redis.Redis.from_url(url) as client:
             client.flushdb()
-    return environment
+    return error
+
+
+def _first_valkey_database(worker: str) -> int:
+    number = int(worker.removeprefix("gw")) if worker.startswith("gw") else 0
+    return 1 + 3 * number
 
 
 def _embedded() -> Services:
@@ -140,18 +169,24 @@ def _embedded() -> Services:
         valkey_url=stores.valkey.url(0),
         owner_password=stores.passwords["owner"],
         application_password=stores.passwords["application"],
+        outcome=str(folder / "outcome"),
+        collected=str(folder / "collected"),
     )
 
 
 def _external(postgres_url: str, valkey_url: str) -> Services:
     """Use servers that run already; their roles get passwords that runs side by side agree on."""
     digest = hashlib.sha256(postgres_url.encode()).hexdigest()
+    folder = tempfile.mkdtemp(prefix="latchkey-outcome-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     services = Services(
         run_id=secrets.token_hex(4),
         superuser_url=postgres_url,
         valkey_url=valkey_url,
         owner_password=f"owner-{digest}",
         application_password=f"application-{digest}",
+        outcome=f"{folder}/outcome",
+        collected=f"{folder}/collected",
     )
     with psycopg.connect(postgres_url, autocommit=True) as admin:
         ensure_role(admin, OWNER, password=services.owner_password)
@@ -159,8 +194,8 @@ def _external(postgres_url: str, valkey_url: str) -> Services:
     return services
 
 
-def _migrate_template(services: Services) -> str:
-    """Migrate the template as the owner role; return what went wrong, for those who need tables."""
+def _migrate_template(services: Services) -> None:
+    """Migrate the template as the owner role; write down what went wrong, for those who need tables."""
     with psycopg.connect(services.superuser_url, autocommit=True) as admin:
         ensure_database(admin, services.template)
     urls = services.environment(database=services.template, first_valkey_database=1)
@@ -170,10 +205,24 @@ def _migrate_template(services: Services) -> str:
         env={**os.environ, **urls},
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=MIGRATING_MAX_S,
         check=False,
     )
-    return migration.stderr[-4000:] if migration.returncode else ""
+    written = Path(f"{services.outcome}.new")
+    # A run that ended early took the folder along.
+    with suppress(OSError):
+        written.write_text(migration.stderr[-4000:] if migration.returncode else "")
+        written.rename(services.outcome)
+
+
+def _await_template(services: Services) -> str:
+    """Wait until the template was migrated; return what went wrong."""
+    outcome, deadline = Path(services.outcome), time.monotonic() + MIGRATING_MAX_S
+    while not outcome.exists():
+        if time.monotonic() > deadline:
+            return f"It took longer than {MIGRATING_MAX_S} s."
+        time.sleep(0.02)
+    return outcome.read_text()
 
 
 def _drop_databases(services: Services) -> None:

@@ -70,12 +70,14 @@ def test_no_header_of_any_door_reaches_sql(catalogue: Catalogue, recorded: Recor
     wait_until_listed(port, catalogue.chat)
     caller = new_caller(port, catalogue.chat, team=team)
     manager = new_caller(port, team=team, holder=new_member(team), scopes=(Scope.MANAGE,))
+    texts = [(header, text) for header in HEADERS for text in NAUGHTY]
+    # Both doors of Django read a head by the same code, so each takes every other text.
     doors = [
-        (caller, "POST", CHAT, chat_body(catalogue.chat.name)),
-        (manager, "POST", "/api/v1/keys", b"{}"),
-        (manager, "GET", "/", b""),
+        ((caller, "POST", CHAT, chat_body(catalogue.chat.name)), texts),
+        ((manager, "POST", "/api/v1/keys", b"{}"), texts[::2]),
+        ((manager, "GET", "/", b""), texts[1::2]),
     ]
-    tries = [(*door, header, text) for door in doors for header in HEADERS for text in NAUGHTY]
+    tries = [(*door, header, text) for door, sent in doors for header, text in sent]
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda one: send(*one), tries))
     for one in (caller, manager):

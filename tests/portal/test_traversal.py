@@ -37,7 +37,7 @@ def text_routes() -> list[Route]:
 def addresses(world: World, routes: list[Route]) -> Iterator[tuple[Route, str]]:
     """The routes' addresses with a traversal in each place for text.
 
-    Places of one kind in one app are read by the same code: the first has every traversal, the others each a fifth.
+    Places of one kind in one app are read by the same code: the first has every traversal, the others each a twelfth.
     """
     met: Counter[tuple[str, str]] = Counter()
     for route in routes:
@@ -48,7 +48,7 @@ def addresses(world: World, routes: list[Route]) -> Iterator[tuple[Route, str]]:
             before = met[route.name.partition(":")[0], kind]
             met[route.name.partition(":")[0], kind] += 1
             led = route._replace(pattern=route.pattern.replace(place[0], "\0"))
-            for traversal in TRAVERSALS[before % 5 :: 5] if before else TRAVERSALS:
+            for traversal in TRAVERSALS[before % 12 :: 12] if before else TRAVERSALS:
                 yield route, world.address_of(led).replace("\0", traversal)
 
 

@@ -140,8 +140,15 @@ def test_act_for_several_asks_first_and_shows_hostile_text_as_text(
     assert 'name="confirmed"' in page
 
 
-@pytest.mark.parametrize("query", ["%_%", "\x00", "' OR 1=1 --", "x" * 5000, HOSTILE, "lk_a_b"])
-@pytest.mark.parametrize("model", parts(), ids=lambda model: model._meta.label)
+# One function searches every list; each list meets half of them, and each of them half of the lists.
+SEARCHES = ["%_%", "\x00", "' OR 1=1 --", "x" * 5000, HOSTILE, "lk_a_b"]
+
+
+@pytest.mark.parametrize(
+    ("model", "query"),
+    [(model, query) for number, model in enumerate(parts()) for query in SEARCHES[number % 2 :: 2]],
+    ids=lambda value: "" if isinstance(value, str) else value._meta.label,
+)
 def test_search_for_anything_is_answered(
     administrator: Client, model: type[Model], query: str
 ) -> None:

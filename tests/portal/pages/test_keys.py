@@ -1,14 +1,16 @@
 import datetime
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.db import transaction
 from django.urls import reverse
 from django.utils.formats import date_format
+from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 
 from accounts.audit import COMMAND
@@ -347,10 +349,22 @@ REFUSED: list[dict[str, Any]] = [
 ]
 
 
+@pytest.fixture(scope="module")
+def asking(
+    django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[tuple[Team, Browser]]:
+    """A team, and one of its members: made once, as what is refused changes nothing."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        team = new_team()
+        yield team, Browser(new_member(team))
+        transaction.set_rollback(True)
+
+
 @pytest.mark.parametrize("values", REFUSED, ids=lambda values: str(values)[:60])
-def test_key_that_is_wrong_or_too_wide_is_refused_at_its_field(values: dict[str, Any]) -> None:
-    team = new_team()
-    browser = Browser(new_member(team))
+def test_key_that_is_wrong_or_too_wide_is_refused_at_its_field(
+    values: dict[str, Any], asking: tuple[Team, Browser]
+) -> None:
+    team, browser = asking
     reply = browser.post("/keys/new/", **(filled(team) | values))
     assert reply.status_code == 200
     page = text_of(reply)
@@ -359,6 +373,12 @@ def test_key_that_is_wrong_or_too_wide_is_refused_at_its_field(values: dict[str,
     assert not team.keys.exists()
     assert "Item 1 in the array" not in page
     assert KEY_TEXT.search(page) is None
+
+
+def test_key_that_is_right_is_shown_to_whom_wrong_ones_were_refused(
+    asking: tuple[Team, Browser],
+) -> None:
+    team, browser = asking
     assert KEY_TEXT.search(text_of(browser.post("/keys/new/", **filled(team))))
 
 
