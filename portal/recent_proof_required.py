@@ -33,6 +33,7 @@ PROOF_TO_SEND = PROOF_TO_OPEN | {
     "service-account-bounds",
     "team-limits",
     "team-trust-rules",
+    "trust-rule-change",
     "trust-rule-disable",
     "trust-rule-enable",
     "team-limit",
