@@ -22,16 +22,17 @@ end
 
 -- An epoch that is over is the ledger's: there only what is held now counts. Once the ledger has told, what was
 -- used counts as well, for it may have told before: rather twice than not at all.
-local function of_before(entry, window)
-  local spent = window.kind == PERIOD and not window.closed and entry[3] or 0
-  return { entry[1], entry[2], spent, 0, 0, true }
+local function of_before(spent, window)
+  return window.kind == PERIOD and not window.closed and spent or 0
 end
 
 local function take_reports(call, windows, process, is_known, same_epoch, store)
   for _, entry in ipairs(call.reports or {}) do
-    local window = windows[entry[1]]
+    local window, before = windows[entry[1]], entry[7] or 0
     if not same_epoch then
-      entry = of_before(entry, window)
+      entry = { entry[1], entry[2], of_before(entry[3] + before, window), 0, 0, true }
+    elseif before > 0 then
+      entry[3], entry[6] = entry[3] + of_before(before, window), true
     end
     entry[6] = entry[6] or call.resent
     report(window, process, entry, is_known or not same_epoch, store)

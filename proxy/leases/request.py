@@ -109,6 +109,7 @@ class Request:
                 one.returned,
                 one.beyond,
                 one.is_doubted,
+                one.spent_before,
             )
             for one in batch.reports
         ]

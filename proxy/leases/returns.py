@@ -23,6 +23,7 @@ class Report(msgspec.Struct, frozen=True):
     returned: int
     beyond: int
     is_doubted: bool
+    spent_before: int
 
 
 class ReturnBatch(msgspec.Struct, frozen=True):
@@ -129,8 +130,9 @@ class Returns:
                     share.returned,
                     share.beyond,
                     share.is_doubted,
+                    share.spent_before,
                 )
             )
-            share.spent = share.returned = share.beyond = 0
+            share.spent = share.spent_before = share.returned = share.beyond = 0
             share.is_doubted = False
         return reports

@@ -42,6 +42,7 @@ class Share(msgspec.Struct, eq=False):
     pace: what was lately spent within one slice's life; the next slice is that large.
     running: what calls that are not settled hold, whichever slice it came from.
     spent: used and settled, and not yet on its way to the store; only where nothing slides, as what follows.
+    spent_before: what was spent and not yet on its way when a store was lost; it counts where the ledger was asked without it.
     returned: given back of what was lent, and not yet on its way to the store.
     beyond: of what was spent, what nobody had reserved.
     is_doubted: an answer may have got lost, so that the store may know of more, or of less, than is held here.
@@ -53,6 +54,7 @@ class Share(msgspec.Struct, eq=False):
     pace: int = 0
     running: int = 0
     spent: int = 0
+    spent_before: int = 0
     returned: int = 0
     beyond: int = 0
     is_doubted: bool = False
@@ -90,7 +92,8 @@ class Share(msgspec.Struct, eq=False):
     @property
     def is_settled(self) -> bool:
         """Whether nobody counts on it any more."""
-        return self.slides or not (self.running or self.spent or self.returned or self.beyond)
+        owes = self.spent or self.spent_before or self.returned or self.beyond
+        return self.slides or not (self.running or owes)
 
     def holds(self) -> int:
         """All that the store has to count as held here."""
@@ -145,6 +148,7 @@ class Share(msgspec.Struct, eq=False):
 
     def lose(self) -> None:
         """Forget what a store said and lent that is no more; what was used of it is in the ledger."""
+        self.spent_before += self.spent
         self.spent = self.returned = self.beyond = 0
         self.is_doubted = True
         self.slice = self.refusal = self.store_remaining = None

@@ -178,8 +178,8 @@ class Shares:
         self.returns.forget_credits()
         for share in self._shares.values():
             share.lose()
-            if share.running and not share.slides:
-                # Its calls go on, and the store that knows nothing of them has to hear.
+            if not share.is_settled:
+                # Its calls go on, or were over when nobody could be told: the store that knows nothing of them has to hear.
                 self.returns.report(share)
 
     def doubt(self, windows: Iterable[Window]) -> None:
@@ -202,6 +202,7 @@ class Shares:
         for report in reports:
             share = self.open(report.window, now=now)
             share.spent += report.spent
+            share.spent_before += report.spent_before
             share.is_doubted = True
             self.returns.report(share)
 

@@ -260,8 +260,9 @@ async def test_a_process_that_stops_in_the_middle_of_a_round_trip_leaves_nothing
     assert (standing.used, standing.held) == (0, 0)
 
 
+@pytest.mark.parametrize("hears_first", [False, True])
 async def test_what_a_process_used_that_hears_late_of_a_loss_counts_though_the_ledger_told_before(
-    server: StoreServer, open_book: OpenBook
+    server: StoreServer, open_book: OpenBook, hears_first: bool
 ) -> None:
     way = server.way_in()
     late = await open_book(server, url=way.url, call_timeout_s=PRODUCTION_S)
@@ -276,8 +277,18 @@ async def test_what_a_process_used_that_hears_late_of_a_loss_counts_though_the_l
     with server.client() as client:
         age_epoch(client)
     assert rebuild(server.url, {window: 0})
-    late.settle(ending, [60])
-    way.mend()
+    if hears_first:
+        # The call ends while the word that tells of the loss is on its way.
+        turn = late._borrower._turn
+        server.freeze()
+        way.mend()
+        while late._borrower._turn == turn:
+            await asyncio.sleep(0.005)
+        late.settle(ending, [60])
+        server.thaw()
+    else:
+        late.settle(ending, [60])
+        way.mend()
     await wait_until_back(late)
     await wait_for_reports(late)
     standing = stand(server, window)
