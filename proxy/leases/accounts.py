@@ -12,7 +12,7 @@ class Account(msgspec.Struct, frozen=True):
     """What went out of one window where nothing slides, and what became of it, since the store counts it.
 
     used: all that is settled: `opening` by the ledger's word, at most `unended` by calls of which it knew no end, and
-        `settled` since.
+        `settled` since. Of that, what was `early` came before the ledger's word, and may stand in it too.
     lent: to processes, for calls and as slices. beyond: used by calls beyond what they had reserved.
     returned: given back. lost: lent in answers that never arrived, and so taken back. restated: held unasked by calls
         that a store had forgotten. lapsed: places of calls at once of processes that are gone.
@@ -28,6 +28,7 @@ class Account(msgspec.Struct, frozen=True):
     lent: int
     beyond: int
     settled: int
+    early: int
     returned: int
     lost: int
     restated: int
@@ -76,6 +77,7 @@ def _account(fields: Fields, clock: StoreClock) -> Account:
         lent=entered("lent"),
         beyond=entered("beyond"),
         settled=entered("settled"),
+        early=entered("early"),
         returned=entered("returned"),
         lost=entered("lost"),
         restated=entered("restated"),

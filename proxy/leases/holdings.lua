@@ -21,7 +21,9 @@ end
 -- The accounts of a window, added up in the very step that changes it: what was lent to processes, and
 -- what they used beyond it, is what they settled and returned, what lapsed, what they never heard of
 -- ("lost"), and what they hold; less what they hold unasked since the store forgot it ("restated").
--- "opening" is what the ledger said had been used, "unended" what calls used at most of which it knew no end. "wrong" is what nobody can explain: it stays 0.
+-- "opening" is what the ledger said had been used, "unended" what calls used at most of which it knew no end.
+-- "early" is what was settled before the ledger was asked, and may stand in "opening" too. "wrong" is what nobody
+-- can explain: it stays 0.
 local function enter(window, account, amount)
   if amount ~= 0 then
     redis.call('HINCRBY', window.key, 'a' .. account, digits(amount))
@@ -45,6 +47,7 @@ local function report(window, process, entry, is_known, store)
   end
   if spent > 0 and window.kind == PERIOD then
     redis.call('HINCRBY', window.key, 'u', digits(spent))
+    enter(window, 'early', window.closed and spent or 0)
   end
   enter(window, 'settled', spent)
   enter(window, 'returned', returned)
@@ -81,7 +84,7 @@ end
 -- Returns microseconds still to wait, 0 when it is done.
 local function rebuild(keys, args)
   local store = open_store(keys[1])
-  local wait_us = store.opened_us + SURELY_OVER_US - store.raw_us
+  local wait_us = SURELY_OVER_US - store.age_us
   if wait_us > 0 then
     for i = 3, #keys do
       redis.call('SADD', keys[2], keys[i])
@@ -110,8 +113,7 @@ end
 -- Returns 1 once the last lease of the epoch before is over, and nobody has calls on their way into the ledger.
 local function may_ask(keys)
   local store = open_store(keys[1])
-  local is_over = store.raw_us >= store.opened_us + SURELY_OVER_US
-  return is_over and not is_someone_behind(keys[1], store) and 1 or 0
+  return store.age_us >= SURELY_OVER_US and not is_someone_behind(keys[1], store) and 1 or 0
 end
 
 redis.register_function('latchkey_rebuild_@VERSION@', rebuild)

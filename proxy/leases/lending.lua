@@ -125,7 +125,7 @@ local function wait_us(window, amount, store)
   if window.kind == SLIDING then
     return slide_us(window, amount, store.now_us)
   elseif window.closed then
-    return math.max(0, window.opens_us - store.raw_us)
+    return math.max(0, window.opens_after_us - store.age_us)
   elseif not is_used_up(window, amount) then
     return ASK_AGAIN_US
   end
@@ -269,11 +269,11 @@ end
 local function open_window(window, store)
   if window.kind == PERIOD then
     window.ended = store.raw_us >= window.ends_us
-    window.opens_us = store.opened_us + SURELY_OVER_US
+    window.opens_after_us = SURELY_OVER_US
     open_period(window, store)
   elseif window.kind == NOW then
-    window.opens_us = store.opened_us + LEASE_LIFE_US
-    window.closed = store.raw_us < window.opens_us
+    window.opens_after_us = LEASE_LIFE_US
+    window.closed = store.age_us < window.opens_after_us
   end
 end
 

@@ -50,7 +50,8 @@ class StoreClock(msgspec.Struct, frozen=True):
     def is_gone(self, process: bytes) -> bool:
         since_us = self.raw_us - _GONE_AFTER_US
         seen_us = self.seen.get(process, 0)
-        return not seen_us or (seen_us < since_us and self.woke_us < since_us)
+        is_silent = seen_us < since_us or seen_us > self.raw_us
+        return not seen_us or (is_silent and self.woke_us < since_us)
 
     def was_heard_lately(self, process: bytes) -> bool:
         """Whether its journal may still be on its way into the ledger."""

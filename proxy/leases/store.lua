@@ -50,34 +50,44 @@ local function read_run_id()
 end
 
 -- Time never runs backwards here: a clock set back goes on from the last time seen, so that no
--- bucket is lent from twice.
+-- bucket is lent from twice. The epoch's age is told by that time ("since_us"), its place among
+-- periods by the clock ("opened_us").
 local function open_store(state_key)
   local time = redis.call('TIME')
   local raw_us = tonumber(time[1]) * 1000000 + tonumber(time[2])
-  local state = redis.call('HMGET', state_key, 'epoch', 'run_id', 'raw_us', 'shift_us', 'opened_us', 'woke_us')
+  local state = redis.call('HMGET', state_key, 'epoch', 'run_id', 'raw_us', 'shift_us', 'opened_us', 'woke_us',
+    'since_us')
   local epoch, opened_us = state[1], tonumber(state[5] or raw_us)
   local shift_us, woke_us = tonumber(state[4] or 0), tonumber(state[6] or raw_us)
   local last_us = tonumber(state[3] or raw_us)
   if raw_us < last_us then
     shift_us = shift_us + last_us - raw_us
+    -- When anybody was heard cannot be compared for a while.
+    woke_us = raw_us
   elseif raw_us > last_us + LEASE_LIFE_US then
     -- Nobody could be heard meanwhile, so nobody is gone for that.
     woke_us = raw_us
   end
-  local run = read_run_id()
+  local run, since_us = read_run_id(), tonumber(state[7] or opened_us + shift_us)
   if not epoch or state[2] ~= run then
-    epoch, opened_us = digits(raw_us) .. '-' .. string.sub(run, 1, 8), raw_us
+    epoch, opened_us, since_us = digits(raw_us) .. '-' .. string.sub(run, 1, 8), raw_us, raw_us + shift_us
   end
   redis.call('HSET', state_key, 'epoch', epoch, 'run_id', run, 'raw_us', digits(raw_us),
-    'shift_us', digits(shift_us), 'opened_us', digits(opened_us), 'woke_us', digits(woke_us))
-  return { epoch = epoch, now_us = raw_us + shift_us, raw_us = raw_us, opened_us = opened_us, woke_us = woke_us }
+    'shift_us', digits(shift_us), 'opened_us', digits(opened_us), 'woke_us', digits(woke_us),
+    'since_us', digits(since_us))
+  return {
+    epoch = epoch, now_us = raw_us + shift_us, raw_us = raw_us, opened_us = opened_us, woke_us = woke_us,
+    age_us = raw_us + shift_us - since_us,
+  }
 end
 
 local function is_gone(store, process)
   if store.gone[process] == nil then
     local seen_us = tonumber(redis.call('HGET', store.processes, process) or 0)
     local since_us = store.raw_us - GONE_AFTER_US
-    store.gone[process] = seen_us == 0 or (seen_us < since_us and store.woke_us < since_us)
+    -- Whoever lives has said something since the clock was set back.
+    local is_silent = seen_us < since_us or seen_us > store.raw_us
+    store.gone[process] = seen_us == 0 or (is_silent and store.woke_us < since_us)
   end
   return store.gone[process]
 end
@@ -112,7 +122,7 @@ end
 -- Whoever has calls that are over and not in the ledger says so with each word, in "b<process>" of the store's state.
 local function note_behind(state_key, process, is_behind, store)
   if is_behind then
-    redis.call('HSET', state_key, 'b' .. process, digits(store.raw_us))
+    redis.call('HSET', state_key, 'b' .. process, digits(store.now_us))
   else
     redis.call('HDEL', state_key, 'b' .. process)
   end
@@ -124,7 +134,7 @@ local function is_someone_behind(state_key, store)
   local fields = redis.call('HGETALL', state_key)
   for i = 1, #fields, 2 do
     if string.sub(fields[i], 1, 1) == 'b' then
-      if tonumber(fields[i + 1]) > store.raw_us - LEASE_LIFE_US then
+      if tonumber(fields[i + 1]) > store.now_us - LEASE_LIFE_US then
         found = true
       else
         silent[#silent + 1] = fields[i]

@@ -88,9 +88,10 @@ def _compare(one: Counted) -> str:
         (account,) = read_accounts(settings.LATCHKEY_LIMITS_URL, [one.window])
         most = used_of(one.limit, now=one.at, turn_s=-_TURN_S)
         counted = account.used + account.held + account.orphaned
-        # Calls that a lost store had forgotten may stand in it twice, once by the ledger's word, and those without an end
-        # at their worst.
-        if least <= counted and account.used <= most + account.restated + account.unended:
+        # Calls that a lost store had forgotten, or that came before the ledger's word, may stand in it twice, and those
+        # without an end at their worst.
+        more = account.restated + account.early + account.unended
+        if least <= counted and account.used <= most + more:
             return ""
         if number + 1 < _TRIES:
             time.sleep(_TRY_AGAIN_S)

@@ -43,3 +43,4 @@ def age_epoch(client: redis.Redis, *, seconds: int = 10) -> None:
     """Let the epoch have begun so much earlier."""
     opened_us = int(client.hget(STATE_KEY, "opened_us") or time.time() * 1_000_000)
     client.hset(STATE_KEY, "opened_us", opened_us - seconds * 1_000_000)
+    client.hincrby(STATE_KEY, "since_us", -seconds * 1_000_000)

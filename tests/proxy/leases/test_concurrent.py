@@ -7,8 +7,11 @@ import time
 import pytest
 
 from proxy.leases.book import LeaseBook
+from proxy.leases.ending import end_task
 from proxy.leases.held import Held
+from proxy.leases.rebuild import may_ask_ledger
 from proxy.leases.refusals import LimitReached, StoreAway
+from proxy.leases.request import PROCESSES_KEY, STATE_KEY
 from proxy.leases.standings import read_standings
 from proxy.leases.window import Measure, Window
 from tests.proxy.leases.conftest import PRODUCTION_S, OpenBook
@@ -170,6 +173,31 @@ async def test_a_store_that_slept_takes_nobody_for_dead(
             client.hincrby("latchkey:lease:1:processes", name, -20_000_000)
     await wait_until_back(other)
     assert await hold_all(other, window, tries=2) == []
+
+
+async def test_a_store_whose_clock_is_set_back_lends_on_and_still_misses_the_dead(
+    server: StoreServer, open_book: OpenBook
+) -> None:
+    dying, other = await open_books(open_book, server, 2)
+    window = concurrent(5)
+    held = await hold_all(other, window, tries=2)
+    assert len(await hold_all(dying, window, tries=3)) == 3
+    for task in dying._borrower._tasks:
+        await end_task(task)
+    hour_us = 3_600_000_000
+    with server.client() as client:
+        for name in ("raw_us", "opened_us", "woke_us", "since_us"):
+            client.hincrby(STATE_KEY, name, hour_us)
+        for name in client.hkeys(PROCESSES_KEY):
+            client.hincrby(PROCESSES_KEY, name, hour_us)
+        # It hears that it is an hour earlier: nobody is gone for that, and nothing has to wait for an hour.
+        assert await hold_all(other, window, tries=1) == []
+        assert may_ask_ledger(server.url)
+        await asyncio.sleep(0.6)
+        client.hincrby(STATE_KEY, "woke_us", -20_000_000)
+    assert read_standings(server.url, [window])[0].held == 2
+    assert len(await hold_all(other, window, tries=5)) == 3
+    other.settle(held[0], [0])
 
 
 async def test_calls_one_after_another_ask_the_store_once_in_a_while(

@@ -4,6 +4,7 @@ import asyncio
 import datetime
 from io import StringIO
 
+import msgspec
 import pytest
 import redis
 from django.core.management import CommandError, call_command
@@ -122,6 +123,27 @@ def test_what_a_dead_process_took_still_counts_in_a_store_that_lost_it(budget: B
     assert verified().startswith("Nothing is wrong")
     # Its journal comes after all.
     call_with(budget.key, cost_micro_usd=20)
+    assert verified().startswith("Nothing is wrong")
+
+
+def test_soft_budget_that_is_used_before_its_figures_come_is_no_fault_of_the_ledger(
+    budget: Budget, limits_url: str
+) -> None:
+    Limit.objects.update(is_soft=True, alert_percents=[80])
+    window = msgspec.structs.replace(budget.window, is_soft=True)
+    budget.client.flushdb()
+
+    async def use() -> None:
+        book = LeaseBook(limits_url, process_id="early", call_timeout_s=5.0)
+        await book.start()
+        book.settle(await book.reserve([(window, 100)]), [100])
+        await book.stop()
+
+    asyncio.run(use())
+    call_with(budget.key, cost_micro_usd=100)
+    age_epoch(budget.client)
+    assert reopen_periods()
+    assert budget.account.used >= 160
     assert verified().startswith("Nothing is wrong")
 
 
