@@ -142,22 +142,19 @@ def remove_encryption_key(connection: SignOnConnection, *, actor: Actor) -> None
 
 def open_encryption_key(connection: SignOnConnection) -> str:
     """Return what opens encrypted assertions, in PEM; "" where there is none. Raises: SealBroken."""
-    if connection.sealed_encryption_key is None:
-        return ""
-    sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
-    return sealer.open(
-        bytes(connection.sealed_encryption_key), row=str(connection.pk), column=KEY_COLUMN
-    )
+    return _open(connection, connection.sealed_encryption_key, KEY_COLUMN)
 
 
 def open_secret(connection: SignOnConnection) -> str:
     """Return what the provider knows the portal by, "" where there is none. Raises: SealBroken."""
-    if connection.sealed_secret is None:
+    return _open(connection, connection.sealed_secret, SECRET_COLUMN)
+
+
+def _open(connection: SignOnConnection, sealed: bytes | memoryview | None, column: str) -> str:
+    if sealed is None:
         return ""
     sealer = Sealer(settings.LATCHKEY_SEALING_KEYS)
-    return sealer.open(
-        bytes(connection.sealed_secret), row=str(connection.pk), column=SECRET_COLUMN
-    )
+    return sealer.open(bytes(sealed), row=str(connection.pk), column=column)
 
 
 def _seal(connection: SignOnConnection, secret: str) -> None:
