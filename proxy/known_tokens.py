@@ -86,5 +86,5 @@ def principal_of(facts: TokenFacts, caller: Principal) -> Principal:
     """Return the caller as this token lets it in: until the token's end, or the client's own."""
     ends_at: datetime.datetime = min(facts.expires_at, caller.ends_at or facts.expires_at)
     return msgspec.structs.replace(
-        caller, expires_at=ends_at, depends_on=caller.depends_on | {facts.jti, facts.signed_by}
+        caller, expires_at=ends_at, depends_on=caller.depends_on | facts.rows
     )

@@ -41,6 +41,11 @@ class TokenFacts:
     scopes: frozenset[str]
     expires_at: datetime.datetime
 
+    @property
+    def rows(self) -> frozenset[uuid.UUID]:
+        """The rows whose change ends the token, whoever it is for: its own, and its signing key's."""
+        return frozenset({self.jti, self.signed_by})
+
 
 def make_access_token(
     client_id: uuid.UUID,

@@ -30,16 +30,7 @@ def prove(token: OAuthAccessToken, facts: TokenFacts, *, now: datetime.datetime)
         networks=lists_over(rule.networks),
         expires_at=min(facts.expires_at, rule.expires_at or facts.expires_at),
         purpose="",
-        depends_on=frozenset(
-            {
-                facts.jti,
-                facts.signed_by,
-                rule.pk,
-                rule.issuer_id,
-                rule.team_id,
-                rule.service_account_id,
-            }
-        ),
+        depends_on=facts.rows | {rule.pk, rule.issuer_id, rule.team_id, rule.service_account_id},
         ends_at=rule.expires_at,
     )
 

@@ -54,16 +54,7 @@ def _proven(token: OAuthAccessToken, facts: TokenFacts) -> Proven | None:
         networks=lists_over(client.networks),
         expires_at=min(facts.expires_at, client.expires_at or facts.expires_at),
         purpose="",
-        depends_on=frozenset(
-            {
-                facts.jti,
-                facts.signed_by,
-                client.credential_id,
-                client.team_id,
-                token.team_id,
-                holder.pk,
-            }
-        ),
+        depends_on=facts.rows | {client.credential_id, client.team_id, token.team_id, holder.pk},
         ends_at=client.expires_at,
     )
 
