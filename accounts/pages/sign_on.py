@@ -2,6 +2,8 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,19 +28,32 @@ from accounts.single_sign_on.connections import SignOnRefused, note_refusal
 from accounts.writes.arrival import arrive
 from portal.lib.page_peer import page_peer
 
+_OfConnection = Callable[[HttpRequest, SignOnConnection], HttpResponse]
+_OfSlug = Callable[[HttpRequest, str], HttpResponse]
 STARTS_PER_PEER = "60/m"
 ANSWER_KEPT_S = 60
 _SESSION_KEY = "sign_on"
 
 
+def of_connection(*kinds: SignOnKind) -> Callable[[_OfConnection], _OfSlug]:
+    """Give a view the connection of its address, of these kinds or of any, unless its peer asks too often."""
+
+    def with_connection(view: _OfConnection) -> _OfSlug:
+        @wraps(view)
+        def found(request: HttpRequest, slug: str) -> HttpResponse:
+            connection = _connection(slug, *kinds)
+            return _refuse_too_many(request) or view(request, connection)
+
+        return found
+
+    return with_connection
+
+
 @never_cache
 @require_safe
-def sign_on(request: HttpRequest, slug: str) -> HttpResponse:
+@of_connection()
+def sign_on(request: HttpRequest, connection: SignOnConnection) -> HttpResponse:
     """Lead to the provider. Unknown connections and those that are switched off answer alike."""
-    connection = _connection(slug)
-    refusal = _refuse_too_many(request)
-    if refusal is not None:
-        return refusal
     begun: oidc.Begun | saml.Begun
     wanted, anew = wanted_page(request), bool(request.GET.get("anew"))
     try:
@@ -56,12 +71,9 @@ def sign_on(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_safe
-def sign_on_callback(request: HttpRequest, slug: str) -> HttpResponse:
+@of_connection(SignOnKind.OIDC)
+def sign_on_callback(request: HttpRequest, connection: SignOnConnection) -> HttpResponse:
     """Take the provider's answer to what this session has begun, once. All that fails reads the same."""
-    connection = _connection(slug, SignOnKind.OIDC)
-    refusal = _refuse_too_many(request)
-    if refusal is not None:
-        return refusal
     kept = request.session.pop(_SESSION_KEY, None)
     try:
         begun = oidc.Begun.from_session(kept)
@@ -76,15 +88,12 @@ def sign_on_callback(request: HttpRequest, slug: str) -> HttpResponse:
 @csrf_exempt
 @never_cache
 @require_POST
-def sign_on_saml(request: HttpRequest, slug: str) -> HttpResponse:
+@of_connection(SignOnKind.SAML)
+def sign_on_saml(request: HttpRequest, connection: SignOnConnection) -> HttpResponse:
     """Lay the provider's answer aside, and come back for it.
 
     It is sent from the provider's page, and so without the session that has begun it; the redirect brings the session.
     """
-    connection = _connection(slug, SignOnKind.SAML)
-    refusal = _refuse_too_many(request)
-    if refusal is not None:
-        return refusal
     answer = request.POST.get("SAMLResponse", "")
     try:
         saml.check_length(answer)
@@ -98,12 +107,9 @@ def sign_on_saml(request: HttpRequest, slug: str) -> HttpResponse:
 
 @never_cache
 @require_safe
-def sign_on_answer(request: HttpRequest, slug: str) -> HttpResponse:
+@of_connection(SignOnKind.SAML)
+def sign_on_answer(request: HttpRequest, connection: SignOnConnection) -> HttpResponse:
     """Read the answer in the session that has begun it, once. All that fails reads the same."""
-    connection = _connection(slug, SignOnKind.SAML)
-    refusal = _refuse_too_many(request)
-    if refusal is not None:
-        return refusal
     kept = request.session.pop(_SESSION_KEY, None)
     key = _laid_aside(request.GET.get("answer", "")[:64])
     try:
@@ -118,12 +124,9 @@ def sign_on_answer(request: HttpRequest, slug: str) -> HttpResponse:
 
 
 @require_safe
-def sign_on_metadata(request: HttpRequest, slug: str) -> HttpResponse:
+@of_connection(SignOnKind.SAML)
+def sign_on_metadata(request: HttpRequest, connection: SignOnConnection) -> HttpResponse:
     """What a SAML provider has to know of the portal, for whoever sets it up. Nothing in it is secret."""
-    connection = _connection(slug, SignOnKind.SAML)
-    refusal = _refuse_too_many(request)
-    if refusal is not None:
-        return refusal
     facts = saml.metadata(connection, answer_to=_address("sign-on-saml", connection))
     return render(
         request, "accounts/saml_metadata.xml", facts, content_type="application/samlmetadata+xml"
