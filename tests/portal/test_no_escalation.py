@@ -6,8 +6,6 @@ after.
 """
 
 import datetime
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +13,6 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import transaction
 from django.forms import model_to_dict
-from django.urls import resolve
 from pytest_django.fixtures import Settings
 
 from accounts.audit import COMMAND
@@ -37,7 +34,6 @@ from accounts.writes.invitations import invite
 from accounts.writes.oauth_clients import ClientGrant, register_client
 from models_registry.models import AiModel, Grant, Limit, LimitMeasure, LimitPeriod
 from models_registry.writes.grants import grant_model, narrow_key
-from portal.api_document import written_document
 from portal.lib.clock import utc_now
 from tests.accounts.rows import (
     new_account,
@@ -50,45 +46,17 @@ from tests.accounts.rows import (
 from tests.accounts.workload.issuing import new_issuer, new_rule
 from tests.asking_api import Asker, administrator, personal_key
 from tests.models_registry.rows import ask, new_limit, new_offer
+from tests.portal.greedy import (
+    LEFT_OUT,
+    Operation,
+    accepted,
+    changing_operations,
+    filled,
+    greedy_bodies,
+)
+from tests.walks import IS_WHOLE
 
 pytestmark = [pytest.mark.django_db, pytest.mark.time_limit_s(300)]
-FAR = "2999-01-01T00:00:00Z"
-MUCH = 2_147_483_647
-GREEDY: list[Any] = [
-    None,
-    0,
-    MUCH,
-    FAR,
-    "owner",
-    "administrator",
-    "approved",
-    [],
-    ["chat", "embeddings", "manage", "administer"],
-    ["0.0.0.0/0", "::/0"],
-    [right.value for right in Right],
-]
-UNDECLARED: dict[str, Any] = {
-    "role": "owner",
-    "status": "approved",
-    "is_staff": True,
-    "is_superuser": True,
-    "is_administrator": True,
-    "is_narrowed": False,
-    "scopes": ["administer"],
-    "networks": [],
-    "requests_per_minute": MUCH,
-    "tokens_per_minute": MUCH,
-    "expires_at": FAR,
-    "ends_at": FAR,
-    "revoked_at": None,
-    "disabled_at": None,
-    "holder": "x",
-    "person_id": "x",
-    "team_id": "x",
-    "grant": "x",
-    "created_by": "x",
-    "acts_in_team_id": None,
-}
 
 
 @dataclass
@@ -105,10 +73,6 @@ class House:
     account: ServiceAccount
     above: Limit
     values: dict[str, Any]
-
-
-# A field that the accepted body does without, and that the greedy bodies hold.
-LEFT_OUT = ...
 
 
 # A role of the team's own, with rights that could be made into more.
@@ -271,67 +235,15 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Operation:
-    name: str
-    method: str
-    path: str
-    fields: frozenset[str]
-
-    def reads(self, body: dict[str, Any], path: str) -> bool:
-        """Whether the body gets past the operation's form, to what decides by who asks; without a form none does."""
-        view = getattr(resolve(path).func, "cls")  # noqa: B009 - DRF's own.
-        form = getattr(view, self.method).contract.takes
-        return not body if form is None else bool(form(data=body).is_valid())
-
-
 @pytest.fixture(scope="module")
 def operations() -> list[Operation]:
-    """Every operation that changes something and is no administrator's."""
-    document = json.loads(written_document())
-    schemas = document["components"]["schemas"]
-    found = []
-    for path, item in document["paths"].items():
-        for method, told in item.items():
-            if method == "get" or not path.startswith("/api/v1/") or "/admin/" in path:
-                continue
-            content = told.get("requestBody", {}).get("content", {})
-            ref = content.get("application/json", {}).get("schema", {}).get("$ref", "")
-            fields = schemas[ref.rpartition("/")[2]]["properties"] if ref else {}
-            found.append(Operation(told["operationId"], method, path, frozenset(fields)))
-    return found
+    return changing_operations(are_administrators=False)
 
 
 def test_every_operation_and_field_is_walked(operations: list[Operation]) -> None:
     assert {operation.name for operation in operations} == set(BODIES)
     for operation in operations:
         assert operation.fields == set(BODIES[operation.name]), operation.name
-
-
-def filled(value: Any, values: dict[str, Any]) -> Any:
-    if isinstance(value, list):
-        return [filled(one, values) for one in value]
-    if isinstance(value, str) and value.startswith("{"):
-        return values[value[1:-1]]
-    return value
-
-
-def greedy_bodies(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The body, and every body in which one member is what somebody would write who wants more."""
-    taken = accepted(body)
-    yield taken
-    for name in body:
-        yield {other: value for other, value in taken.items() if other != name}
-        for value in GREEDY:
-            yield taken | {name: value}
-    undeclared = {name: value for name, value in UNDECLARED.items() if name not in body}
-    yield taken | undeclared
-    yield from (taken | {name: value} for name, value in undeclared.items())
-
-
-def accepted(body: dict[str, Any]) -> dict[str, Any]:
-    """The body as whoever may has it accepted."""
-    return {name: value for name, value in body.items() if value is not LEFT_OUT}
 
 
 @dataclass
@@ -480,12 +392,13 @@ def tries(case: int, number: int, *, is_weighed: bool) -> bool:
     """Whether the case sends the operation's body of this number.
 
     A form does not know who asks: of what it refuses, and of an operation that lets nobody in, each case tries its share.
-    What is weighed by who asks, each role tries whole, half of it signed in and half by a key: the next role the other half.
+    What is weighed by who asks, each role tries half of, a quarter signed in and a quarter by a key: the next role the
+    others. The proof `gate` lets each case try all of it.
     """
     if not is_weighed:
         return number % len(CASES) == case
     role, _ = CASES[case]
-    return not isinstance(role, Role) or number % 2 == (case + case // 2) % 2
+    return IS_WHOLE or not isinstance(role, Role) or number % 4 == case % 4
 
 
 @pytest.mark.parametrize(

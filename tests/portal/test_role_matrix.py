@@ -2,7 +2,8 @@
 
 No route starts a process or renders what was sent as a template (T10).
 
-The refused and the admitted ask for the same object of the same team, one after the other, each undone.
+The refused and the admitted ask for the same object of the same team, one after the other, each undone. What is decided
+before the roles are told apart is asked by some of them here, and by each in the proof `gate`.
 """
 
 import copy
@@ -35,6 +36,7 @@ from tests.portal.world import (
     every_route,
     new_world,
 )
+from tests.walks import IS_WHOLE
 from tests.watched_process import watching
 
 METHODS = ("get", "post")
@@ -114,18 +116,28 @@ def shown(reply: HttpResponse) -> str:
     return str(reply.status_code)
 
 
+def who_asks(route: Route, method: str) -> tuple[str, ...]:
+    """Whose answers are looked at: everybody's, where the roles of a team are told apart."""
+    is_unknown = set(expected(route.name, method).values()) <= {"401", "login", "405"}
+    if IS_WHOLE or not (is_unknown or route in OF_ADMINISTRATION):
+        return tuple(ROLES)
+    return (STRANGER, OWNER, ADMINISTRATOR)
+
+
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
 def test_every_role_is_answered_as_the_table_says(asked: Asked, route: Route) -> None:
-    told = {
-        method: {role: shown(asked.answer(role, method, route)) for role in ROLES}
-        for method in METHODS
-    }
-    line = ", ".join(f'"{" ".join(told[method].values())}"' for method in METHODS)
-    assert route.name in ROWS, (
-        f'Look at it, then add to role_table.py:\n    "{route.name}": ({line}),'
-    )
+    if route.name not in ROWS:
+        told = [
+            " ".join(shown(asked.answer(role, method, route)) for role in ROLES)
+            for method in METHODS
+        ]
+        pytest.fail(
+            f'Look at it, then add to role_table.py:\n    "{route.name}": ("{told[0]}", "{told[1]}"),'
+        )
     for method in METHODS:
-        assert told[method] == expected(route.name, method), method
+        table = expected(route.name, method)
+        for role in who_asks(route, method):
+            assert shown(asked.answer(role, method, route)) == table[role], (role, method)
 
 
 def test_table_has_no_row_without_a_route() -> None:
@@ -203,12 +215,14 @@ def test_every_verb_that_an_operation_declares_was_accepted(asked: Asked) -> Non
 
 @pytest.mark.parametrize("route", ADMIN, ids=lambda route: f"{route.name} {route.pattern}")
 def test_admin_is_for_administrators_alone(asked: Asked, route: Route) -> None:
-    """Strangers are sent away by every page, as tests of the routes show."""
+    """Strangers are sent away by every page, as tests of the routes show; administrators open them in tests of the pages."""
     for method in METHODS:
-        told = {role: shown(asked.answer(role, method, route)) for role in (OWNER, ADMINISTRATOR)}
-        assert told[OWNER] == "404", method
-        assert told[ADMINISTRATOR] not in {"login", "403", "500"}, method
-        assert told[ADMINISTRATOR] != "404" or is_closed(route), method
+        assert shown(asked.answer(OWNER, method, route)) == "404", method
+        if method == "get" and not IS_WHOLE:
+            continue
+        told = shown(asked.answer(ADMINISTRATOR, method, route))
+        assert told not in {"login", "403", "500"}, method
+        assert told != "404" or is_closed(route), method
 
 
 @pytest.mark.parametrize("route", OF_ADMINISTRATION, ids=lambda route: route.name)
