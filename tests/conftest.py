@@ -139,12 +139,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place_of)
 
 
-def place_of(item: pytest.Item) -> tuple[bool, bool, int]:
-    """Where the test stands among all: at either end what may take longest."""
+def place_of(item: pytest.Item) -> tuple[bool, bool, bool, int]:
+    """Where the test stands among all: at either end what may take longest.
+
+    What calls a running gateway is taken from the end by half the workers, each of which starts one.
+    """
     limit_s = time_limit_of(item)
     if is_taken_back(item):
-        return False, False, -limit_s
-    return True, stays(item), limit_s
+        return False, False, False, -limit_s
+    return True, stays(item), item.nodeid.startswith("tests/flows/"), limit_s
 
 
 @pytest.hookimpl(trylast=True)

@@ -38,11 +38,18 @@ def stores(shared_dir: Path) -> Iterator[Stores]:
         yield started
 
 
-@pytest.fixture
-def own_stores(open_dir: Path) -> Iterator[Stores]:
-    """Servers that a test may stop or harm."""
-    with Stores(open_dir / "stores") as started:
+@pytest.fixture(scope="module")
+def harmed_stores(shared_dir: Path) -> Iterator[Stores]:
+    with Stores(shared_dir / "harmed") as started:
         yield started
+
+
+@pytest.fixture
+def own_stores(harmed_stores: Stores) -> Stores:
+    """Servers that a test may stop or harm, running, whatever the test before did."""
+    harmed_stores.postgres.stop()
+    harmed_stores.postgres.start()
+    return harmed_stores
 
 
 def mode(path: Path) -> int:
