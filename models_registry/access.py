@@ -41,15 +41,19 @@ def models_seen_by(person: User) -> QuerySet[AiModel]:
 
 def access_model(person: User, name: str) -> AiModel:
     """Return the model by its name. Raises: Http404."""
-    try:
-        # What can be no name is not looked up: PostgreSQL takes no text with a NUL.
-        MODEL_NAME(name)
-    except ValidationError:
-        raise Http404 from None
-    model = models_seen_by(person).filter(name=name).first()
+    model = models_seen_by(person).filter(name=name).first() if could_name_a_model(name) else None
     if model is None:
         raise Http404
     return model
+
+
+def could_name_a_model(text: str) -> bool:
+    """Whether it has the form of a name. What has not is not looked up: PostgreSQL takes no text with a NUL."""
+    try:
+        MODEL_NAME(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def may_decide(person: User) -> bool:

@@ -27,7 +27,7 @@ def snippets_for(model: AiModel) -> list[Snippet]:
 
 
 def curl(model: AiModel) -> str:
-    path, body = "chat/completions", {"model": model.name} | _input(model)
+    path, body = "chat/completions", {"model": model.name} | example_input(model.kind)
     if model.kind == ModelKind.EMBEDDINGS:
         path = "embeddings"
     return (
@@ -52,8 +52,9 @@ def _base_url() -> str:
     return f"{settings.LATCHKEY_BASE_URL}/v1"
 
 
-def _input(model: AiModel) -> dict[str, object]:
-    if model.kind == ModelKind.EMBEDDINGS:
+def example_input(kind: str) -> dict[str, object]:
+    """The members of a first call's body beside the model's name."""
+    if kind == ModelKind.EMBEDDINGS:
         return {"input": _SAID}
     return {"messages": [{"role": "user", "content": _SAID}]}
 
@@ -62,7 +63,7 @@ def _python(model: AiModel) -> str:
     is_chat = model.kind != ModelKind.EMBEDDINGS
     call = "chat.completions" if is_chat else "embeddings"
     shown = "answer.choices[0].message.content" if is_chat else "answer.data[0].embedding"
-    (name, value), *_ = _input(model).items()
+    (name, value), *_ = example_input(model.kind).items()
     return (
         "import os\n\n"
         "from openai import OpenAI\n\n"
@@ -82,7 +83,7 @@ def _javascript(model: AiModel) -> str:
     is_chat = model.kind != ModelKind.EMBEDDINGS
     call = "chat.completions" if is_chat else "embeddings"
     shown = "answer.choices[0].message.content" if is_chat else "answer.data[0].embedding"
-    (name, value), *_ = _input(model).items()
+    (name, value), *_ = example_input(model.kind).items()
     return (
         'import OpenAI from "openai";\n\n'
         "const client = new OpenAI({\n"

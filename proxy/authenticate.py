@@ -22,14 +22,21 @@ async def authenticate(
     principal = identities.known(head.credential)
     if principal is None:
         principal = await _find(head, identities, peer=None if was_proven else head.peer)
-    if principal is None or principal.expires_at <= now:
+    if principal is None:
+        raise Refusal(Code.INVALID_CREDENTIAL)
+    check_bounds(principal, peer=head.peer, now=now)
+    return principal
+
+
+def check_bounds(principal: Principal, *, peer: str, now: datetime.datetime) -> None:
+    """Refuse a proven caller who comes too late, from elsewhere or at another hour. Raises: Refusal."""
+    if principal.expires_at <= now:
         raise Refusal(Code.INVALID_CREDENTIAL)
     for networks in principal.networks:
-        if not within(head.peer, networks):
+        if not within(peer, networks):
             raise Refusal(Code.ADDRESS_NOT_ALLOWED)
     if principal.hours and not principal.is_in_hours(now):
         raise Refusal(Code.OUTSIDE_HOURS)
-    return principal
 
 
 async def _find(head: Head, identities: Identities, *, peer: str | None) -> Principal | None:

@@ -24,7 +24,7 @@ def authorize(
     Raises: Refusal; a model that is not granted is refused in the words for one that does not exist.
     """
     route = routes.get(model)
-    if route is None or _is_past_sunset(route, now):
+    if route is None or is_past_sunset(route, now):
         raise Refusal(Code.MODEL_NOT_FOUND, param="model")
     grant = principal.grant_for(route.model_id, kind, now=now)
     if grant is None and not principal.may_call(route.model_id, now=now):
@@ -47,9 +47,10 @@ def callable_routes(
     for name in sorted(routes):
         route = routes[name]
         kinds = principal.may_call(route.model_id, now=now) & principal.scopes
-        if route.kind in kinds and not _is_past_sunset(route, now) and route.is_open_to(peer):
+        if route.kind in kinds and not is_past_sunset(route, now) and route.is_open_to(peer):
             yield route
 
 
-def _is_past_sunset(route: Route, now: datetime.datetime) -> bool:
+def is_past_sunset(route: Route, now: datetime.datetime) -> bool:
+    """Whether the model's last day is over."""
     return route.sunset_at is not None and route.sunset_at <= now

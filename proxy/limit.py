@@ -2,6 +2,8 @@
 
 from math import ceil
 
+import msgspec
+
 from proxy.call import CallKind
 from proxy.errors import Code, Refusal
 from proxy.exchange import Allowance, Headers, ParsedCall, Usage, WorstCase
@@ -12,7 +14,7 @@ from proxy.leases.window import Standing, Window
 from proxy.limit_plan import Plan
 from proxy.limit_texts import limit_refusal
 from proxy.meter import cost_micro_usd, worst_cost_micro_usd
-from proxy.route import Route
+from proxy.route import Price, Route
 
 OVERHEAD_TOKENS = 32
 _OF_CALLS = (
@@ -48,6 +50,32 @@ def worst_case(call: ParsedCall, route: Route) -> WorstCase:
     return WorstCase(prompt, cap, cap * call.choices)
 
 
+class Demand(msgspec.Struct, frozen=True, gc=False):
+    """What one call wants of each window, and the worst case that it is reckoned from; see Allowance for the rest."""
+
+    wants: list[tuple[Window, int]]
+    places: tuple[int, ...]
+    worst: WorstCase
+    price: Price | None
+
+
+def demand_of(plan: Plan, call: ParsedCall, route: Route) -> Demand:
+    """One call and its worst case in tokens and money, for each window. Raises: Refusal context_exceeded."""
+    worst = worst_case(call, route)
+    prompt, output = worst.prompt_tokens, worst.output_tokens
+    price = route.price if plan.spends_money else None
+    money = 0 if price is None else worst_cost_micro_usd(worst, price)
+    # In the order of the measures: calls, input, output and all tokens, money, calls at once.
+    amounts = (1, prompt, output, prompt + output, money, 1)
+    wants = [(window, amounts[place]) for window, place in plan.wants]
+    places = plan.places
+    if (plan.spends_money and not money) or (plan.spends_output and not output):
+        # Nothing is taken out of what such a call cannot use: embeddings of output, a free model of money.
+        places = tuple(place for place in places if amounts[place])
+        wants = [want for want in wants if want[1]]
+    return Demand(wants, places, worst, price)
+
+
 class Limiter:
     """Reserves and settles through the lease book."""
 
@@ -60,22 +88,11 @@ class Limiter:
         Two calls racing for the last token cannot both win.
         Raises: Refusal limit_reached (429), limits_unavailable (503).
         """
-        worst = worst_case(call, route)
-        prompt, output = worst.prompt_tokens, worst.output_tokens
-        price = route.price if plan.spends_money else None
-        money = 0 if price is None else worst_cost_micro_usd(worst, price)
-        # In the order of the measures: calls, input, output and all tokens, money, calls at once.
-        amounts = (1, prompt, output, prompt + output, money, 1)
-        wants = [(window, amounts[place]) for window, place in plan.wants]
-        places = plan.places
-        if (plan.spends_money and not money) or (plan.spends_output and not output):
-            # Nothing is taken out of what such a call cannot use: embeddings of output, a free model of money.
-            places = tuple(place for place in places if amounts[place])
-            wants = [want for want in wants if want[1]]
-        held = self._book.try_reserve(wants)
+        demand = demand_of(plan, call, route)
+        held = self._book.try_reserve(demand.wants)
         if held is None:
-            held = await self._borrow(wants, plan)
-        return Allowance(held, worst, places, price)
+            held = await self._borrow(demand.wants, plan)
+        return Allowance(held, demand.worst, demand.places, demand.price)
 
     async def take_call(self, plan: Plan) -> None:
         """Take one call and no tokens out of the key's windows, for what is answered without an upstream. Raises: Refusal."""

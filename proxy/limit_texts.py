@@ -31,8 +31,6 @@ def limit_refusal(reached: LimitReached, *, wanted: int, fields: Headers) -> Ref
     window = reached.window
     measure = window.measure
     is_of_calls = measure in (Measure.REQUESTS, Measure.CONCURRENT)
-    most = amount_text(reached.limit, measure)
-    left = "0" if not reached.remaining else _left(reached.remaining, measure)
     need = (
         "" if is_of_calls or not wanted else f" This call may need up to {_left(wanted, measure)}."
     )
@@ -40,12 +38,23 @@ def limit_refusal(reached: LimitReached, *, wanted: int, fields: Headers) -> Ref
         Code.LIMIT_REACHED,
         param=_param(window),
         seen=(
-            f"{_WHOSE.get(subject_of(window), 'This call')} may use {most} {_when(window)}; "
-            f"{left} are left now.{need}{_never(reached, wanted)}"
+            f"{bound_text(window, limit=reached.limit)}; {left_text(window, reached.remaining)}."
+            f"{need}{_never(reached, wanted)}"
         ),
         retry_after_s=None if window.ends_at == NEVER_ENDS_AT else reached.retry_after_s,
         fields=fields,
     )
+
+
+def bound_text(window: Window, *, limit: int) -> str:
+    """As: This team may use 1,000 tokens a minute."""
+    most = amount_text(limit, window.measure)
+    return f"{_WHOSE.get(subject_of(window), 'This call')} may use {most} {_when(window)}"
+
+
+def left_text(window: Window, remaining: int) -> str:
+    """As: 200 are left now."""
+    return f"{_left(remaining, window.measure) if remaining else '0'} are left now"
 
 
 def _left(amount: int, measure: Measure) -> str:

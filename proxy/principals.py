@@ -1,5 +1,6 @@
 """Loads principals from PostgreSQL."""
 
+import datetime
 import uuid
 from collections import defaultdict
 from dataclasses import dataclass
@@ -28,16 +29,17 @@ Windows = tuple[Window, ...]
 
 def load_principal(presented: Presented) -> Principal | None:
     """Return the credential's principal, or None for one that is unknown, wrong, revoked, ended or whose holder is gone."""
-    proven = prove(presented, door=Door.CALLS, now=utc_now())
-    return None if proven is None else assemble(proven)
+    now = utc_now()
+    proven = prove(presented, door=Door.CALLS, now=now)
+    return None if proven is None else assemble(proven, now=now)
 
 
-def assemble(proven: Proven) -> Principal:
+def assemble(proven: Proven, *, now: datetime.datetime) -> Principal:
     """Add what a proven caller may do and spends from: the same for every way in."""
     holder = _Holder.of(proven)
-    windows, of_models = _limits(holder)
+    windows, of_models = _limits(holder, now=now)
     windows = _windows(proven) + windows
-    grants = _grants(holder, windows, of_models)
+    grants = _grants(holder, windows, of_models, now=now)
     renewal = renewal_of((*windows, *(window for found in of_models.values() for window in found)))
     return Principal(
         credential_id=proven.credential_id,
@@ -106,7 +108,7 @@ def _windows(proven: Proven) -> tuple[Window, ...]:
     )
 
 
-def _limits(holder: _Holder) -> tuple[Windows, dict[uuid.UUID, Windows]]:
+def _limits(holder: _Holder, *, now: datetime.datetime) -> tuple[Windows, dict[uuid.UUID, Windows]]:
     """The windows of every limit that bounds the holder's calls, and those of its team's calls of one model, by model.
 
     What bounds a model for everybody stands in its route.
@@ -118,7 +120,6 @@ def _limits(holder: _Holder) -> tuple[Windows, dict[uuid.UUID, Windows]]:
         bounds |= Q(service_account_id=holder.service_account_id)
     else:
         bounds |= Q(person_id=holder.person_id) & (Q(team=None) | Q(team_id=holder.team_id))
-    now = utc_now()
     windows: list[Window] = []
     of_models: dict[uuid.UUID, Windows] = {}
     for limit in Limit.objects.filter(bounds).order_by("id"):
@@ -144,7 +145,11 @@ def _grant_windows(grant: Grant) -> Windows:
 
 
 def _grants(
-    holder: _Holder, windows: Windows, of_models: dict[uuid.UUID, Windows]
+    holder: _Holder,
+    windows: Windows,
+    of_models: dict[uuid.UUID, Windows],
+    *,
+    now: datetime.datetime,
 ) -> dict[uuid.UUID, tuple[GrantedModel, ...]]:
     """Every grant that has not ended, of the team and of the service account; starts are judged at each call."""
     of_holder = Q(team_id=holder.team_id)
@@ -155,7 +160,7 @@ def _grants(
         F("requests_per_minute").desc(nulls_first=True),
         F("tokens_per_minute").desc(nulls_first=True),
     )
-    for grant in Grant.objects.filter(of_holder, ends_at__gt=utc_now()).order_by(*widest_first):
+    for grant in Grant.objects.filter(of_holder, ends_at__gt=now).order_by(*widest_first):
         spent_from = windows + _grant_windows(grant) + of_models.get(grant.model_id, ())
         found[grant.model_id].append(
             GrantedModel(frozenset(grant.scopes), grant.starts_at, grant.ends_at, spent_from)

@@ -7,6 +7,7 @@ import uuid
 from functools import cached_property
 
 import msgspec
+from django.db.models import QuerySet
 
 from models_registry.models import AiModel, Deployment, Limit, ModelStatus
 from models_registry.writes.providers import open_credential
@@ -129,10 +130,21 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 def load_routes() -> dict[str, Route]:
     """Return every callable model that has an enabled deployment, by the name callers use."""
+    return _routes(Deployment.objects.all(), _limits_by_model(now=utc_now()))
+
+
+def load_route(name: str, *, now: datetime.datetime) -> Route | None:
+    """Return one of them, with its limits as they are counted at that moment."""
+    limits = _limits_by_model(now=now, name=name)
+    return _routes(Deployment.objects.filter(model__name=name), limits).get(name)
+
+
+def _routes(
+    deployments: QuerySet[Deployment], limits: dict[uuid.UUID, tuple[Window, ...]]
+) -> dict[str, Route]:
     routes: dict[str, Route] = {}
-    limits = _limits_by_model()
     deployments = (
-        Deployment.objects.filter(enabled=True, model__status__in=_CALLABLE)
+        deployments.filter(enabled=True, model__status__in=_CALLABLE)
         .select_related("model__owner", "provider")
         .order_by("model_id", "position", "id")
     )
@@ -151,10 +163,12 @@ def load_routes() -> dict[str, Route]:
     return routes
 
 
-def _limits_by_model() -> dict[uuid.UUID, tuple[Window, ...]]:
-    now = utc_now()
+def _limits_by_model(
+    *, now: datetime.datetime, name: str | None = None
+) -> dict[uuid.UUID, tuple[Window, ...]]:
     found: dict[uuid.UUID, tuple[Window, ...]] = {}
-    for limit in Limit.objects.filter(model__isnull=False, team=None).order_by("id"):
+    limits = Limit.objects.filter(model__isnull=False, team=None).order_by("id")
+    for limit in limits if name is None else limits.filter(model__name=name):
         if limit.model_id is not None:
             found[limit.model_id] = (*found.get(limit.model_id, ()), window_of(limit, now=now))
     return found

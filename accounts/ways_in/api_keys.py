@@ -9,10 +9,11 @@ import hmac
 
 from django.conf import settings
 
-from accounts.models import ApiKey, Membership
+from accounts.models import ApiKey
 from accounts.ways_in.networks import hours_over, lists_over
 from accounts.ways_in.presented import Presented
 from accounts.ways_in.proven import CredentialKind, Door, Proven
+from accounts.ways_in.standing import standing_of
 from portal.lib.crypto import Peppers
 
 
@@ -22,8 +23,11 @@ def prove(presented: Presented, *, door: Door, now: datetime.datetime) -> Proven
     A key opens either door, as far as its scopes go. Where it may be used from is the caller's to ask: who it is comes first.
     """
     key = _proven_key(presented, now=now)
-    if key is None:
-        return None
+    return None if key is None else caller_of(key)
+
+
+def caller_of(key: ApiKey) -> Proven:
+    """Return what is known of the caller of a key that was proven."""
     ids = {key.id, key.team_id, key.service_account_id, key.person_id}
     return Proven(
         credential_id=key.id,
@@ -52,18 +56,6 @@ def _proven_key(presented: Presented, *, now: datetime.datetime) -> ApiKey | Non
     stored = bytes(key.digest) if key is not None else bytes(32)
     digest = peppers.digest(presented.text, pepper_id=key.pepper_id if key else peppers.current_id)
     is_proven = hmac.compare_digest(stored, digest)
-    if key is None or not is_proven or not _stands(key, now=now):
+    if key is None or not is_proven or not all(held for _, held in standing_of(key, now=now)):
         return None
     return key
-
-
-def _stands(key: ApiKey, *, now: datetime.datetime) -> bool:
-    if key.revoked_at is not None or key.expires_at <= now or key.team.disabled_at is not None:
-        return False
-    if key.service_account is not None:
-        return key.service_account.disabled_at is None
-    return (
-        key.person is not None
-        and key.person.is_active
-        and Membership.objects.filter(team=key.team, person=key.person).exists()
-    )

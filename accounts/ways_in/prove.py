@@ -3,11 +3,11 @@
 import dataclasses
 import datetime
 
-from accounts.roles import Right, with_right
 from accounts.ways_in import api_keys, oauth_tokens, workload_tokens
 from accounts.ways_in.networks import hours_over, lists_over
 from accounts.ways_in.presented import Presented
 from accounts.ways_in.proven import CredentialKind, Door, Proven
+from accounts.ways_in.standing import role_calls_models
 
 _WAYS = {
     CredentialKind.API_KEY: api_keys.prove,
@@ -22,7 +22,9 @@ def prove(presented: Presented, *, door: Door, now: datetime.datetime) -> Proven
     A person's calls no model once their role in the team allows them none.
     """
     proven = _WAYS[presented.kind](presented, door=door, now=now)
-    if proven is None or (door is Door.CALLS and not _may_call(proven)):
+    if proven is None:
+        return None
+    if door is Door.CALLS and not role_calls_models(proven.team, proven.person):
         return None
     return with_bounds_of_holder(proven)
 
@@ -35,10 +37,3 @@ def with_bounds_of_holder(proven: Proven) -> Proven:
         networks=proven.networks + lists_over(*(one.networks for one in holders)),
         hours=proven.hours + hours_over(*(one.hours for one in holders)),
     )
-
-
-def _may_call(proven: Proven) -> bool:
-    if proven.person is None:
-        return True
-    members = proven.team.memberships.filter(with_right(Right.CALL_MODELS))
-    return members.filter(person=proven.person).exists()

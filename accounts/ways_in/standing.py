@@ -1,0 +1,39 @@
+"""In what a key and its holder have to stand for it to be worth anything: each door asks these, and explanations tell them."""
+
+import datetime
+from collections.abc import Iterator
+from enum import StrEnum
+
+from accounts.models import ApiKey, Membership, Team, User
+from accounts.roles import Right, with_right
+
+
+class Stand(StrEnum):
+    """One thing that has to hold, in the order in which they are asked. The last is asked where models are called."""
+
+    NOT_REVOKED = "key_not_revoked"
+    NOT_ENDED = "key_not_ended"
+    TEAM_ENABLED = "team_enabled"
+    ACCOUNT_ENABLED = "service_account_enabled"
+    PERSON_ENABLED = "person_enabled"
+    IN_TEAM = "person_in_team"
+    ROLE_CALLS = "role_calls_models"
+
+
+def standing_of(key: ApiKey, *, now: datetime.datetime) -> Iterator[tuple[Stand, bool]]:
+    """Say of each whether it holds, one by one: whoever stops at the first that does not looks up nothing more."""
+    yield Stand.NOT_REVOKED, key.revoked_at is None
+    yield Stand.NOT_ENDED, key.expires_at > now
+    yield Stand.TEAM_ENABLED, key.team.disabled_at is None
+    if key.service_account is not None:
+        yield Stand.ACCOUNT_ENABLED, key.service_account.disabled_at is None
+        return
+    yield Stand.PERSON_ENABLED, key.person is not None and key.person.is_active
+    yield Stand.IN_TEAM, Membership.objects.filter(team=key.team, person=key.person).exists()
+
+
+def role_calls_models(team: Team, person: User | None) -> bool:
+    """Whether whoever holds the credential may call models by their role in the team; a service account has none."""
+    if person is None:
+        return True
+    return team.memberships.filter(with_right(Right.CALL_MODELS), person=person).exists()
