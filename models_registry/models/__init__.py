@@ -11,6 +11,14 @@ from models_registry.models.catalogue import (
 )
 from models_registry.models.grants import Grant, KeyModel
 from models_registry.models.limits import Limit, LimitMeasure, LimitPeriod, SubjectKind
+from models_registry.models.policies import (
+    ApprovalPolicy,
+    PolicyStep,
+    PolicyVersion,
+    StepBy,
+    WhenLate,
+)
+from models_registry.models.request_steps import RequestStep, StepApproval
 from models_registry.models.requests import (
     AccessRequest,
     RequestComment,
@@ -21,6 +29,7 @@ from models_registry.models.requests import (
 __all__ = [
     "AccessRequest",
     "AiModel",
+    "ApprovalPolicy",
     "DataClass",
     "Deployment",
     "Grant",
@@ -32,10 +41,16 @@ __all__ = [
     "ModelKind",
     "ModelStatus",
     "OutputCapMember",
+    "PolicyStep",
+    "PolicyVersion",
     "Provider",
     "RequestComment",
     "RequestStatus",
+    "RequestStep",
     "RequestedModel",
+    "StepApproval",
+    "StepBy",
     "SubjectKind",
     "Visibility",
+    "WhenLate",
 ]

@@ -2,13 +2,14 @@
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from accounts.models import ServiceAccount, Team
 from accounts.models.keys import CALL_SCOPE_CHOICES
-from models_registry.models.catalogue import AiModel
+from models_registry.models.catalogue import AiModel, DataClass
 from models_registry.models.grants import Grant
+from models_registry.models.limits import AMOUNT_MAX
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 
@@ -31,7 +32,9 @@ class AccessRequest(models.Model):
 
     service_account: where the grant is to be one application's and not the whole team's.
     wanted_until: the end that was asked for.
+    data_class: the most sensitive data that is to be sent; empty for requests from before it was asked.
     requests_per_minute, tokens_per_minute: the limits that were asked for; None asks for none of its own.
+    budget_micro_usd: of the team's calls of each of the models, in a calendar month of UTC; None asks for none of its own.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -44,12 +47,16 @@ class AccessRequest(models.Model):
     )
     scopes = ArrayField(models.CharField(max_length=20, choices=CALL_SCOPE_CHOICES), size=20)
     justification = models.TextField(max_length=JUSTIFICATION_MAX)
+    data_class = models.CharField(max_length=12, choices=DataClass.choices, blank=True)
     wanted_until = models.DateTimeField()
     requests_per_minute = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
     )
     tokens_per_minute = models.PositiveIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1)]
+    )
+    budget_micro_usd = models.PositiveBigIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(AMOUNT_MAX)]
     )
     created_at = models.DateTimeField(default=utc_now, editable=False)
 

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models.keys import Scope
 from models_registry.access import OFFERED
-from models_registry.models import AccessRequest, AiModel
+from models_registry.models import AccessRequest, AiModel, DataClass
 from portal.lib.clock import days_ahead, utc_now
 from portal.lib.redaction import redact
 
@@ -70,6 +70,23 @@ def refuse_scopes(models: Sequence[AiModel], scopes: Sequence[Scope]) -> None:
     if wanted - kinds:
         useless = ", ".join(sorted(wanted - kinds))
         raise ValidationError({"scopes": f"None of these models is called by {useless}."})
+
+
+def refuse_data_class(models: Sequence[AiModel], data_class: DataClass | None) -> None:
+    """Raise ValidationError for data more sensitive than one of the models may be sent."""
+    if data_class is None:
+        return
+    order = list(DataClass.values)
+    too_low = [
+        model.name
+        for model in models
+        if order.index(model.data_class) < order.index(data_class.value)
+    ]
+    if too_low:
+        names = ", ".join(sorted(too_low))
+        raise ValidationError(
+            {"data_class": f"{data_class.label} data may not be sent to {names}: leave it out."}
+        )
 
 
 def refuse_end(wanted_until: datetime.datetime) -> None:

@@ -17,12 +17,14 @@ from models_registry.access import may_decide, models_seen_by
 from models_registry.models import (
     AccessRequest,
     AiModel,
+    DataClass,
     Grant,
     RequestComment,
     RequestedModel,
     RequestStatus,
 )
 from models_registry.models.requests import COMMENT_MAX, JUSTIFICATION_MAX, REASON_MAX
+from models_registry.policies_in_force import most_sensitive
 from models_registry.writes import request_terms as terms
 from models_registry.writes.grants import grant_model
 from models_registry.writes.request_mail import (
@@ -31,9 +33,11 @@ from models_registry.writes.request_mail import (
     tell_of_request,
     tell_of_withdrawal,
 )
+from models_registry.writes.request_steps import write_steps
 from portal.lib.clock import utc_now
 
 COMMENTS_MAX = 200
+_NO_BUDGET = "A budget is of a whole team's calls. What a service account may spend is set as a limit of its own."
 _ONE_OPEN = "one_open_request_per_team_and_model"
 
 
@@ -48,12 +52,16 @@ def ask_for_access(
     scopes: Sequence[Scope] | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
+    budget_micro_usd: int | None = None,
+    data_class: DataClass | None = None,
     service_account: ServiceAccount | None = None,
 ) -> AccessRequest:
     """Ask for models, for the whole team or for one of its service accounts.
 
     scopes: kinds of call; each has to be a kind of one of the models, and each model's kind has to be among them. None
         asks for every kind of the models.
+    budget_micro_usd: of the team's calls of each of the models in a calendar month; of a whole team alone.
+    data_class: the most sensitive data that is to be sent; None is the most that one of the models may be sent.
     Raises: ValidationError naming the field; Http404 and PermissionDenied for whoever may not ask in this team.
     """
     access_team(person, team.pk, right=Right.ASK_FOR_ACCESS)
@@ -63,6 +71,9 @@ def ask_for_access(
     if scopes is None:
         scopes = sorted({Scope(model.kind) for model in models})
     terms.refuse_scopes(models, scopes)
+    terms.refuse_data_class(models, data_class)
+    if budget_micro_usd is not None and service_account is not None:
+        raise ValidationError({"budget_micro_usd": _NO_BUDGET})
     request = AccessRequest(
         team=team,
         service_account=service_account,
@@ -71,13 +82,16 @@ def ask_for_access(
         justification=terms.checked_text(
             justification, field="justification", longest=JUSTIFICATION_MAX
         ),
+        data_class=data_class or most_sensitive(models),
         wanted_until=wanted_until,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
+        budget_micro_usd=budget_micro_usd,
     )
     request.full_clean()
     request.save()
     _name_models(request, models)
+    write_steps(request, models)
     record_audit(
         AuditTag.REQUEST_MADE,
         actor=acting(person),
@@ -87,6 +101,8 @@ def ask_for_access(
         model_ids=[str(model.pk) for model in models],
         scopes=request.scopes,
         wanted_until=wanted_until.isoformat(),
+        data_class=request.data_class,
+        budget_micro_usd=budget_micro_usd,
     )
     tell_of_request(request, models=models)
     return request

@@ -14,7 +14,15 @@ from accounts.models.notifications import NotificationKind
 from accounts.models.teams import Role
 from accounts.writes.people import disable_person
 from accounts.writes.teams import disable_service_account, disable_team
-from models_registry.models import AccessRequest, Grant, ModelKind, ModelStatus, RequestStatus
+from models_registry.models import (
+    AccessRequest,
+    DataClass,
+    Grant,
+    ModelKind,
+    ModelStatus,
+    RequestStatus,
+    StepBy,
+)
 from models_registry.models.requests import COMMENT_MAX, JUSTIFICATION_MAX, REASON_MAX
 from models_registry.writes.catalogue import set_model_status
 from models_registry.writes.requests import (
@@ -389,3 +397,27 @@ def test_end_that_has_passed_since_is_not_granted() -> None:
     AccessRequest.objects.filter(pk=request.pk).update(wanted_until=past)
     assert refused_fields(lambda: approve_request(request, actor=decider)) == ["ends_at"]
     assert status_of(request) == RequestStatus.OPEN
+
+
+def test_a_request_keeps_the_step_it_needs_and_the_class_of_data_it_names() -> None:
+    public, secret = new_offer(data_class="public"), new_offer(data_class="secret")
+    team = new_team()
+    request = ask(new_member(team), team, public, secret)
+    assert request.data_class == DataClass.SECRET
+    (step,) = request.steps.all()
+    assert (step.by, step.needs, step.version, step.met_at) == (StepBy.DECIDERS, 1, None, None)
+    assert step.turn_at is not None
+    other = new_team()
+    fields = refused_fields(
+        lambda: ask(new_member(other), other, public, secret, data_class=DataClass.INTERNAL)
+    )
+    assert fields == ["data_class"]
+    assert ask(new_member(other), other, secret, data_class=DataClass.INTERNAL).pk
+
+
+def test_a_budget_is_asked_for_a_whole_team_alone() -> None:
+    account = new_account()
+    member = new_member(account.team)
+    for_account = partial(ask, member, account.team, budget_micro_usd=5, service_account=account)
+    assert refused_fields(for_account) == ["budget_micro_usd"]
+    assert ask(member, account.team, budget_micro_usd=5).budget_micro_usd == 5
