@@ -12,7 +12,7 @@ from accounts.admin.acts import Act, ReasonForm
 from accounts.admin.base import PortalAdmin
 from accounts.admin.cells import NOTHING, Cell, code, link_to, moment, pill
 from accounts.admin.lists import ChoiceFilter, RelatedFilter
-from accounts.admin.teams import DisabledFilter
+from accounts.admin.teams import DisabledFilter, disabled_facts
 from accounts.audit import acting
 from accounts.models import KeyUse, OAuthApplication, User
 from accounts.roles import PortalRight
@@ -38,7 +38,7 @@ def _disable(client: OAuthApplication, actor: User, values: dict[str, Any]) -> N
 
 
 def _enable(client: OAuthApplication, actor: User, values: dict[str, Any]) -> None:
-    enable_client(client, actor=acting(actor))
+    enable_client(client, actor=acting(actor), by_administrator=True)
 
 
 def _remove(client: OAuthApplication, actor: User, values: dict[str, Any]) -> None:
@@ -64,7 +64,7 @@ class OAuthClientAdmin(PortalAdmin):
             _disable,
             gettext_lazy("The client is disabled, and its tokens have ended."),
             ReasonForm,
-            shows=lambda client: client.disabled_at is None,
+            shows=lambda client: not client.is_held_by_administrator,
             warning=gettext_lazy(
                 "It gets no more tokens, and those it has are refused within a second."
             ),
@@ -135,7 +135,7 @@ class OAuthClientAdmin(PortalAdmin):
             (_("Redirect URIs"), ", ".join(found.redirect_uris.split()) or NOTHING),
             (_("Networks"), ", ".join(found.networks) or _("Any")),
             (_("State"), self.state(found)),
-            (_("Disabled"), moment(found.disabled_at)),
+            *disabled_facts(found),
             (_("Reason"), found.disabled_reason or NOTHING),
             (_("Ends"), moment(found.expires_at)),
             (_("Last used"), self.used(found)),

@@ -12,7 +12,7 @@ from accounts.admin.base import PortalAdmin
 from accounts.admin.bounds import bounds_act, bounds_facts
 from accounts.admin.cells import Cell, Table, link_to, list_of, moment, text
 from accounts.admin.lists import RelatedFilter
-from accounts.admin.teams import DisabledFilter, state_of
+from accounts.admin.teams import DisabledFilter, disabled_facts, state_of
 from accounts.audit import acting
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.roles import PortalRight
@@ -47,7 +47,7 @@ def _disable(account: ServiceAccount, actor: User, values: dict[str, Any]) -> No
 
 
 def _enable(account: ServiceAccount, actor: User, values: dict[str, Any]) -> None:
-    enable_service_account(account, actor=acting(actor))
+    enable_service_account(account, actor=acting(actor), by_administrator=True)
 
 
 @admin.register(ServiceAccount)
@@ -75,7 +75,7 @@ class ServiceAccountAdmin(PortalAdmin):
             _disable,
             gettext_lazy("The account's keys are refused from now on."),
             ReasonForm,
-            shows=lambda account: account.disabled_at is None,
+            shows=lambda account: not account.is_held_by_administrator,
             warning=gettext_lazy(
                 "Its keys are refused until it is enabled again, and its running calls are cut."
             ),
@@ -103,7 +103,7 @@ class ServiceAccountAdmin(PortalAdmin):
             (_("Name"), found.name),
             (_("Team"), link_to(found.team)),
             (_("State"), state_of(found.disabled_at)),
-            (_("Disabled"), moment(found.disabled_at)),
+            *disabled_facts(found),
             (_("Description"), text(found.description)),
             *bounds_facts(found),
             (_("Since"), moment(found.created_at)),

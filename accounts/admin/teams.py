@@ -5,6 +5,7 @@ from django.contrib import admin
 from django.contrib.admin import display
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -16,6 +17,7 @@ from accounts.admin.cells import Cell, Table, code, link_to, list_of, moment, pi
 from accounts.admin.lists import ChoiceFilter
 from accounts.audit import acting
 from accounts.models import ApiKey, Membership, ServiceAccount, Team, User
+from accounts.models.disabling import Disabled
 from accounts.roles import PortalRight
 from accounts.writes.teams import change_team, create_team, disable_team, enable_team
 
@@ -74,6 +76,18 @@ def _enable(team: Team, actor: User, values: dict[str, Any]) -> None:
 
 def state_of(disabled_at: object) -> SafeString:
     return pill(_("active"), "ok") if disabled_at is None else pill(_("disabled"), "bad")
+
+
+def disabled_facts(found: Disabled) -> list[tuple[str, Cell]]:
+    """When and by whom it was disabled; nothing of what is not."""
+    if found.disabled_at is None:
+        return []
+    person = User.objects.filter(pk=found.disabled_by).first() if found.disabled_by else None
+    whom = format_html("{} {}", found.disabled_by_whom, link_to(person)) if person else None
+    return [
+        (_("Disabled"), moment(found.disabled_at)),
+        (_("Disabled by"), whom or found.disabled_by_whom),
+    ]
 
 
 @admin.register(Team)

@@ -12,7 +12,7 @@ from accounts.admin.base import PortalAdmin
 from accounts.admin.bounds import NetworksField
 from accounts.admin.cells import Cell, code, link_to, moment
 from accounts.admin.lists import RelatedFilter
-from accounts.admin.teams import DisabledFilter, state_of
+from accounts.admin.teams import DisabledFilter, disabled_facts, state_of
 from accounts.audit import acting
 from accounts.models import ServiceAccount, TrustedIssuer, TrustRule, User
 from accounts.models.keys import CALL_SCOPE_CHOICES, Scope
@@ -95,7 +95,7 @@ def _disable(rule: TrustRule, actor: User, values: dict[str, Any]) -> None:
 
 
 def _enable(rule: TrustRule, actor: User, values: dict[str, Any]) -> None:
-    enable_trust_rule(rule, actor=acting(actor))
+    enable_trust_rule(rule, actor=acting(actor), by_administrator=True)
 
 
 @admin.register(TrustRule)
@@ -125,7 +125,7 @@ class RuleAdmin(PortalAdmin):
             _disable,
             gettext_lazy("The rule's tokens are refused from now on."),
             ReasonForm,
-            shows=lambda rule: rule.disabled_at is None,
+            shows=lambda rule: not rule.is_held_by_administrator,
             warning=gettext_lazy("Its tokens are refused, and calls that run by them are cut."),
             is_danger=True,
         ),
@@ -159,6 +159,7 @@ class RuleAdmin(PortalAdmin):
             (_("Scopes"), ", ".join(found.scopes)),
             (_("Networks"), ", ".join(found.networks) or _("Any")),
             (_("State"), self.state(found)),
+            *disabled_facts(found),
             (_("Ends"), moment(found.expires_at)),
             (_("Made"), moment(found.created_at)),
             (_("Made by"), link_to(maker)),

@@ -117,6 +117,16 @@ class Taken(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class DisabledThrough(serializers.ChoiceField):
+    """Who disabled it, by right: the team, or an administrator, who alone enables it again."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            choices=["", "team", "administrator"],
+            help_text="Who disabled it, and so enables it again; empty while it is not disabled.",
+        )
+
+
 class Given(serializers.Serializer[Any]):
     """What is answered. It is read from an object and never written; the document leaves `Given` out of its name."""
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from accounts.access import access_oauth_client, access_service_account, access_team
 from accounts.api.bounds import Networks
-from accounts.api.fields import Choice, Flag, Given, Id, Moment, Taken, Text
+from accounts.api.fields import Choice, DisabledThrough, Flag, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of
 from accounts.api.problems import Problem, ProblemCode
@@ -59,6 +59,7 @@ class OAuthClientGiven(Given):
     created_at = serializers.DateTimeField(source="created")
     expires_at = serializers.DateTimeField(allow_null=True)
     disabled_at = serializers.DateTimeField(allow_null=True)
+    disabled_through = DisabledThrough()
     disabled_reason = serializers.CharField()
 
     def get_redirect_uris(self, client: OAuthApplication) -> list[str]:
@@ -165,7 +166,8 @@ class DisableOAuthClient(ManagementView):
     def post(self, request: Request, client: uuid.UUID) -> Response:
         """Give it no more tokens, and end those it has within a second."""
         found = access_oauth_client(self.person, client, right=Right.MANAGE_KEYS)
-        disable_client(found, actor=self.actor, reason=self.taken["reason"])
+        reason = self.taken["reason"]
+        disable_client(found, actor=self.actor, reason=reason, by_administrator=False)
         return Response(OAuthClientGiven(access_oauth_client(self.person, client)).data)
 
 
@@ -174,7 +176,7 @@ class EnableOAuthClient(ManagementView):
         "enable_oauth_client", "Enable an OAuth client.", gives=OAuthClientGiven, refuses=_MISSING
     )
     def post(self, request: Request, client: uuid.UUID) -> Response:
-        """Let it get tokens again; those it had stay ended. A key or token cannot do this."""
+        """Let it get tokens again; those it had stay ended. A key or token cannot do this, nor a team what an administrator disabled."""
         found = access_oauth_client(self.person, client, right=Right.MANAGE_KEYS)
         _refuse_credential(request)
         enable_client(found, actor=self.actor)
@@ -228,9 +230,26 @@ class DisableAnyOAuthClient(AdministratorView):
         example={"reason": "Its secret was found in a repository."},
     )
     def post(self, request: Request, client: uuid.UUID) -> Response:
-        """Give it no more tokens, and end those it has within a second. Its team may enable it again."""
+        """Give it no more tokens, and end those it has within a second. Its team cannot enable it again."""
         found = get_object_or_404(OAuthApplication, credential_id=client)
         disable_client(found, actor=self.actor, reason=self.taken["reason"])
+        found.refresh_from_db()
+        return Response(OAuthClientGiven(found).data)
+
+
+class EnableAnyOAuthClient(AdministratorView):
+    right = PortalRight.MANAGE_TEAMS
+
+    @operation(
+        "enable_any_oauth_client",
+        "Enable anybody's OAuth client.",
+        gives=OAuthClientGiven,
+        refuses=_MISSING,
+    )
+    def post(self, request: Request, client: uuid.UUID) -> Response:
+        """Let it get tokens again, whoever disabled it; those it had stay ended."""
+        found = get_object_or_404(OAuthApplication, credential_id=client)
+        enable_client(found, actor=self.actor, by_administrator=True)
         found.refresh_from_db()
         return Response(OAuthClientGiven(found).data)
 

@@ -1,17 +1,18 @@
 import uuid
 
+from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.access import access_service_account, access_team
-from accounts.api.fields import Given, Taken, Text
+from accounts.api.fields import DisabledThrough, Given, Taken, Text
 from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of
 from accounts.api.problems import ProblemCode
-from accounts.api.views import ManagementView
+from accounts.api.views import AdministratorView, ManagementView
 from accounts.models import ServiceAccount
-from accounts.roles import Right
+from accounts.roles import PortalRight, Right
 from accounts.writes.teams import (
     create_service_account,
     disable_service_account,
@@ -26,6 +27,7 @@ class ServiceAccountGiven(Given):
     description = serializers.CharField()
     created_at = serializers.DateTimeField()
     disabled_at = serializers.DateTimeField(allow_null=True)
+    disabled_through = DisabledThrough()
 
 
 class NewServiceAccount(Taken):
@@ -92,7 +94,8 @@ class DisableServiceAccount(ManagementView):
     def post(self, request: Request, account: uuid.UUID) -> Response:
         """Refuse its keys until it is enabled again; its running calls are cut."""
         found = access_service_account(self.person, account, right=Right.MANAGE_SERVICE_ACCOUNTS)
-        disable_service_account(found, actor=self.actor, reason=self.taken["reason"])
+        reason = self.taken["reason"]
+        disable_service_account(found, actor=self.actor, reason=reason, by_administrator=False)
         found.refresh_from_db()
         return Response(ServiceAccountGiven(found).data)
 
@@ -105,8 +108,44 @@ class EnableServiceAccount(ManagementView):
         refuses=[ProblemCode.NOT_FOUND],
     )
     def post(self, request: Request, account: uuid.UUID) -> Response:
-        """Let its keys call again, those that were not revoked and have not ended."""
+        """Let its keys call again, those that were not revoked and have not ended. What an administrator disabled stays so."""
         found = access_service_account(self.person, account, right=Right.MANAGE_SERVICE_ACCOUNTS)
         enable_service_account(found, actor=self.actor)
+        found.refresh_from_db()
+        return Response(ServiceAccountGiven(found).data)
+
+
+class DisableAnyServiceAccount(AdministratorView):
+    right = PortalRight.MANAGE_TEAMS
+
+    @operation(
+        "disable_any_service_account",
+        "Disable anybody's service account.",
+        takes=Reason,
+        gives=ServiceAccountGiven,
+        refuses=[ProblemCode.NOT_FOUND],
+        example={"reason": "The application was retired."},
+    )
+    def post(self, request: Request, account: uuid.UUID) -> Response:
+        """Refuse its keys; its running calls are cut. Its team cannot enable it again."""
+        found = get_object_or_404(ServiceAccount, pk=account)
+        disable_service_account(found, actor=self.actor, reason=self.taken["reason"])
+        found.refresh_from_db()
+        return Response(ServiceAccountGiven(found).data)
+
+
+class EnableAnyServiceAccount(AdministratorView):
+    right = PortalRight.MANAGE_TEAMS
+
+    @operation(
+        "enable_any_service_account",
+        "Enable anybody's service account.",
+        gives=ServiceAccountGiven,
+        refuses=[ProblemCode.NOT_FOUND],
+    )
+    def post(self, request: Request, account: uuid.UUID) -> Response:
+        """Let its keys call again, whoever disabled it, those that were not revoked and have not ended."""
+        found = get_object_or_404(ServiceAccount, pk=account)
+        enable_service_account(found, actor=self.actor, by_administrator=True)
         found.refresh_from_db()
         return Response(ServiceAccountGiven(found).data)

@@ -16,7 +16,7 @@ from accounts.access import (
     issuers_open_to_teams,
 )
 from accounts.api.bounds import Networks, lie_within
-from accounts.api.fields import Choice, Given, Id, Moment, Taken, Text
+from accounts.api.fields import Choice, DisabledThrough, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of
 from accounts.api.problems import ProblemCode, invalid
@@ -70,6 +70,7 @@ class TrustRuleGiven(Given):
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
     disabled_at = serializers.DateTimeField(allow_null=True)
+    disabled_through = DisabledThrough()
 
 
 def _scopes(**options: Any) -> serializers.ListField:
@@ -240,7 +241,8 @@ class DisableTrustRule(ManagementView):
     def post(self, request: Request, rule: uuid.UUID) -> Response:
         """Refuse its tokens until it is enabled again; its running calls are cut."""
         found = access_trust_rule(self.person, rule, right=Right.MANAGE_KEYS)
-        disable_trust_rule(found, actor=self.actor, reason=self.taken["reason"])
+        reason = self.taken["reason"]
+        disable_trust_rule(found, actor=self.actor, reason=reason, by_administrator=False)
         return Response(TrustRuleGiven(access_trust_rule(self.person, rule)).data)
 
 
@@ -252,7 +254,7 @@ class EnableTrustRule(ManagementView):
         refuses=_MISSING,
     )
     def post(self, request: Request, rule: uuid.UUID) -> Response:
-        """Let its tokens call again."""
+        """Let its tokens call again. What an administrator disabled stays so."""
         found = access_trust_rule(self.person, rule, right=Right.MANAGE_KEYS)
         _refuse_wider(request.auth, found.networks)
         enable_trust_rule(found, actor=self.actor)
@@ -306,9 +308,24 @@ class DisableAnyTrustRule(AdministratorView):
         example={"reason": "The pipeline was retired."},
     )
     def post(self, request: Request, rule: uuid.UUID) -> Response:
-        """Refuse its tokens until it is enabled again; its running calls are cut."""
+        """Refuse its tokens; its running calls are cut. Its team cannot enable it again."""
         found = get_object_or_404(TrustRule, pk=rule)
         disable_trust_rule(found, actor=self.actor, reason=self.taken["reason"])
+        found.refresh_from_db()
+        return Response(TrustRuleGiven(found).data)
+
+
+class EnableAnyTrustRule(AdministratorView):
+    @operation(
+        "enable_any_trust_rule",
+        "Enable any rule of trust.",
+        gives=TrustRuleGiven,
+        refuses=_MISSING,
+    )
+    def post(self, request: Request, rule: uuid.UUID) -> Response:
+        """Let its tokens call again, whoever disabled it."""
+        found = get_object_or_404(TrustRule, pk=rule)
+        enable_trust_rule(found, actor=self.actor, by_administrator=True)
         found.refresh_from_db()
         return Response(TrustRuleGiven(found).data)
 

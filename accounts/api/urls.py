@@ -111,6 +111,11 @@ urlpatterns = [
         name="disable-any-trust-rule",
     ),
     path(
+        "admin/trust-rules/<uuid:rule>/enable",
+        trust_rules.EnableAnyTrustRule.as_view(),
+        name="enable-any-trust-rule",
+    ),
+    path(
         "admin/teams/<uuid:team>/trust-rules",
         trust_rules.AnyTeamTrustRules.as_view(),
         name="any-team-trust-rules",
@@ -120,6 +125,21 @@ urlpatterns = [
         "admin/oauth-clients/<uuid:client>/disable",
         oauth_clients.DisableAnyOAuthClient.as_view(),
         name="disable-any-oauth-client",
+    ),
+    path(
+        "admin/oauth-clients/<uuid:client>/enable",
+        oauth_clients.EnableAnyOAuthClient.as_view(),
+        name="enable-any-oauth-client",
+    ),
+    path(
+        "admin/service-accounts/<uuid:account>/disable",
+        service_accounts.DisableAnyServiceAccount.as_view(),
+        name="disable-any-service-account",
+    ),
+    path(
+        "admin/service-accounts/<uuid:account>/enable",
+        service_accounts.EnableAnyServiceAccount.as_view(),
+        name="enable-any-service-account",
     ),
     path("admin/teams/<uuid:team>/bounds", bounds.TeamBounds.as_view(), name="team-bounds"),
     path("admin/keys/<uuid:key>/bounds", bounds.KeyBounds.as_view(), name="key-bounds"),

@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from oauth2_provider import models as library
 
+from accounts.models.disabling import Disabled, disabled_by_team_only_while_disabled
 from accounts.models.keys import Scope
 from accounts.models.teams import ServiceAccount, Team
 from portal.lib.clock import utc_now
@@ -21,7 +22,7 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1"})
 HASHED_SECRET = "latchkey_hmac$"  # noqa: S105 - the name of the hash.
 
 
-class OAuthApplication(library.AbstractApplication):
+class OAuthApplication(library.AbstractApplication, Disabled):
     """A client of a team: an application that gets tokens for a service account or for people.
 
     credential_id: what the ledger and the change log name it by; `client_id` is the same as text.
@@ -39,7 +40,6 @@ class OAuthApplication(library.AbstractApplication):
     networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
     jwks = models.JSONField(default=list, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
-    disabled_at = models.DateTimeField(null=True, editable=False)
     disabled_reason = models.CharField(max_length=500, blank=True, editable=False)
     created_by = models.UUIDField(null=True, editable=False)
 
@@ -60,6 +60,7 @@ class OAuthApplication(library.AbstractApplication):
                 | models.Q(disabled_at__isnull=False) & ~models.Q(disabled_reason=""),
                 name="oauth_client_disabled_with_reason",
             ),
+            disabled_by_team_only_while_disabled("oauth_client_disabled_by_team"),
             # Hashed by us before it comes here: no secret can be written as it is.
             models.CheckConstraint(
                 condition=models.Q(client_secret="")

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from accounts.models.disabling import Disabled, disabled_by_team_only_while_disabled
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 
@@ -68,7 +69,7 @@ class Membership(models.Model):
         return self.get_role_display() if self.custom_role is None else self.custom_role.name
 
 
-class ServiceAccount(models.Model):
+class ServiceAccount(Disabled):
     """An application of a team that calls models in its own name."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -78,11 +79,11 @@ class ServiceAccount(models.Model):
     networks = ArrayField(models.CharField(max_length=50), default=list, blank=True, size=100)
     hours = models.JSONField(null=True, blank=True)
     created_at = models.DateTimeField(default=utc_now, editable=False)
-    disabled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team", "name"], name="service_account_name_once"),
+            disabled_by_team_only_while_disabled("service_account_disabled_by_team"),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from accounts.models.disabling import Disabled, disabled_by_team_only_while_disabled
 from accounts.models.keys import CALL_SCOPE_CHOICES
 from accounts.models.teams import ServiceAccount, Team
 from portal.lib.clock import utc_now
@@ -95,7 +96,7 @@ class IssuerFetch(models.Model):
         return f"{self.issuer_id} at {self.fetched_at}"
 
 
-class TrustRule(models.Model):
+class TrustRule(Disabled):
     """Which tokens of an issuer stand for a service account. What it matches never changes: another match is another rule.
 
     subject: the token's subject, whole, or a beginning that ends in `:*` or `/*`.
@@ -116,11 +117,11 @@ class TrustRule(models.Model):
     created_at = models.DateTimeField(default=utc_now, editable=False)
     created_by = models.UUIDField(null=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
-    disabled_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["team", "name"], name="trust_rule_name_once"),
+            disabled_by_team_only_while_disabled("trust_rule_disabled_by_team"),
         ]
         indexes = [models.Index(fields=["issuer", "subject"], name="trust_rule_by_subject")]
 

@@ -76,7 +76,12 @@ def oauth_client_disable(request: HttpRequest, slug: str, client_id: uuid.UUID) 
     form = DisableClientForm(request.POST)
     if form.is_valid():
         try:
-            disable_client(client, actor=acting(person), reason=form.cleaned_data["reason"])
+            disable_client(
+                client,
+                actor=acting(person),
+                reason=form.cleaned_data["reason"],
+                by_administrator=False,
+            )
         except ValidationError as error:
             show_refusal(form, error)
         else:
@@ -90,8 +95,12 @@ def oauth_client_enable(request: HttpRequest, slug: str, client_id: uuid.UUID) -
     """Let the client get tokens again."""
     person = person_of(request)
     client = _client_of(person, slug, client_id, right=Right.MANAGE_KEYS)
-    enable_client(client, actor=acting(person))
-    messages.success(request, _("The client is enabled: it may get tokens again."))
+    try:
+        enable_client(client, actor=acting(person))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("The client is enabled: it may get tokens again."))
     return redirect("oauth-client", slug, client_id)
 
 

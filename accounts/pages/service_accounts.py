@@ -93,7 +93,12 @@ def service_account_disable(request: HttpRequest, slug: str, account_id: uuid.UU
     if not form.is_valid():
         return _account_page(request, account, form)
     try:
-        disable_service_account(account, actor=acting(person), reason=form.cleaned_data["reason"])
+        disable_service_account(
+            account,
+            actor=acting(person),
+            reason=form.cleaned_data["reason"],
+            by_administrator=False,
+        )
     except ValidationError as error:
         show_refusal(form, error)
         return _account_page(request, account, form)
@@ -106,8 +111,12 @@ def service_account_enable(request: HttpRequest, slug: str, account_id: uuid.UUI
     """Let the account's keys call again."""
     person = person_of(request)
     account = _account_of(person, slug, account_id, right=Right.MANAGE_SERVICE_ACCOUNTS)
-    enable_service_account(account, actor=acting(person))
-    messages.success(request, _("The service account is enabled: its keys may call again."))
+    try:
+        enable_service_account(account, actor=acting(person))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("The service account is enabled: its keys may call again."))
     return redirect("service-account", slug, account_id)
 
 

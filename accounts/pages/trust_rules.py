@@ -179,7 +179,12 @@ def trust_rule_disable(request: HttpRequest, slug: str, rule_id: uuid.UUID) -> H
     if not form.is_valid():
         return _rule_page(request, rule, form)
     try:
-        disable_trust_rule(rule, actor=acting(person), reason=form.cleaned_data["reason"])
+        disable_trust_rule(
+            rule,
+            actor=acting(person),
+            reason=form.cleaned_data["reason"],
+            by_administrator=False,
+        )
     except ValidationError as error:
         show_refusal(form, error)
         return _rule_page(request, rule, form)
@@ -192,8 +197,12 @@ def trust_rule_enable(request: HttpRequest, slug: str, rule_id: uuid.UUID) -> Ht
     """Let the rule's tokens call again."""
     person = person_of(request)
     rule = _rule_of(person, slug, rule_id, right=Right.MANAGE_KEYS)
-    enable_trust_rule(rule, actor=acting(person))
-    messages.success(request, _("The rule is enabled: its tokens may call again."))
+    try:
+        enable_trust_rule(rule, actor=acting(person))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("The rule is enabled: its tokens may call again."))
     return redirect("team-trust-rule", slug, rule_id)
 
 

@@ -53,6 +53,16 @@ def patterns_of(subject: str) -> list[str]:
     return beginnings if _STAR in subject else [subject, *beginnings]
 
 
+def meet(subject: str, other: str) -> bool:
+    """Whether a token could have a subject that both rules match."""
+    return subject == other or _begins(subject, other) or _begins(other, subject)
+
+
+def _begins(pattern: str, other: str) -> bool:
+    beginning = pattern.removesuffix(_STAR)
+    return pattern != beginning and other.removesuffix(_STAR).startswith(beginning)
+
+
 def checked_claims(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return claim rules in the form in which they are kept. Raises: ValidationError."""
     if len(claims) > CLAIMS_MAX:

@@ -18,6 +18,7 @@ from accounts.oauth.assertions import keys_of
 from accounts.oauth.secrets import encode_secret, make_client_secret
 from accounts.oauth.writes import end_tokens_of_client
 from accounts.roles import is_administrator
+from accounts.writes.disabling import FIELDS, set_disabled, set_enabled
 from accounts.writes.networks import checked_networks
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
@@ -119,29 +120,44 @@ def replace_client_secret(client: OAuthApplication, *, actor: Actor) -> Register
 
 
 @transaction.atomic
-def disable_client(client: OAuthApplication, *, actor: Actor, reason: str) -> None:
+def disable_client(
+    client: OAuthApplication,
+    *,
+    actor: Actor,
+    reason: str,
+    by_administrator: bool = True,
+) -> None:
     """Issue the client nothing more and end all its tokens; gateways refuse them within a second.
 
-    Disabling twice keeps the first reason.
+    Disabling twice keeps the first reason, except that an administrator's takes the place of a team's.
+    by_administrator: its team does not enable it again.
     """
     reason = checked_reason(reason, act="the client is disabled")
     client = _locked(client)
-    if client.disabled_at is not None:
+    if not set_disabled(client, actor=actor, by_administrator=by_administrator):
         return
-    client.disabled_at, client.disabled_reason = utc_now(), reason
-    client.save(update_fields=["disabled_at", "disabled_reason", "updated"])
+    client.disabled_reason = reason
+    client.save(update_fields=[*FIELDS, "disabled_reason", "updated"])
     end_tokens_of_client(client)
     _note(AuditTag.OAUTH_CLIENT_DISABLED, client, actor, reason=reason)
 
 
 @transaction.atomic
-def enable_client(client: OAuthApplication, *, actor: Actor) -> None:
-    """Let the client get tokens again; those it had stay ended."""
+def enable_client(
+    client: OAuthApplication,
+    *,
+    actor: Actor,
+    by_administrator: bool = False,
+) -> None:
+    """Let the client get tokens again; those it had stay ended.
+
+    Raises: ValidationError for a team's hand where an administrator disabled it.
+    """
     client = _locked(client)
-    if client.disabled_at is None:
+    if not set_enabled(client, actor=actor, by_administrator=by_administrator):
         return
-    client.disabled_at, client.disabled_reason = None, ""
-    client.save(update_fields=["disabled_at", "disabled_reason", "updated"])
+    client.disabled_reason = ""
+    client.save(update_fields=[*FIELDS, "disabled_reason", "updated"])
     _note(AuditTag.OAUTH_CLIENT_ENABLED, client, actor)
 
 

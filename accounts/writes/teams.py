@@ -16,6 +16,7 @@ from accounts.roles import (
     rights_of,
     team_rights_of,
 )
+from accounts.writes.disabling import FIELDS, set_disabled, set_enabled
 from accounts.writes.keys import revoke_key
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
@@ -301,17 +302,23 @@ def create_service_account(
 
 
 @transaction.atomic
-def disable_service_account(account: ServiceAccount, *, actor: Actor, reason: str) -> None:
+def disable_service_account(
+    account: ServiceAccount,
+    *,
+    actor: Actor,
+    reason: str,
+    by_administrator: bool = True,
+) -> None:
     """Refuse the account's keys until it is enabled again; its running calls are cut.
 
-    Disabling twice keeps the first reason.
+    Disabling twice changes nothing, except that an administrator's takes the place of a team's.
+    by_administrator: its team does not enable it again.
     """
     reason = checked_reason(reason, act="the service account is disabled")
     account = ServiceAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
-    if account.disabled_at is not None:
+    if not set_disabled(account, actor=actor, by_administrator=by_administrator):
         return
-    account.disabled_at = utc_now()
-    account.save(update_fields=["disabled_at"])
+    account.save(update_fields=FIELDS)
     record_audit(
         AuditTag.SERVICE_ACCOUNT_DISABLED,
         actor=actor,
@@ -323,13 +330,20 @@ def disable_service_account(account: ServiceAccount, *, actor: Actor, reason: st
 
 
 @transaction.atomic
-def enable_service_account(account: ServiceAccount, *, actor: Actor) -> None:
-    """Let the account's keys call again, those that were not revoked and have not ended meanwhile."""
+def enable_service_account(
+    account: ServiceAccount,
+    *,
+    actor: Actor,
+    by_administrator: bool = False,
+) -> None:
+    """Let the account's keys call again, those that were not revoked and have not ended meanwhile.
+
+    Raises: ValidationError for a team's hand where an administrator disabled it.
+    """
     account = ServiceAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
-    if account.disabled_at is None:
+    if not set_enabled(account, actor=actor, by_administrator=by_administrator):
         return
-    account.disabled_at = None
-    account.save(update_fields=["disabled_at"])
+    account.save(update_fields=FIELDS)
     record_audit(
         AuditTag.SERVICE_ACCOUNT_ENABLED,
         actor=actor,

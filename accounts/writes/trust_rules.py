@@ -13,7 +13,8 @@ from accounts.models import ServiceAccount, Team, TrustedIssuer, TrustRule, User
 from accounts.models.audit import AuditTag
 from accounts.models.keys import CALL_SCOPES, Scope
 from accounts.roles import Right
-from accounts.workload.subjects import checked_claims, checked_subject
+from accounts.workload.subjects import checked_claims, checked_subject, meet
+from accounts.writes.disabling import FIELDS, HELD, set_disabled, set_enabled
 from accounts.writes.networks import checked_networks
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
@@ -23,9 +24,11 @@ RULES_MAX = 500
 
 @transaction.atomic
 def make_trust_rule_as(
-    person: User, *, team: Team, issuer: TrustedIssuer, **facts: Any
+    person: User, *, team: Team, issuer: TrustedIssuer, subject: str, **facts: Any
 ) -> TrustRule:
     """Make a rule as a manager does: in their own team, for an issuer that is open to teams.
+
+    None stands in for a rule of the team that an administrator disabled.
 
     Raises: ValidationError naming the field; Http404 and PermissionDenied for whoever may not.
     """
@@ -33,7 +36,12 @@ def make_trust_rule_as(
     if not issuer.is_open_to_teams or issuer.disabled_at is not None:
         # In the words for an issuer that does not exist: what administrators keep to themselves is not told.
         raise ValidationError({"issuer": "This issuer is none that your team may trust."})
-    return make_trust_rule(team, issuer=issuer, actor=acting(person), **facts)
+    held = TrustRule.objects.filter(
+        team=team, issuer=issuer, disabled_at__isnull=False, disabled_by_team=False
+    )
+    if any(meet(subject.strip(), one.subject) for one in held):
+        raise ValidationError({"subject": HELD})
+    return make_trust_rule(team, issuer=issuer, subject=subject, actor=acting(person), **facts)
 
 
 @transaction.atomic
@@ -134,14 +142,23 @@ def change_trust_rule(
 
 
 @transaction.atomic
-def disable_trust_rule(rule: TrustRule, *, actor: Actor, reason: str) -> None:
-    """Refuse the rule's tokens until it is enabled again. Disabling twice keeps the first reason."""
+def disable_trust_rule(
+    rule: TrustRule,
+    *,
+    actor: Actor,
+    reason: str,
+    by_administrator: bool = True,
+) -> None:
+    """Refuse the rule's tokens until it is enabled again.
+
+    Disabling twice changes nothing, except that an administrator's takes the place of a team's.
+    by_administrator: its team does not enable it again.
+    """
     reason = checked_reason(reason, act="the rule is disabled")
     rule = TrustRule.objects.select_for_update(no_key=True).get(pk=rule.pk)
-    if rule.disabled_at is not None:
+    if not set_disabled(rule, actor=actor, by_administrator=by_administrator):
         return
-    rule.disabled_at = utc_now()
-    rule.save(update_fields=["disabled_at"])
+    rule.save(update_fields=FIELDS)
     record_audit(
         AuditTag.TRUST_RULE_DISABLED,
         actor=actor,
@@ -153,13 +170,20 @@ def disable_trust_rule(rule: TrustRule, *, actor: Actor, reason: str) -> None:
 
 
 @transaction.atomic
-def enable_trust_rule(rule: TrustRule, *, actor: Actor) -> None:
-    """Let the rule's tokens call again."""
+def enable_trust_rule(
+    rule: TrustRule,
+    *,
+    actor: Actor,
+    by_administrator: bool = False,
+) -> None:
+    """Let the rule's tokens call again.
+
+    Raises: ValidationError for a team's hand where an administrator disabled it.
+    """
     rule = TrustRule.objects.select_for_update(no_key=True).get(pk=rule.pk)
-    if rule.disabled_at is None:
+    if not set_enabled(rule, actor=actor, by_administrator=by_administrator):
         return
-    rule.disabled_at = None
-    rule.save(update_fields=["disabled_at"])
+    rule.save(update_fields=FIELDS)
     record_audit(
         AuditTag.TRUST_RULE_ENABLED,
         actor=actor,

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -67,7 +68,7 @@ CASES = {
         "service_account",
         new_account,
         disable_service_account,
-        enable_service_account,
+        partial(enable_service_account, by_administrator=True),
         team_and_name,
     ),
 }

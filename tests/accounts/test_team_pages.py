@@ -34,7 +34,7 @@ class House:
         self.membership = self.team.memberships.get(person=self.person)
         self.account = new_account(self.team)
         self.disabled = new_account(self.team)
-        disable_service_account(self.disabled, actor=COMMAND, reason=REASON)
+        disable_service_account(self.disabled, actor=COMMAND, reason=REASON, by_administrator=False)
         self.guest = f"{new_name('guest')}@latchkey.test"
         self.invitation = invite(self.team, email=self.guest, role=MEMBER, by=self.owner)
 

@@ -138,6 +138,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "deploy_model": {"provider_id": "{provider}", "upstream_name": "x", "position": 1},
     "set_model_status": {"status": "deprecated", "sunset_at": "{until}"},
     "disable_any_oauth_client": WHY,
+    "enable_any_oauth_client": {},
+    "disable_any_service_account": WHY,
+    "enable_any_service_account": {},
     "create_person": {
         "email": "{new}@latchkey.test",
         "name": "",
@@ -183,6 +186,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "expires_at": "{until}",
     },
     "disable_any_trust_rule": WHY,
+    "enable_any_trust_rule": {},
 }
 CASES = [
     (role, is_own)

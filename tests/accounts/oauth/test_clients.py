@@ -307,6 +307,7 @@ def test_form_takes_networks_a_line_and_an_end_and_refuses_what_the_key_form_ref
     browser.post(page, form)
     client = OAuthApplication.objects.get(team=team)
     assert client.networks == ["10.0.0.0/8", "2001:db8::/32"]
+    assert client.expires_at is not None
     assert client.expires_at.isoformat() == "2099-01-01T00:00:00+00:00"
     assert "1 Jan 2099" in browser.get(f"{page}{client.credential_id}/").content.decode()
     OAuthApplication.objects.filter(pk=client.pk).update(expires_at=utc_now() - minutes(1))
