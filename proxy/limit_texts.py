@@ -58,7 +58,7 @@ def left_text(window: Window, remaining: int) -> str:
 
 
 def _left(amount: int, measure: Measure) -> str:
-    return amount_text(amount, measure) if measure is Measure.MICRO_USD else str(amount)
+    return amount_text(amount, measure) if measure is Measure.MICRO_USD else f"{amount:,}"
 
 
 def _param(window: Window) -> str:

@@ -22,12 +22,12 @@ class Browser:
         self.client = Client()
         self.client.force_login(person)
 
-    def get(self, address: str, **query: Any) -> HttpResponse:
+    def get(self, address: str, /, **query: Any) -> HttpResponse:
         reply = self.client.get(address, query)
         assert isinstance(reply, HttpResponse)
         return reply
 
-    def page(self, address: str, **query: Any) -> str:
+    def page(self, address: str, /, **query: Any) -> str:
         """The page's text, which has to be there."""
         reply = self.get(address, **query)
         assert reply.status_code == 200, reply.status_code

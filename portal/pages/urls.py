@@ -3,10 +3,12 @@
 from django.urls import path
 
 from portal.pages import bounds, keys
+from portal.pages.explain import explain_page
 from portal.pages.home import home
 
 urlpatterns = [
     path("", home, name="home"),
+    path("explain/", explain_page, name="explain"),
     path("keys/", keys.keys, name="keys"),
     path("keys/new/", keys.new_key, name="key-new"),
     path("keys/<uuid:key_id>/", keys.key_page, name="key"),
