@@ -101,7 +101,9 @@ def keys_of(person: User) -> QuerySet[ApiKey]:
     seen = Q(team__in=teams_of(person, right=Right.MANAGE_KEYS))
     seen |= Q(team__in=teams_of(person, right=Right.SEE_AUDIT))
     seen |= Q(person=person, team__in=teams_of(person))
-    return ApiKey.objects.filter(seen).select_related("team", "service_account", "person", "use")
+    return ApiKey.objects.filter(seen).select_related(
+        "team", "service_account", "person", "use", "previous_use"
+    )
 
 
 def access_key(person: User, key_id: uuid.UUID, *, to_change: bool = False) -> ApiKey:
@@ -119,6 +121,25 @@ def access_key(person: User, key_id: uuid.UUID, *, to_change: bool = False) -> A
     ):
         raise PermissionDenied
     return key
+
+
+def access_key_to_rotate(person: User, key_id: uuid.UUID) -> ApiKey:
+    """Return a key whose new secret may be shown to the person. Raises: Http404, PermissionDenied."""
+    key = access_key(person, key_id)
+    if not may_rotate(person, key):
+        raise PermissionDenied
+    return key
+
+
+def may_rotate(person: User, key: ApiKey) -> bool:
+    """Whether the person could have issued this key, which they see.
+
+    Whoever manages a team's keys may end a member's, and never come to hold one.
+    """
+    role = role_in(person, key.team)
+    if key.person_id is not None:
+        return key.person_id == person.pk and may(role, Right.ISSUE_OWN_KEYS)
+    return may(role, Right.MANAGE_KEYS)
 
 
 def access_service_account(

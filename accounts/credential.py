@@ -27,8 +27,9 @@ class Credential:
     public_id: str
 
 
-def make_credential() -> Credential:
-    public_id = _random(PUBLIC_ID_LENGTH)
+def make_credential(public_id: str = "") -> Credential:
+    """Return a new secret, under a new public id or under that of the key whose secret it replaces."""
+    public_id = public_id or _random(PUBLIC_ID_LENGTH)
     body = f"lk_{public_id}_{_random(SECRET_LENGTH)}"
     return Credential(body + checksum(body), public_id)
 

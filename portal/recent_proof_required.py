@@ -11,7 +11,7 @@ from portal.lib.clock import utc_now
 
 # Asked for when the page is opened, as its form shows a secret, or is long.
 PROOF_TO_OPEN = frozenset(
-    {"key-new", "authenticator-app", "passkey-add", "oauth-authorize", "oauth-device"}
+    {"key-new", "key-rotate", "authenticator-app", "passkey-add", "oauth-authorize", "oauth-device"}
 )
 # Asked for when something is sent.
 PROOF_TO_SEND = PROOF_TO_OPEN | {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from accounts.change_feed import ChangeFeed, Changes
-from accounts.key_use import note_key_use
+from accounts.key_use import note_key_use, note_old_secret_use
 from proxy import readiness
 from proxy.closed_periods import reopen_periods
 from proxy.errors import Code
@@ -58,7 +58,10 @@ class Gateway:
         """Open the journal first: a call that cannot be recorded is not made."""
         self.journal.open()
         self.shipper = Shipper(
-            self.journal, settings.LATCHKEY_DATABASE_URL, note_key_use=note_key_use
+            self.journal,
+            settings.LATCHKEY_DATABASE_URL,
+            note_key_use=note_key_use,
+            note_old_secret_use=note_old_secret_use,
         )
         self.shipper.start()
         self.reopening.start()

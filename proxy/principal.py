@@ -57,6 +57,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     depends_on: the ids whose change may change this principal.
     renew_at: Unix seconds at which a calendar's period among its windows ends, and it has to be loaded anew; None for never.
     only_models: the key's narrower list, or None where it has none.
+    by_previous_secret: whether the secret is the one that a rotation of the key replaced, in the overlap.
     """
 
     credential_id: uuid.UUID
@@ -76,6 +77,7 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     renew_at: int | None = None
     ends_at: datetime.datetime | None = None
     hours: tuple[Hours, ...] = ()
+    by_previous_secret: bool = False
 
     def is_in_hours(self, now: datetime.datetime) -> bool:
         """Whether the moment lies in all hours that apply."""

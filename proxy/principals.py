@@ -64,6 +64,7 @@ def assemble(proven: Proven, *, now: datetime.datetime) -> Principal:
         only_models=_only_models(proven),
         renew_at=renewal,
         ends_at=proven.ends_at,
+        by_previous_secret=proven.by_previous_secret,
     )
 
 

@@ -159,6 +159,7 @@ def _admission(
         price_reasoning_micro_usd_per_million=price.reasoning,
         price_audio_input_micro_usd_per_million=price.audio_input,
         price_audio_output_micro_usd_per_million=price.audio_output,
+        by_previous_secret=principal.by_previous_secret,
     )
 
 

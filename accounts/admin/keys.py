@@ -15,8 +15,10 @@ from accounts.admin.bounds import bounds_act, bounds_facts
 from accounts.admin.cells import NOTHING, Cell, code, link_to, moment, pill, whole
 from accounts.admin.lists import ChoiceFilter, RelatedFilter
 from accounts.audit import acting
+from accounts.key_use import use_of_old_secret
 from accounts.models import ApiKey, User
 from accounts.roles import PortalRight
+from accounts.writes.key_rotation import end_old_secret
 from accounts.writes.keys import revoke_key
 from portal.lib.clock import utc_now
 
@@ -43,6 +45,10 @@ def _revoke(key: ApiKey, actor: User, values: dict[str, Any]) -> None:
     revoke_key(key, actor=acting(actor), reason=values["reason"])
 
 
+def _end_old_secret(key: ApiKey, actor: User, values: dict[str, Any]) -> None:
+    end_old_secret(key, actor=acting(actor))
+
+
 @admin.register(ApiKey)
 class KeyAdmin(PortalAdmin):
     """Keys, for reading and revoking. One is issued in the portal, by whom it is shown to."""
@@ -51,13 +57,24 @@ class KeyAdmin(PortalAdmin):
     right = PortalRight.REVOKE_KEYS
     list_display = ("shown", "name", "team", "holder", "state", "ends", "used")
     list_filter = (LifeFilter, ("team", RelatedFilter))
-    list_select_related = ("team", "service_account", "person", "use")
+    list_select_related = ("team", "service_account", "person", "use", "previous_use")
     search_fields = ("public_id", "name", "team__name", "person__email", "service_account__name")
     search_help_text = gettext_lazy("Key, name, team or holder")
     # Ids are in the order of time, and their index spares sorting every key there is.
     ordering = ("-id",)
     acts = (
         bounds_act(),
+        Act(
+            "end-old-secret",
+            gettext_lazy("End the old secret"),
+            _end_old_secret,
+            gettext_lazy("The old secret is refused within a second."),
+            shows=lambda key: key.revoked_at is None and key.has_two_secrets(now=utc_now()),
+            warning=gettext_lazy(
+                "Applications that still call with it are refused within a second, and their open streams are cut."
+            ),
+            is_danger=True,
+        ),
         Act(
             "revoke",
             gettext_lazy("Revoke"),
@@ -133,6 +150,7 @@ class KeyAdmin(PortalAdmin):
             (_("Ends"), moment(found.expires_at)),
             (_("Last used"), self.used(found)),
             (_("From"), found.use.last_peer if hasattr(found, "use") else NOTHING),
+            *_rotation_facts(found),
             (_("Revoked"), moment(found.revoked_at)),
             (
                 _("Revoked by"),
@@ -140,6 +158,19 @@ class KeyAdmin(PortalAdmin):
             ),
             (_("Reason"), found.revoked_reason),
         ]
+
+
+def _rotation_facts(found: ApiKey) -> list[tuple[str, Cell]]:
+    if found.previous_ends_at is None:
+        return []
+    use = use_of_old_secret(found)
+    return [
+        (_("Rotated"), moment(found.rotated_at)),
+        (_("Old secret ends"), moment(found.previous_ends_at)),
+        (_("Calls with it"), str(use.calls if use else 0)),
+        (_("Last call with it"), moment(use.last_used_at) if use else NOTHING),
+        (_("From"), use.last_peer if use else NOTHING),
+    ]
 
 
 def _as_id(term: str) -> uuid.UUID | None:

@@ -15,7 +15,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from accounts.api.problems import Problem, ProblemCode
-from accounts.key_use import note_key_use
+from accounts.key_use import note_key_use, note_old_secret_use
 from accounts.models import User
 from accounts.oauth.challenges import challenge
 from accounts.second_factors import must_set_one_up
@@ -110,6 +110,8 @@ def _proven(request: Request, text: str) -> Proven:
         raise Problem(ProblemCode.OUTSIDE_HOURS)
     connection.ensure_connection()
     note_key_use(connection.connection, {proven.credential_id: (now, peer)})
+    if proven.by_previous_secret:
+        note_old_secret_use(connection.connection, {proven.credential_id: (1, now, peer)})
     return proven
 
 

@@ -2,7 +2,7 @@ from accounts.models.audit import AuditEntry
 from accounts.models.changes import Change
 from accounts.models.idempotency import IdempotentReply
 from accounts.models.invitations import Invitation
-from accounts.models.keys import ApiKey, KeyUse
+from accounts.models.keys import ApiKey, KeyUse, PreviousSecretUse
 from accounts.models.notifications import CaughtMail, Notification
 from accounts.models.oauth import (
     EndedToken,
@@ -47,6 +47,7 @@ __all__ = [
     "OAuthIdToken",
     "OAuthRefreshToken",
     "PortalAssignment",
+    "PreviousSecretUse",
     "Proposal",
     "ServiceAccount",
     "SignOnConnection",

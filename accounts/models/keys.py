@@ -1,5 +1,7 @@
 """API keys. The row can prove a key and never yield it: it holds a peppered digest, not the secret."""
 
+import datetime
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MinValueValidator
@@ -30,12 +32,18 @@ class ApiKey(models.Model):
     """One credential of one team, held by one service account or one person.
 
     is_narrowed: a list says which of the granted models it may call, and goes on saying so when nothing stands in it.
+    rotated_at: when its secret was last replaced; the columns of the previous secret are filled from then on.
+    previous_ends_at: until when that secret works beside the new one. Nobody has to end it: it is over to the second.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     public_id = models.CharField(max_length=16, unique=True, editable=False)
     pepper_id = models.CharField(max_length=16, editable=False)
     digest = models.BinaryField(max_length=32, editable=False)
+    rotated_at = models.DateTimeField(null=True, editable=False)
+    previous_pepper_id = models.CharField(max_length=16, blank=True, editable=False)
+    previous_digest = models.BinaryField(max_length=32, null=True, editable=False)
+    previous_ends_at = models.DateTimeField(null=True, editable=False)
 
     team = models.ForeignKey(Team, models.CASCADE, related_name="keys")
     service_account = models.ForeignKey(
@@ -81,10 +89,29 @@ class ApiKey(models.Model):
                 | models.Q(revoked_at__isnull=False) & ~models.Q(revoked_reason=""),
                 name="key_revoked_with_reason",
             ),
+            models.CheckConstraint(
+                condition=models.Q(
+                    rotated_at__isnull=True,
+                    previous_pepper_id="",
+                    previous_digest__isnull=True,
+                    previous_ends_at__isnull=True,
+                )
+                | models.Q(
+                    rotated_at__isnull=False,
+                    previous_digest__isnull=False,
+                    previous_ends_at__isnull=False,
+                )
+                & ~models.Q(previous_pepper_id=""),
+                name="key_rotated_from_a_secret",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"lk_{self.public_id}_…"
+
+    def has_two_secrets(self, *, now: datetime.datetime) -> bool:
+        """Whether the previous secret still works beside the new one."""
+        return self.previous_ends_at is not None and self.previous_ends_at > now
 
 
 class KeyUse(models.Model):
@@ -98,3 +125,18 @@ class KeyUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_id} at {self.last_used_at}"
+
+
+class PreviousSecretUse(models.Model):
+    """Calls with the secret that the rotation at `rotated_at` replaced. A table of its own, for the reason of `KeyUse`."""
+
+    key = models.OneToOneField(
+        ApiKey, models.CASCADE, primary_key=True, related_name="previous_use", db_constraint=False
+    )
+    rotated_at = models.DateTimeField()
+    calls = models.PositiveBigIntegerField()
+    last_used_at = models.DateTimeField()
+    last_peer = models.CharField(max_length=45, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls with the previous secret of {self.key_id}"

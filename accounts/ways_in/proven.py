@@ -39,6 +39,7 @@ class Proven:
     depends_on: the ids whose change may change any of this.
     ends_at: when the credential itself ends, whatever its token says; None where nothing else than expires_at ends it.
     key: the API key itself where it is one; its own limits and its list of models stand there.
+    by_previous_secret: whether it is the secret that a rotation of the key replaced, in the overlap.
     confirmation: what its holder has to prove possession of; None where bearing it is enough.
     """
 
@@ -56,3 +57,4 @@ class Proven:
     key: ApiKey | None = None
     hours: tuple[Hours, ...] = ()
     confirmation: None = None
+    by_previous_secret: bool = False

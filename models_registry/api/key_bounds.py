@@ -42,6 +42,14 @@ def refuse_wider_key(
     refuse_wider_models(presented, models, of=presented.key)
 
 
+def refuse_wider_secret(presented: object, *, of: ApiKey) -> None:
+    """Refuse to show a new secret of a key that is wider than the one presented. Raises: Problem."""
+    names = ("scopes", "networks", "hours", "requests_per_minute", "tokens_per_minute")
+    listed = list(KeyModel.objects.filter(key=of).values_list("model__name", flat=True))
+    models = listed if of.is_narrowed or listed else None
+    refuse_wider_key(presented, {name: getattr(of, name) for name in names}, models)
+
+
 def refuse_wider_models(presented: object, models: Sequence[str] | None, *, of: ApiKey) -> None:
     """Refuse a list that lets a key call more than it may. Raises: Problem.
 

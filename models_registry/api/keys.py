@@ -1,7 +1,9 @@
 """API keys: listed, issued, read, narrowed and revoked. A key's text is answered once, when it is issued."""
 
 import uuid
+from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,6 +15,7 @@ from accounts.api.operations import Positive, Reason, operation
 from accounts.api.pages import PageQuery, page_of
 from accounts.api.problems import ProblemCode
 from accounts.api.views import ManagementView
+from accounts.key_use import use_of_old_secret
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.keys import Scope
 from accounts.roles import Right
@@ -21,6 +24,15 @@ from models_registry.api.key_bounds import refuse_wider_key, refuse_wider_models
 from models_registry.api.named_models import models_named
 from models_registry.writes.grants import narrow_key
 from models_registry.writes.keys import MODELS_MAX, issue_key_as
+
+
+class OldSecretGiven(Given):
+    """The secret that the last rotation replaced: who still calls with it, so that nobody breaks unawares."""
+
+    ends_at = serializers.DateTimeField(help_text="It works until then.")
+    calls = serializers.IntegerField(help_text="Calls with it since the rotation.")
+    last_used_at = serializers.DateTimeField(allow_null=True)
+    last_peer = serializers.CharField(allow_null=True)
 
 
 class KeyGiven(Given):
@@ -49,6 +61,22 @@ class KeyGiven(Given):
         source="use.last_used_at", default=None, allow_null=True, help_text="To the minute."
     )
     last_peer = serializers.CharField(source="use.last_peer", default=None, allow_null=True)
+    rotated_at = serializers.DateTimeField(allow_null=True)
+    old_secret = serializers.SerializerMethodField(
+        help_text="Of the last rotation; null for a key that was never rotated."
+    )
+
+    @extend_schema_field(OldSecretGiven(allow_null=True))
+    def get_old_secret(self, key: ApiKey) -> dict[str, Any] | None:
+        if key.previous_ends_at is None:
+            return None
+        use = use_of_old_secret(key)
+        return {
+            "ends_at": key.previous_ends_at,
+            "calls": use.calls if use else 0,
+            "last_used_at": use.last_used_at if use else None,
+            "last_peer": use.last_peer if use else None,
+        }
 
     def get_models(self, key: ApiKey) -> list[str] | None:
         names = sorted(named.model.name for named in key.models.all())

@@ -126,7 +126,9 @@ class AllKeys(AdministratorView):
     )
     def get(self, request: Request) -> Response:
         """Answer every key, the newest first; the text of none."""
-        keys = ApiKey.objects.select_related("use").prefetch_related("models__model")
+        keys = ApiKey.objects.select_related("use", "previous_use").prefetch_related(
+            "models__model"
+        )
         for name in ("team_id", "public_id"):
             if name in self.asked:
                 keys = keys.filter(**{name: self.asked[name]})

@@ -5,6 +5,7 @@ from django.urls import path
 from models_registry.api import (
     administration,
     converters,  # noqa: F401 - registers what stands in the addresses.
+    key_rotation,
     keys,
     limits,
     models,
@@ -20,6 +21,12 @@ urlpatterns = [
     path("keys", keys.Keys.as_view(), name="keys"),
     path("keys/<uuid:key>", keys.KeyView.as_view(), name="key"),
     path("keys/<uuid:key>/revoke", keys.RevokeKey.as_view(), name="revoke-key"),
+    path("keys/<uuid:key>/rotate", key_rotation.RotateKey.as_view(), name="rotate-key"),
+    path(
+        "keys/<uuid:key>/end-old-secret",
+        key_rotation.EndOldSecret.as_view(),
+        name="end-old-secret",
+    ),
     path("keys/<uuid:key>/models", keys.KeyModels.as_view(), name="key-models"),
     path("keys/<uuid:key>/limits", limits.KeyLimits.as_view(), name="key-limits"),
     path("limits", limits.Limits.as_view(), name="limits"),

@@ -16,8 +16,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from redis.exceptions import RedisError
 
-from accounts.access import access_key, role_in, teams_of
+from accounts.access import access_key, may_rotate, role_in, teams_of
 from accounts.audit import acting
+from accounts.key_use import use_of_old_secret
 from accounts.models import ApiKey, User
 from accounts.pages.parts import page_of, show_refusal
 from accounts.roles import Right, may
@@ -83,7 +84,7 @@ def new_key(request: HttpRequest) -> HttpResponse:
             _forget(form_name)
             show_refusal(form, error)
         else:
-            return _show_once(request, issued)
+            return show_once(request, issued)
     return render(request, "portal/keys/new.html", {"form": form})
 
 
@@ -111,7 +112,8 @@ def _row(key: ApiKey, state: KeyState) -> dict[str, object]:
     return {"key": key, "state": state.label, "pill": PILLS[state]}
 
 
-def _show_once(request: HttpRequest, issued: IssuedKey) -> HttpResponse:
+def show_once(request: HttpRequest, issued: IssuedKey) -> HttpResponse:
+    """Show the text of a key that was just issued or rotated."""
     model = models_of_key(issued.key, now=utc_now()).first()
     command = curl_of_list() if model is None else curl(model)
     return render(
@@ -146,6 +148,9 @@ def _show(request: HttpRequest, key: ApiKey, form: RevokeForm) -> HttpResponse:
             or settings.LATCHKEY_DEFAULT_REQUESTS_PER_MINUTE,
             "tokens_per_minute": key.tokens_per_minute
             or settings.LATCHKEY_DEFAULT_TOKENS_PER_MINUTE,
+            "has_two_secrets": key.has_two_secrets(now=now),
+            "old_use": use_of_old_secret(key),
+            "may_rotate": is_live and _holder_stands(key) and may_rotate(person, key),
             "may_revoke": key.revoked_at is None
             and (
                 is_own or teams_of(person, right=Right.MANAGE_KEYS).filter(pk=key.team_id).exists()

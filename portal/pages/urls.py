@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from portal.pages import bounds, keys
+from portal.pages import bounds, key_rotation, keys
 from portal.pages.explain import explain_page
 from portal.pages.home import home
 
@@ -17,6 +17,12 @@ urlpatterns = [
         "teams/<slug:slug>/service-accounts/<uuid:account_id>/bounds/",
         bounds.service_account_bounds,
         name="service-account-bounds",
+    ),
+    path("keys/<uuid:key_id>/rotate/", key_rotation.rotate, name="key-rotate"),
+    path(
+        "keys/<uuid:key_id>/old-secret/end/",
+        key_rotation.old_secret_end,
+        name="key-old-secret-end",
     ),
     path("keys/<uuid:key_id>/revoke/", keys.revoke, name="key-revoke"),
 ]

@@ -1,5 +1,6 @@
 """Writes batches of calls to PostgreSQL's ledger, each call once however often it is sent."""
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -14,8 +15,13 @@ from proxy.journal.copy_line import STAGING_COLUMNS, copy_line, plain_text
 from proxy.journal.reader import PAUSE_S, Batch
 from proxy.journal.records import COUNT_MAX, LAST_HOUR, MOMENT_US_MAX, Admission, End
 
+log = logging.getLogger(__name__)
+
 Connection = psycopg.Connection[tuple[object, ...]]
 NoteKeyUse = Callable[[Connection, Mapping[UUID, tuple[datetime, str]]], None]
+# By key, how many calls were made with its old secret, and when and from where the latest.
+OldSecretUses = Mapping[UUID, tuple[int, datetime, str]]
+NoteOldSecretUse = Callable[[Connection, OldSecretUses], None]
 
 KEY_USE_INTERVAL_S = 60.0
 STATEMENT_TIMEOUT_MS = 30_000
@@ -73,9 +79,16 @@ INSERT INTO proxy_stalehour (hour) SELECT {_HOUR.format(id="call_id")} FROM book
 class Ledger:
     """A connection to the ledger that is opened when needed, and again after a failure."""
 
-    def __init__(self, database_url: str, *, note_key_use: NoteKeyUse | None = None) -> None:
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        note_key_use: NoteKeyUse | None = None,
+        note_old_secret_use: NoteOldSecretUse | None = None,
+    ) -> None:
         self._database_url = database_url
         self._note_key_use = note_key_use
+        self._note_old_secret_use = note_old_secret_use
         self._connection: Connection | None = None
         self._key_noted_at_s: dict[bytes, float] = {}
 
@@ -136,12 +149,13 @@ class Ledger:
     def _book(self, connection: Connection, batch: Batch) -> None:
         with connection.transaction():
             self._limit_time(connection)
-            late_ends = list(batch.late_ends)
+            late_ends, standing = list(batch.late_ends), frozenset[bytes]()
             if batch.calls:
                 standing = self._insert(connection, batch.calls)
                 late_ends += [end for _, end in batch.calls if end.call_id in standing]
             if late_ends:
                 self._adjust(connection, late_ends)
+            self._count_old_secrets(connection, batch, standing)
 
     def _insert(
         self, connection: Connection, calls: Sequence[tuple[Admission, End]]
@@ -172,6 +186,24 @@ class Ledger:
         if adjustments:
             connection.cursor().executemany(ADJUST, adjustments)
 
+    def _count_old_secrets(
+        self, connection: Connection, batch: Batch, standing: frozenset[bytes]
+    ) -> None:
+        """Count the calls with old secrets in the transaction that books them, so that none is counted twice."""
+        uses = old_secret_uses(batch, standing)
+        if self._note_old_secret_use is None or not uses:
+            return
+        try:
+            with connection.transaction():
+                self._note_old_secret_use(connection, uses)
+        except (psycopg.errors.OperationalError, psycopg.InterfaceError):
+            # The server fails, and the whole batch is sent again.
+            raise
+        except psycopg.Error as error:
+            log.warning(
+                "journal: calls with old secrets were not counted (%s)", type(error).__name__
+            )
+
     def _limit_time(self, connection: Connection) -> None:
         connection.execute(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}")
 
@@ -183,6 +215,19 @@ class Ledger:
                 for key_id, at_s in self._key_noted_at_s.items()
                 if now_s - at_s < KEY_USE_INTERVAL_S
             }
+
+
+def old_secret_uses(batch: Batch, standing: frozenset[bytes]) -> OldSecretUses:
+    """Return the batch's calls with old secrets, those left out that stand in the ledger already."""
+    uses: dict[UUID, tuple[int, datetime, str]] = {}
+    for admission, _ in batch.calls:
+        if admission.by_previous_secret and admission.call_id not in standing:
+            key_id, at = UUID(bytes=admission.key_id), _moment(admission.admitted_at_us)
+            calls, latest, peer = uses.get(key_id, (0, at, admission.peer))
+            if latest <= at:
+                latest, peer = at, admission.peer
+            uses[key_id] = (calls + 1, latest, peer)
+    return uses
 
 
 def _adjustment(end: End) -> dict[str, object]:

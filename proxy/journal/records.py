@@ -29,6 +29,7 @@ class Admission(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=F
     """A call was let in, and this is who asked for what at which price.
 
     Ids are the 16 bytes of a UUID; `call_id` is a UUIDv7. A price that is None is that of all input or all output.
+    `by_previous_secret`: the key was presented by the secret that its rotation replaced.
     """
 
     call_id: Id
@@ -52,6 +53,7 @@ class Admission(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=F
     price_reasoning_micro_usd_per_million: int | None = None
     price_audio_input_micro_usd_per_million: int | None = None
     price_audio_output_micro_usd_per_million: int | None = None
+    by_previous_secret: bool = False
 
 
 class End(msgspec.Struct, array_like=True, frozen=True, kw_only=True, gc=False, tag=2):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import psycopg
 
 from proxy.journal.journal import Journal
-from proxy.journal.ledger import Ledger, NoteKeyUse
+from proxy.journal.ledger import Ledger, NoteKeyUse, NoteOldSecretUse
 from proxy.journal.reader import BATCH_CALLS_MAX, Batch, JournalReader
 from proxy.journal.successor import Successor
 
@@ -35,15 +35,20 @@ class Shipper:
         database_url: str,
         *,
         note_key_use: NoteKeyUse | None = None,
+        note_old_secret_use: NoteOldSecretUse | None = None,
         interval_s: float = INTERVAL_S,
     ) -> None:
         self.shipped_calls = 0
         self.failing_since_s: float | None = None
         self._arrived_until_s = time.monotonic()
         self._journal = journal
-        self._ledger = Ledger(database_url, note_key_use=note_key_use)
+        self._ledger = Ledger(
+            database_url, note_key_use=note_key_use, note_old_secret_use=note_old_secret_use
+        )
         self._reader = JournalReader(journal.directory)
-        self._successor = Successor(journal.root, database_url)
+        self._successor = Successor(
+            journal.root, database_url, note_old_secret_use=note_old_secret_use
+        )
         self._interval_s = interval_s
         self._waiting: Batch | None = None
         self._stopping = threading.Event()

@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 
 from proxy.journal.directory import JournalDirectory, process_directories
-from proxy.journal.ledger import Ledger
+from proxy.journal.ledger import Ledger, NoteOldSecretUse
 from proxy.journal.reader import BATCH_CALLS_MAX, JournalReader
 
 log = logging.getLogger(__name__)
@@ -23,11 +23,16 @@ class Successor:
     """
 
     def __init__(
-        self, root: Path | str, database_url: str, *, scan_interval_s: float = SCAN_INTERVAL_S
+        self,
+        root: Path | str,
+        database_url: str,
+        *,
+        note_old_secret_use: NoteOldSecretUse | None = None,
+        scan_interval_s: float = SCAN_INTERVAL_S,
     ) -> None:
         self.is_behind = True
         self._root = Path(root)
-        self._ledger = Ledger(database_url)
+        self._ledger = Ledger(database_url, note_old_secret_use=note_old_secret_use)
         self._scan_interval_s = scan_interval_s
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-successor", daemon=True)

@@ -22,6 +22,7 @@ from tests.accounts.rows import (
     new_team,
 )
 from tests.child import run_python
+from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
 OURS = ("accounts", "models_registry", "portal", "proxy")
@@ -194,3 +195,21 @@ def test_member_is_removed_and_the_key_with_it() -> None:
     assert team.keys.get().revoked_at is not None
     for slug, email in ((team.slug, member.email), ("nobody", member.email), (team.slug, "")):
         assert "member with this address" in refuse("remove_member", slug, email)
+
+
+def test_key_is_rotated_by_its_public_id_and_its_new_secret_alone_is_printed() -> None:
+    issued = new_key()
+    assert "No key" in refuse("rotate_key", "unknown")
+    for hours in ("-1", "721", "99999999999"):
+        assert "overlap" in refuse("rotate_key", issued.key.public_id, "--overlap-hours", hours)
+    out, told = run("rotate_key", issued.key.public_id, "--overlap-hours", "1")
+    assert read_credential(out.strip()) is not None
+    assert out.strip() not in told
+    assert "works until" in told
+    assert "old secret works until" in refuse("rotate_key", issued.key.public_id)
+    again, _ = run("rotate_key", issued.key.public_id, "--new-was-lost")
+    assert [bool(loaded(text)) for text in (issued.text, out.strip(), again.strip())] == [
+        True,
+        False,
+        True,
+    ]

@@ -3,9 +3,15 @@ import threading
 import uuid
 
 import psycopg
+import pytest
+from django.db import connection as django_connection
 
-from accounts.key_use import note_key_use
+from accounts.audit import COMMAND
+from accounts.key_use import note_key_use, note_old_secret_use, use_of_old_secret
+from accounts.models import ApiKey
+from accounts.writes.key_rotation import end_old_secret, rotate_key
 from portal.lib.clock import utc_now
+from tests.accounts.rows import new_key
 
 NOW = utc_now()
 
@@ -75,3 +81,31 @@ def test_noting_waits_for_nobody_who_holds_the_key(
     with psycopg.connect(database_url) as other:
         other.execute("SELECT id FROM accounts_apikey FOR UPDATE")
         note(application, uuid.uuid4(), 0, "127.0.0.1")
+
+
+@pytest.mark.django_db
+def test_calls_with_an_old_secret_are_counted_for_the_rotation_that_replaced_it() -> None:
+    key, never_rotated = new_key().key, new_key().key
+    connection = django_connection.connection
+
+    def note(after_s: float, calls: int, peer: str, *keys: ApiKey) -> None:
+        moment = utc_now() + datetime.timedelta(seconds=after_s)
+        note_old_secret_use(connection, {one.pk: (calls, moment, peer) for one in keys})
+
+    def told() -> tuple[int, str] | None:
+        use = use_of_old_secret(ApiKey.objects.select_related("previous_use").get(pk=key.pk))
+        return None if use is None else (use.calls, use.last_peer)
+
+    note(1, 5, "never rotated", key, never_rotated)
+    rotate_key(key, actor=COMMAND)
+    assert told() is None
+    note(-60, 7, "before the rotation", key)
+    assert told() is None
+    note(2, 3, "latest", key, never_rotated)
+    note(1, 2, "earlier", key)
+    assert told() == (5, "latest")
+    end_old_secret(key, actor=COMMAND)
+    rotate_key(key, actor=COMMAND)
+    assert told() is None
+    note(3, 1, "of the next", key)
+    assert told() == (1, "of the next")

@@ -185,6 +185,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "expires_at": "{until}",
     },
     "revoke_key": {"reason": "x"},
+    "rotate_key": {"overlap_s": 60, "new_was_lost": False},
+    "end_old_secret": {},
     "narrow_key": {"models": ["{other}"]},
     "ask_for_access": {
         "team": "{team}",
@@ -309,6 +311,12 @@ def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: An
             continue
         for name in ("scopes", "networks", "requests_per_minute", "tokens_per_minute"):
             assert getattr(key, name) == getattr(old, name)
+        if bytes(key.digest) != bytes(old.digest):
+            # Whoever was shown the new secret could have issued the key.
+            is_own = key.person_id == house.person.pk
+            is_application = key.person_id is None and Right.MANAGE_KEYS in rights_in(role)
+            assert not by_key
+            assert is_own or is_application
         assert (key.expires_at, key.person_id) == (old.expires_at, old.person_id)
         assert key.service_account_id == old.service_account_id
         assert old.revoked_at is None or key.revoked_at is not None

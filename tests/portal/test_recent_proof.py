@@ -27,6 +27,7 @@ NO_PROOF = {
     "home",
     "invitation",
     "invitation-withdraw",
+    "key-old-secret-end",
     "key-revoke",
     # A client proves itself, and no person is asked.
     "oauth-device-authorization",

@@ -294,6 +294,7 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "ask": asked,
         "key-new": key | {"form_id": NOWHERE, "holder": f"team:{team.pk}", "expires_at": day},
         "key-revoke": reason,
+        "key-rotate": {"overlap": "3600"},
         "member": {"role": "auditor"},
         "oauth-client-disable": reason,
         "request-comment": {"text": f"A comment. {TEMPLATE}"},

@@ -29,6 +29,7 @@ from accounts.models import (
 from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
 from accounts.roles import PortalRight, Right
+from accounts.writes.key_rotation import rotate_key
 from accounts.writes.portal_roles import give_portal_role
 from accounts.writes.sign_on import replace_encryption_key
 from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Limit, Provider
@@ -124,6 +125,7 @@ DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
     (OAuthApplication, "disable"): (REASON, "oauth_client.disabled"),
     (OAuthApplication, "enable"): ({}, "oauth_client.enabled"),
     (OAuthApplication, "remove"): ({}, "oauth_client.removed"),
+    (ApiKey, "end-old-secret"): ({}, "key.old_secret_ended"),
     (ApiKey, "revoke"): (REASON, "key.revoked"),
     (Notification, "send-again"): ({}, "mail.sent_again"),
     (AiModel, "change"): (FACTS, "model.changed"),
@@ -171,12 +173,18 @@ def prepare_saml(connection: SignOnConnection) -> None:
     replace_encryption_key(connection, actor=COMMAND)
 
 
+def prepare_rotated(key: ApiKey) -> None:
+    """Let it have an old secret."""
+    rotate_key(key, actor=COMMAND)
+
+
 def nothing(found: Any) -> None:
     """What needs nothing."""
 
 
 # What is done to the object before the act.
 PREPARED: dict[tuple[type[Model], str], Callable[[Any], None]] = {
+    (ApiKey, "end-old-secret"): prepare_rotated,
     (SignOnConnection, "new-encryption-key"): prepare_saml,
     (SignOnConnection, "remove-encryption-key"): prepare_saml,
 }
@@ -376,7 +384,7 @@ def test_selection_of_too_many_does_nothing(administrator: Client) -> None:
         address(ApiKey, "changelist"), chosen | {"confirmed": 1}, follow=True
     )
     assert "Choose at most 50" in reply.content.decode()
-    assert not ApiKey.objects.filter(revoked_at__isnull=False).exists()
+    assert not ApiKey.objects.filter(team=key.team_id, revoked_at__isnull=False).exists()
 
 
 def test_group_is_mapped_to_a_role_of_the_chosen_teams_own_and_of_no_other(

@@ -34,6 +34,7 @@ def admission(**changes: object) -> Admission:
         "price_reasoning_micro_usd_per_million": 12_000_000,
         "price_audio_input_micro_usd_per_million": 40_000_000,
         "price_audio_output_micro_usd_per_million": None,
+        "by_previous_secret": False,
     }
     return Admission(**{**fields, **changes})  # type: ignore[arg-type]
 

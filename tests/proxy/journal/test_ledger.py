@@ -197,3 +197,33 @@ def test_a_key_s_use_is_noted_at_most_once_a_minute(
         {UUID(bytes=first): (datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), "10.0.0.1")},
         {UUID(bytes=second): (datetime(1970, 1, 1, 0, 0, 2, tzinfo=UTC), "10.0.0.2")},
     ]
+
+
+def test_calls_with_old_secrets_are_counted_once_however_often_they_are_sent(
+    django_db_setup: None, database_url: str
+) -> None:
+    noted: list[dict[UUID, tuple[int, datetime, str]]] = []
+
+    def note(connection: Connection, uses: object) -> None:
+        noted.append(dict(uses))  # type: ignore[call-overload]
+        if len(noted) == 1:
+            # A fault of the counting is not one of the ledger.
+            connection.execute("SELECT 1/0")
+
+    key = bytes(15) + b"k"
+    calls = [
+        admission(key_id=key, admitted_at_us=at, peer=f"10.0.0.{at}", by_previous_secret=is_old)
+        for at, is_old in ((2, True), (1, True), (3, False))
+    ]
+    ledger = Ledger(database_url, note_old_secret_use=note)
+    ledger.write(ended(admission(by_previous_secret=True)))
+    for _ in range(2):
+        ledger.write(Batch(calls=[(call, end_of(call)) for call in calls]))
+    later = admission(key_id=key, admitted_at_us=4, peer="10.0.0.4", by_previous_secret=True)
+    ledger.write(Batch(calls=[(call, end_of(call)) for call in [*calls, later]]))
+    ledger.close()
+    moments = [datetime(1970, 1, 1, 0, 0, 0, at, tzinfo=UTC) for at in (2, 4)]
+    assert noted[1:] == [
+        {UUID(bytes=key): (2, moments[0], "10.0.0.2")},
+        {UUID(bytes=key): (1, moments[1], "10.0.0.4")},
+    ]

@@ -86,8 +86,13 @@ def test_records_of_the_version_before_audio_are_read_as_they_were_meant() -> No
     call = admission(**{f"price_{part}_micro_usd_per_million": None for part in apart})
     end = end_of(call, input_audio_tokens=0, output_audio_tokens=0)
 
-    assert decode_record(without_last(bytes_of(call), 3, now_last=call.purpose)) == call
+    assert decode_record(without_last(bytes_of(call), 4, now_last=call.purpose)) == call
     assert decode_record(without_last(bytes_of(end), 2, now_last=end.answer_bytes)) == end
+
+
+def test_record_of_the_version_before_rotation_is_one_of_a_key_s_only_secret() -> None:
+    call = admission(price_audio_output_micro_usd_per_million=7)
+    assert decode_record(without_last(bytes_of(call), 1, now_last=7)) == call
 
 
 def test_an_interrupted_call_claims_no_usage() -> None:

@@ -72,7 +72,7 @@ def test_the_journal_of_the_version_before_audio_is_shipped_at_its_prices(
     call = admission(admitted_at_us=1_790_000_000_000_000)
     directory = JournalDirectory.create(root)
     frames = [
-        frame(without_last(bytes_of(call), 3, now_last=call.purpose)),
+        frame(without_last(bytes_of(call), 4, now_last=call.purpose)),
         frame(without_last(bytes_of(end_of(call)), 2, now_last=end_of(call).answer_bytes)),
     ]
     directory.segment_path(1).write_bytes(b"".join(frames))

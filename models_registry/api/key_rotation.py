@@ -1,0 +1,68 @@
+"""A key's secret is replaced while the old one still works, and the old one is ended."""
+
+import datetime
+import uuid
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts.access import access_key, access_key_to_rotate
+from accounts.api.fields import Flag, Taken, Whole
+from accounts.api.operations import operation
+from accounts.api.problems import ProblemCode
+from accounts.api.views import ManagementView
+from accounts.writes.key_rotation import OVERLAP, OVERLAP_MAX, end_old_secret, rotate_key
+from models_registry.api.key_bounds import refuse_wider_secret
+from models_registry.api.keys import IssuedKeyGiven, KeyGiven
+
+_MISSING = [ProblemCode.NOT_FOUND]
+
+
+class Rotation(Taken):
+    overlap_s = Whole(
+        required=False,
+        min_value=0,
+        max_value=int(OVERLAP_MAX.total_seconds()),
+        help_text="Seconds for which the old secret works beside the new one, at most 30 days; 7 days unless given.",
+    )
+    new_was_lost = Flag(
+        required=False,
+        help_text="The new secret of a rotation whose overlap runs reached nobody: it is replaced, and the old one stays.",
+    )
+
+
+class RotateKey(ManagementView):
+    @operation(
+        "rotate_key",
+        "Rotate an API key.",
+        takes=Rotation,
+        gives=IssuedKeyGiven,
+        refuses=_MISSING,
+        example={"overlap_s": 604800},
+    )
+    def post(self, request: Request, key: uuid.UUID) -> Response:
+        """Give a key of yours, or of an application whose keys you manage, a new secret; the old one works for the overlap.
+
+        Nothing else about the key changes, its end and its limits included, which both secrets share. The new secret is in
+        this answer and never again. While an old secret works, the next rotation is refused. A key cannot rotate a key
+        that may manage, or that is wider than itself.
+        """
+        found = access_key_to_rotate(self.person, key)
+        refuse_wider_secret(request.auth, of=found)
+        overlap = datetime.timedelta(seconds=self.taken.get("overlap_s", OVERLAP.total_seconds()))
+        rotated = rotate_key(
+            found,
+            overlap=overlap,
+            actor=self.actor,
+            new_was_lost=self.taken.get("new_was_lost", False),
+        )
+        given = KeyGiven(access_key(self.person, key)).data
+        return Response(given | {"text": rotated.text})
+
+
+class EndOldSecret(ManagementView):
+    @operation("end_old_secret", "End a key's old secret.", gives=KeyGiven, refuses=_MISSING)
+    def post(self, request: Request, key: uuid.UUID) -> Response:
+        """End what is left of a rotation's overlap: the old secret is refused within a second, and its streams are cut."""
+        end_old_secret(access_key(self.person, key, to_change=True), actor=self.actor)
+        return Response(KeyGiven(access_key(self.person, key)).data)
