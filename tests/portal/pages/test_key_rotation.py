@@ -86,7 +86,9 @@ def test_page_of_a_rotated_key_tells_who_still_calls_with_the_old_secret() -> No
         assert "Calls since 12,345" in words
         assert "from 192.0.2.7" in words
     # What was counted for an earlier rotation is not told for this one.
-    PreviousSecretUse.objects.update(rotated_at=key.rotated_at - datetime.timedelta(days=1))
+    PreviousSecretUse.objects.filter(key=key).update(
+        rotated_at=key.rotated_at - datetime.timedelta(days=1)
+    )
     assert "Calls since 0" in words_of(browser.page(page_of(key)))
 
 
@@ -122,7 +124,9 @@ def test_overlap_that_is_not_offered_rotates_nothing(overlap: str) -> None:
     browser = Browser(new_member(account.team, Role.MANAGER))
     reply = browser.post(rotation_of(issued.key), overlap=overlap)
     assert 'class="errorlist' in text_of(reply)
-    assert not AuditEntry.objects.filter(tag=AuditTag.KEY_ROTATED).exists()
+    assert not AuditEntry.objects.filter(
+        tag=AuditTag.KEY_ROTATED, subject_id=issued.key.pk
+    ).exists()
     assert SHOWN.search(text_of(browser.post(rotation_of(issued.key), overlap="0")))
     assert loaded(issued.text) is None
 
