@@ -8,6 +8,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+# The one page that is of no table.
+EXPLAIN = "explain"
 # Each group with its items: title, symbol, and the name of the part of the admin.
 _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
     (
@@ -46,6 +48,7 @@ _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
             (gettext_lazy("OAuth clients"), "apps", "accounts_oauthapplication"),
             (gettext_lazy("Trusted issuers"), "verified_user", "accounts_trustedissuer"),
             (gettext_lazy("Trust rules"), "rule", "accounts_trustrule"),
+            (gettext_lazy("Explain"), "help", EXPLAIN),
         ],
     ),
     (
@@ -86,13 +89,18 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(title: "str | Promise", symbol: str, name: str) -> dict[str, Any]:
-    return {"title": title, "icon": symbol, "link": reverse_lazy(f"admin:{name}_changelist")}
+    route = f"admin:{name}" if name == EXPLAIN else f"admin:{name}_changelist"
+    return {"title": title, "icon": symbol, "link": reverse_lazy(route)}
 
 
 def _may_see(request: HttpRequest, name: str) -> bool:
     """Ask the part of the admin itself, so that the side bar shows no door that is locked."""
     from django.contrib import admin  # noqa: PLC0415 - the site is made from this module's settings.
 
+    from portal.admin_explain import may_explain  # noqa: PLC0415 - as above.
+
+    if name == EXPLAIN:
+        return may_explain(request)
     for model, part in admin.site._registry.items():  # noqa: SLF001 - there is no other way to it by name.
         if f"{model._meta.app_label}_{model._meta.model_name}" == name:  # noqa: SLF001 - Django's own name for it.
             return part.has_view_permission(request)

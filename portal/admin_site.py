@@ -7,7 +7,7 @@ from typing import Any
 from csp.decorators import csp_update
 from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
-from django.urls import URLPattern, URLResolver, reverse
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy
 from unfold.sites import UnfoldAdminSite
@@ -42,9 +42,13 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]
             super().register(model_or_iterable, admin_class, **options)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        return [
+        # The form is of the admin's parts, which register with this site.
+        from portal.admin_explain import explain_page  # noqa: PLC0415
+
+        served = [
             found for found in super().get_urls() if getattr(found, "name", None) not in _NOT_SERVED
         ]
+        return [path("explain/", self.admin_view(explain_page), name="explain"), *served]
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:  # noqa: FBT001, FBT002 - Django's own form.
         inner = csp_update(ALLOW_EVAL)(super().admin_view(view, cacheable))

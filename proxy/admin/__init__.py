@@ -1,5 +1,5 @@
 """The ledger, and the usage counted from it, in the admin."""
 
-from proxy.admin import calls, usage
+from proxy.admin import calls, explain, usage
 
-__all__ = ["calls", "usage"]
+__all__ = ["calls", "explain", "usage"]

@@ -73,9 +73,10 @@ def _account_enabled(key: ApiKey, held: bool) -> tuple[str, str]:  # noqa: FBT00
     name = {"name": key.service_account.name if key.service_account else ""}
     if held:
         return _("The service account %(name)s is enabled.") % name, ""
-    return _("The service account %(name)s is disabled.") % name, _(
-        "Ask whoever manages the team's service accounts to enable it again."
-    )
+    remedy = _("Ask whoever manages the team's service accounts to enable it again.")
+    if key.service_account and key.service_account.is_held_by_administrator:
+        remedy = _("Ask an administrator to enable it again: the team may not.")
+    return _("The service account %(name)s is disabled.") % name, remedy
 
 
 def _person_enabled(key: ApiKey, held: bool) -> tuple[str, str]:  # noqa: FBT001

@@ -13,6 +13,7 @@ from proxy.call import POSTED, CallKind
 from proxy.explain.answer import Explanation, State
 from proxy.explain.explain import explain
 from proxy.explain.situation import Question, key_as_new, load_situation
+from proxy.explain.subjects import public_part
 
 _MARKS = {State.HELD: "yes", State.NOT_HELD: "NO", State.NOT_ASKED: "–"}  # noqa: RUF001 - neither.
 
@@ -86,12 +87,9 @@ def _key(options: dict[str, Any]) -> ApiKey:
 
 
 def _named(text: str) -> ApiKey:
-    """Of a whole key only what is public is looked for."""
-    parts = text.split("_")
-    named = parts[1] if len(parts) > 1 and parts[0] == "lk" else text
-    by = Q(public_id=named)
+    by = Q(public_id=public_part(text))
     with contextlib.suppress(ValueError):
-        by |= Q(pk=uuid.UUID(named))
+        by |= Q(pk=uuid.UUID(text))
     return ApiKey.objects.select_related("team", "service_account", "person").get(by)
 
 
