@@ -1,11 +1,13 @@
 """The pages of a team, by every role and by strangers, through HTTP: the reply, the rows and what is shown."""
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, DjangoDbBlocker
 
 from accounts.audit import COMMAND
 from accounts.models import AuditEntry, Invitation, Membership, ServiceAccount, Team, User
@@ -98,6 +100,14 @@ ACTS = (
 )
 
 
+@pytest.fixture(scope="module")
+def house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[House]:
+    """Made once: what a test does is taken back, and a test that changes these very objects makes a house of its own."""
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield House()
+        transaction.set_rollback(True)
+
+
 def test_every_act_is_tried() -> None:
     assert set(House().acts()) == set(ACTS)
 
@@ -115,8 +125,7 @@ def text_of(reply: Any) -> str:
 
 @pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("role", Role)
-def test_act_is_done_by_who_may_and_by_nobody_else(role: Role, act: str) -> None:
-    house = House()
+def test_act_is_done_by_who_may_and_by_nobody_else(house: House, role: Role, act: str) -> None:
     address, form, right = house.acts()[act]
     before = house.rows()
     for stranger in (new_member(new_team(), role), new_member(new_team(), OWNER)):
@@ -135,8 +144,7 @@ def test_act_is_done_by_who_may_and_by_nobody_else(role: Role, act: str) -> None
 
 
 @pytest.mark.parametrize("act", ACTS)
-def test_act_needs_a_token_against_forgery(act: str) -> None:
-    house = House()
+def test_act_needs_a_token_against_forgery(house: House, act: str) -> None:
     address, form, _ = house.acts()[act]
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(house.owner)
@@ -148,8 +156,7 @@ def test_act_needs_a_token_against_forgery(act: str) -> None:
 
 
 @pytest.mark.parametrize("act", ["remove", "withdraw", "disable account", "enable account"])
-def test_act_is_not_done_by_a_link(act: str) -> None:
-    house = House()
+def test_act_is_not_done_by_a_link(house: House, act: str) -> None:
     address = house.acts()[act][0]
     before = house.rows()
     assert as_person(house.owner).get(address).status_code == 405
@@ -170,9 +177,8 @@ PAGES = {
 @pytest.mark.parametrize("below", PAGES)
 @pytest.mark.parametrize("role", Role)
 def test_page_opens_to_who_may_see_it(
-    role: Role, below: str, django_assert_max_num_queries: DjangoAssertNumQueries
+    house: House, role: Role, below: str, django_assert_max_num_queries: DjangoAssertNumQueries
 ) -> None:
-    house = House()
     page = house.at + below.format(account=house.account.pk, membership=house.membership.pk)
     client = as_person(new_member(house.team, role))
     with django_assert_max_num_queries(12):

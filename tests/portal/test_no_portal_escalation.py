@@ -301,7 +301,7 @@ def check(role: PortalRole, before: Standing, after: Standing, *, is_own: bool) 
 def is_tried(number: int, case: int, *, is_weighed: bool) -> bool:
     """Whether the case sends the body of this number: a share of them, in the proof `gate` all that is weighed by who asks."""
     if is_weighed:
-        return IS_WHOLE or number % 4 == case % 4
+        return IS_WHOLE or number % len(CASES) == case
     return number % 24 == 4 * case
 
 

@@ -1,8 +1,12 @@
 """Teams and who is in them: role by operation both ways, and another team's like one that does not exist."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from django.db import transaction
+from pytest_django import DjangoDbBlocker
 
 from accounts.audit import COMMAND
 from accounts.models import Invitation, Membership, ServiceAccount, Team
@@ -94,19 +98,40 @@ def address(pattern: str, house: House) -> str:
     )
 
 
+@dataclass
+class Asked:
+    """A house with somebody of each role in its team and in another, made once: what each test does is taken back."""
+
+    house: House
+    members: dict[Role, Asker]
+    strangers: dict[Role, Asker]
+
+
+@pytest.fixture(scope="module")
+def asked(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Asked]:
+    with django_db_blocker.unblock(), transaction.atomic():
+        house = House()
+        elsewhere = new_team()
+        yield Asked(
+            house,
+            {role: member_of(house.team, role) for role in ROLES},
+            {role: member_of(elsewhere, role) for role in ROLES},
+        )
+        transaction.set_rollback(True)
+
+
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_role_decides_and_another_team_does_not_exist(name: str, role: Role) -> None:
+def test_role_decides_and_another_team_does_not_exist(asked: Asked, name: str, role: Role) -> None:
     method, pattern, body, who = OPERATIONS[name]
-    house, elsewhere = House(), new_team()
+    house, stranger = asked.house, asked.strangers[role]
     path = address(pattern, house)
     nowhere = address(pattern, house).replace(house.team.slug, "no-such-team")
-    stranger = member_of(elsewhere, role)
     reply = stranger.ask(method, path, body)
     assert code_of(reply) == "not_found"
     if nowhere != path:
         assert reply.status_code == stranger.ask(method, nowhere, body).status_code
-    reply = member_of(house.team, role).ask(method, path, body)
+    reply = asked.members[role].ask(method, path, body)
     if role in who:
         assert reply.status_code in {200, 201, 204}, reply.content
     else:

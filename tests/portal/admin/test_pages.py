@@ -165,7 +165,7 @@ def test_every_filter_of_a_list_is_answered(
     page = text_of(administrator.get(address(model, "changelist")))
     for name, options in re.findall(r'<select name="([^"]+)".*?>(.*?)</select>', page, re.DOTALL):
         values = re.findall(r'<option value="([^"]+)"', options)
-        for value in [*different(values)[: 40 if IS_WHOLE else 5], HOSTILE]:
+        for value in [*different(values)[: 40 if IS_WHOLE else 2], HOSTILE]:
             reply = administrator.get(address(model, "changelist"), {name: value})
             assert reply.status_code in {200, 302}, (name, value)
 
