@@ -13,7 +13,7 @@ from proxy.call import POSTED, CallKind
 from proxy.explain.answer import Explanation, State
 from proxy.explain.explain import explain
 from proxy.explain.situation import Question, key_as_new, load_situation
-from proxy.explain.subjects import public_part
+from proxy.explain.subjects import PUBLIC_ID_MAX
 
 _MARKS = {State.HELD: "yes", State.NOT_HELD: "NO", State.NOT_ASKED: "–"}  # noqa: RUF001 - neither.
 
@@ -24,7 +24,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         who = parser.add_mutually_exclusive_group(required=True)
         who.add_argument(
-            "--key", help="A key's id or public id, the part between lk_ and the next _."
+            "--key-id", help="A key's id or public id, the part between lk_ and the next _."
         )
         who.add_argument("--person", metavar="EMAIL", help="Whom a new key would be issued to.")
         who.add_argument("--service-account", metavar="NAME")
@@ -67,8 +67,8 @@ def _lines(said: Explanation) -> list[str]:
 
 def _key(options: dict[str, Any]) -> ApiKey:
     try:
-        if options["key"]:
-            return _named(options["key"])
+        if options["key_id"]:
+            return _named(options["key_id"])
         if not options["team"]:
             raise CommandError("Name the team with --team: whoever calls, calls in one.")
         team = Team.objects.get(slug=options["team"])
@@ -87,7 +87,11 @@ def _key(options: dict[str, Any]) -> ApiKey:
 
 
 def _named(text: str) -> ApiKey:
-    by = Q(public_id=public_part(text))
+    if text.startswith("lk_"):
+        raise CommandError(
+            "--key-id: name the part between lk_ and the next _ alone. A key that stands in a shell's history is to be revoked."
+        )
+    by = Q(public_id=text[:PUBLIC_ID_MAX])
     with contextlib.suppress(ValueError):
         by |= Q(pk=uuid.UUID(text))
     return ApiKey.objects.select_related("team", "service_account", "person").get(by)
