@@ -8,6 +8,8 @@ PORT ?= 8000
 WHAT ?=
 ARGS ?=
 export PYTHON
+# Where Python is told to keep no bytecode, every process that is started would compile everything again.
+export PYTHONDONTWRITEBYTECODE :=
 
 VENV := .venv/bin
 # The first Python only has to find a supported one.
