@@ -11,6 +11,7 @@ from accounts.models import User
 from accounts.roles import PortalRight, Right, holds
 from models_registry.models import AccessRequest, AiModel, Grant, ModelStatus, Visibility
 from models_registry.models.catalogue import MODEL_NAME
+from models_registry.step_access import is_approver_of, requests_to_agree_to
 from portal.lib.clock import utc_now
 
 OFFERED = (ModelStatus.PUBLISHED, ModelStatus.DEPRECATED)
@@ -57,7 +58,7 @@ def could_name_a_model(text: str) -> bool:
 
 
 def may_decide(person: User) -> bool:
-    """Whether the person decides on requests, their own excepted; not while they act in one team alone."""
+    """Whether the person sees every request and decides where no policy says who does; not while they act in one team alone."""
     return holds(person, PortalRight.DECIDE_REQUESTS)
 
 
@@ -70,8 +71,15 @@ def requests_seen_by(person: User) -> QuerySet[AccessRequest]:
     )
 
 
+def requests_to_decide(person: User) -> QuerySet[AccessRequest]:
+    """Every request for whoever decides; for others, the open ones in which they can agree."""
+    if may_decide(person):
+        return AccessRequest.objects.all()
+    return requests_to_agree_to(person)
+
+
 def access_request(person: User, request_id: uuid.UUID) -> AccessRequest:
-    """Return a request of a team of theirs, or any to whoever decides. Raises: Http404."""
+    """Return a request of a team of theirs or one that they are to agree to, or any to whoever decides. Raises: Http404."""
     found = (
         AccessRequest.objects.select_related(
             "team", "service_account", "requested_by", "decided_by"
@@ -81,7 +89,7 @@ def access_request(person: User, request_id: uuid.UUID) -> AccessRequest:
     )
     if found is None:
         raise Http404
-    if may_decide(person):
+    if may_decide(person) or is_approver_of(person, found):
         return found
     if not teams_of(person, right=Right.SEE_TEAM).filter(pk=found.team_id).exists():
         raise Http404

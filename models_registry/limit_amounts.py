@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy
 
 from models_registry.models import Limit, LimitMeasure
 from models_registry.models.limits import ALERTS_MAX, AMOUNT_MAX, PERCENT_MAX
@@ -41,6 +42,24 @@ class PercentsField(forms.CharField):
                 f"Name at most {ALERTS_MAX} percentages from 1 to {PERCENT_MAX}, as 80, 100."
             )
         return [int(part) for part in parts]
+
+
+def budget_field() -> AmountField:
+    """US dollars a month, or nothing."""
+    return AmountField(
+        label=gettext_lazy("Budget a month, in US dollars"),
+        required=False,
+        help_text=gettext_lazy("Of the team's calls of each of the models, as 50 or 0.25."),
+    )
+
+
+def dollars(micro_usd: int | None) -> str:
+    """The amount as it would be entered."""
+    return "" if micro_usd is None else f"{(Decimal(micro_usd) / MICRO).normalize():f}"
+
+
+def micro_usd_of(entered: Decimal | None) -> int | None:
+    return None if entered is None else counted_amount(entered, LimitMeasure.MICRO_USD)
 
 
 def counted_amount(entered: Decimal, measure: str) -> int:

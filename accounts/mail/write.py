@@ -29,6 +29,7 @@ SUBJECTS = {
     NotificationKind.PROPOSAL_MADE: _("%(by)s asks for a second person: %(action)s"),
     NotificationKind.PROPOSAL_DECIDED: _("Your proposal was %(state)s: %(action)s"),
     NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
+    NotificationKind.REQUEST_AGREED: _("%(by)s agreed to your request for %(models)s"),
     NotificationKind.SECOND_FACTOR_CHANGED: _("Your second factor for Latchkey has changed"),
 }
 # By what was done and to which kind of factor.
@@ -103,6 +104,7 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             | NotificationKind.REQUEST_COMMENTED
             | NotificationKind.REQUEST_DECIDED
             | NotificationKind.REQUEST_WITHDRAWN
+            | NotificationKind.REQUEST_AGREED
         ):
             return facts | _of_request(facts)
         case NotificationKind.KEY_ENDING | NotificationKind.GRANT_ENDING:

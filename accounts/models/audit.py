@@ -86,6 +86,11 @@ class AuditTag(models.TextChoices):
     PROPOSAL_CONFIRMED = "proposal.confirmed"
     PROPOSAL_REFUSED = "proposal.refused"
     PROPOSAL_WITHDRAWN = "proposal.withdrawn"
+    REQUEST_AGREED = "request.agreed"
+    POLICY_MADE = "policy.made"
+    POLICY_VERSION_ADDED = "policy.version_added"
+    POLICY_SWITCHED_ON = "policy.switched_on"
+    POLICY_SWITCHED_OFF = "policy.switched_off"
 
 
 def audit_tags() -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ class NotificationKind(models.TextChoices):
     SECOND_FACTOR_CHANGED = "second_factor_changed"
     PROPOSAL_MADE = "proposal_made"
     PROPOSAL_DECIDED = "proposal_decided"
+    REQUEST_AGREED = "request_agreed"
 
 
 def notification_kinds() -> list[tuple[str, str]]:

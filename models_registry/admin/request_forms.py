@@ -7,8 +7,10 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import ActForm, moment_field
-from models_registry.models import AiModel, ModelKind
+from models_registry.limit_amounts import budget_field, dollars, micro_usd_of
+from models_registry.models import AccessRequest, AiModel, ModelKind
 from models_registry.models.requests import COMMENT_MAX, REASON_MAX
+from models_registry.writes.request_terms import left_of
 
 
 def _reason(*, required: bool) -> forms.CharField:
@@ -47,23 +49,41 @@ class ApproveForm(ActForm):
     tokens_per_minute = forms.IntegerField(
         label=gettext_lazy("Tokens a minute"), min_value=1, max_value=2**31 - 1, required=False
     )
+    budget = budget_field()
     reason = _reason(required=False)
 
     def prepare(self) -> None:
-        choice = self.fields["models"]
+        """Offer what is left of the request after everybody who agreed so far."""
+        left = left_of(self.subject)
+        choice, kinds = self.fields["models"], self.fields["scopes"]
         if isinstance(choice, ModelChoice):
-            asked = AiModel.objects.filter(requested_models__request=self.subject)
-            choice.queryset = asked.order_by("name")
-        asked_scopes = [one for one in ModelKind.choices if one[0] in self.subject.scopes]
-        kinds = self.fields["scopes"]
+            choice.queryset = AiModel.objects.filter(
+                pk__in=[model.pk for model in left.models]
+            ).order_by("name")
+        scopes = sorted({model.kind for model in left.models})
         if isinstance(kinds, forms.MultipleChoiceField):
-            kinds.choices = asked_scopes
-        self.initial.setdefault("scopes", self.subject.scopes)
-        named = self.subject.requested_models.all()
-        self.initial.setdefault("models", [one.model_id for one in named])
-        self.initial.setdefault("ends_at", localtime(self.subject.wanted_until))
-        self.initial.setdefault("requests_per_minute", self.subject.requests_per_minute)
-        self.initial.setdefault("tokens_per_minute", self.subject.tokens_per_minute)
+            kinds.choices = [one for one in ModelKind.choices if one[0] in scopes]
+        first: dict[str, Any] = {
+            "scopes": scopes,
+            "models": [model.pk for model in left.models],
+            "ends_at": localtime(left.ends_at),
+            "requests_per_minute": left.requests_per_minute,
+            "tokens_per_minute": left.tokens_per_minute,
+            "budget": dollars(left.budget_micro_usd),
+        }
+        self.initial = {**first, **self.initial}
+
+
+def agreed_part(request: AccessRequest, values: dict[str, Any]) -> dict[str, Any]:
+    """What `approve_request` takes of the form's values. The minute of the end that is left is that end."""
+    ends_at, left = values["ends_at"], left_of(request).ends_at
+    return {
+        "models": [model for model in values["models"] if model.kind in values["scopes"]],
+        "ends_at": None if ends_at == left.replace(second=0, microsecond=0) else ends_at,
+        "requests_per_minute": values["requests_per_minute"],
+        "tokens_per_minute": values["tokens_per_minute"],
+        "budget_micro_usd": micro_usd_of(values["budget"]),
+    }
 
 
 class ApproveAsAskedForm(ActForm):

@@ -3,6 +3,7 @@
 import datetime
 
 from django.db.models import Model, Q
+from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 
 from accounts.admin.cells import (
@@ -16,7 +17,8 @@ from accounts.admin.cells import (
     pill,
     whole,
 )
-from models_registry.models import AccessRequest, AiModel, Grant
+from models_registry.models import AccessRequest, AiModel, Grant, RequestStep
+from models_registry.step_words import steps_shown, who_agrees
 from models_registry.usage_source import use_of_team
 from portal.lib.clock import utc_now
 
@@ -27,6 +29,7 @@ SHOWN_MAX = 50
 def tables_for(request: AccessRequest, *, is_linked: bool) -> list[Table]:
     """is_linked: whether whoever reads may open the pages that are named."""
     return [
+        _steps(request, is_linked=is_linked),
         _asked(request, is_linked=is_linked),
         _granted(request, is_linked=is_linked),
         _used(request, is_linked=is_linked),
@@ -35,6 +38,29 @@ def tables_for(request: AccessRequest, *, is_linked: bool) -> list[Table]:
 
 def link_for(found: Model | None, *, is_linked: bool) -> Cell:
     return link_to(found) if is_linked else str(found or NOTHING)
+
+
+def _steps(request: AccessRequest, *, is_linked: bool) -> Table:
+    return Table(
+        _("Who has to agree"),
+        [_("Stage"), _("Who"), _("Agreed"), _("Turn"), _("Met")],
+        [
+            [
+                step.stage,
+                who_agrees(step),
+                _agreed(step, is_linked=is_linked),
+                moment(step.turn_at),
+                moment(step.met_at),
+            ]
+            for step in steps_shown(request)
+        ],
+        empty=_("Nobody had to: the policies approve it by themselves."),
+    )
+
+
+def _agreed(step: RequestStep, *, is_linked: bool) -> Cell:
+    people = [link_for(approval.person, is_linked=is_linked) for approval in step.approvals.all()]
+    return format_html_join(", ", "{}", ((person,) for person in people)) or NOTHING
 
 
 def _asked(request: AccessRequest, *, is_linked: bool) -> Table:

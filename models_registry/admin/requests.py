@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.admin.acts import Act, ActForm
 from accounts.admin.base import PortalAdmin, acting_person
-from accounts.admin.cells import NOTHING, Cell, list_of, moment, pill, text, whole
+from accounts.admin.cells import NOTHING, Cell, list_of, micro_usd, moment, pill, text, whole
 from accounts.admin.lists import ChoiceFilter, ChoicesFilter, RelatedFilter
 from accounts.models import AuditEntry, User
 from accounts.roles import PortalRight, holds
@@ -22,9 +22,11 @@ from models_registry.admin.request_forms import (
     ApproveForm,
     CommentForm,
     DenyForm,
+    agreed_part,
 )
 from models_registry.admin.request_tables import link_for, tables_for
 from models_registry.models import AccessRequest, DataClass, RequestedModel, RequestStatus
+from models_registry.step_access import steps_waiting_for
 from models_registry.writes.requests import approve_request, comment_on_request, deny_request
 
 _TONES = {
@@ -57,15 +59,7 @@ class DataClassFilter(ChoiceFilter):
 
 
 def _approve(request: AccessRequest, actor: User, values: dict[str, Any]) -> None:
-    approve_request(
-        request,
-        actor=actor,
-        reason=values["reason"],
-        models=[model for model in values["models"] if model.kind in values["scopes"]],
-        ends_at=values["ends_at"],
-        requests_per_minute=values["requests_per_minute"],
-        tokens_per_minute=values["tokens_per_minute"],
-    )
+    approve_request(request, actor=actor, reason=values["reason"], **agreed_part(request, values))
 
 
 def _approve_as_asked(request: AccessRequest, actor: User, values: dict[str, Any]) -> None:
@@ -106,7 +100,7 @@ class AccessRequestAdmin(PortalAdmin):
             "approve",
             gettext_lazy("Approve"),
             _approve,
-            gettext_lazy("The request is approved."),
+            gettext_lazy("You have agreed."),
             ApproveForm,
             is_open,
         ),
@@ -114,11 +108,11 @@ class AccessRequestAdmin(PortalAdmin):
             "approve-as-asked",
             gettext_lazy("Approve as asked"),
             _approve_as_asked,
-            gettext_lazy("Approved as asked."),
+            gettext_lazy("Agreed to as asked."),
             ApproveAsAskedForm,
             is_open,
             warning=gettext_lazy(
-                "Each request is granted in full, until the end that was asked for."
+                "Each request is agreed to in full, and granted where nobody else has to agree."
             ),
             is_bulk=True,
             is_listed=False,
@@ -183,7 +177,12 @@ class AccessRequestAdmin(PortalAdmin):
     def object_context(self, request: HttpRequest, found: AccessRequest) -> dict[str, Any]:
         person = acting_person(request)
         is_linked = holds(person, PortalRight.SEE_PEOPLE)
-        offered = [act for act in self.acts if act.is_listed and act.shows(found)]
+        waits = steps_waiting_for(person).filter(request=found).exists()
+        offered = [
+            act
+            for act in self.acts
+            if act.is_listed and act.shows(found) and (waits or act.name != "approve")
+        ]
         return {
             **self._page_context(request),
             "title": self.name_of(found),
@@ -192,7 +191,8 @@ class AccessRequestAdmin(PortalAdmin):
             "tables": tables_for(found, is_linked=is_linked),
             "comments": found.comments.select_related("author").order_by("at"),
             "trail": list_of(AuditEntry, f"?q={found.pk}") if is_linked else "",
-            "why_not": _why_not(found, person),
+            "is_own": is_open(found) and found.requested_by_id == person.pk,
+            "waits_for_others": is_open(found) and not waits,
             "decision": _decision(found),
             "forms": {act.name: (act, act.form(subject=found, person=person)) for act in offered},
         }
@@ -212,17 +212,6 @@ class AccessRequestAdmin(PortalAdmin):
 def status_of(request: AccessRequest) -> SafeString:
     status = RequestStatus(request.status)
     return pill(str(status.label), _TONES[status])
-
-
-def _why_not(request: AccessRequest, person: User) -> str:
-    """Why this person cannot decide; empty where they can."""
-    if request.status != RequestStatus.OPEN:
-        return ""
-    if request.requested_by_id == person.pk:
-        return _(
-            "You made this request yourself. Nobody decides on a request of their own: another approver has to."
-        )
-    return ""
 
 
 def _decision(request: AccessRequest) -> list[tuple[str, Cell]]:
@@ -258,6 +247,8 @@ def _facts(request: AccessRequest, *, is_linked: bool) -> list[tuple[str, Cell]]
         (_("Wished until"), moment(request.wanted_until)),
         (_("Wished calls a minute"), whole(request.requests_per_minute)),
         (_("Wished tokens a minute"), whole(request.tokens_per_minute)),
+        (_("Wished budget a month, for each model"), micro_usd(request.budget_micro_usd)),
+        (_("Most sensitive data"), request.get_data_class_display()),
         (_("Asked"), moment(request.created_at)),
         (_("Waits"), timesince(request.created_at) if is_open(request) else None),
     ]

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.access import access_service_account, access_team
-from accounts.api.fields import Choice, Given, Id, Moment, Taken, Text
+from accounts.api.fields import Choice, Given, Id, Moment, Taken, Text, Whole
 from accounts.api.operations import Positive, operation
 from accounts.api.pages import PageQuery, page_of
 from accounts.api.permissions import has_scope
@@ -19,10 +19,12 @@ from accounts.api.problems import ProblemCode
 from accounts.api.views import ManagementView
 from accounts.models.keys import Scope
 from accounts.roles import Right
-from models_registry.access import access_request, may_decide, requests_seen_by
+from models_registry.access import access_request, may_decide, requests_seen_by, requests_to_decide
 from models_registry.api.named_models import models_named, requested_models_named
-from models_registry.models import AccessRequest, ModelKind, RequestStatus
+from models_registry.models import AccessRequest, DataClass, ModelKind, RequestStatus, StepBy
+from models_registry.models.limits import AMOUNT_MAX
 from models_registry.models.requests import COMMENT_MAX, JUSTIFICATION_MAX, REASON_MAX
+from models_registry.step_access import is_approver
 from models_registry.writes.request_terms import MODELS_MAX
 from models_registry.writes.requests import (
     approve_request,
@@ -33,6 +35,7 @@ from models_registry.writes.requests import (
 )
 
 _MISSING = [ProblemCode.NOT_FOUND]
+BUDGET = "What the team may spend on each of the models in a calendar month, in 1e-6 US dollars."
 
 
 class RequestedModelGiven(Given):
@@ -58,6 +61,12 @@ class RequestGiven(Given):
     wanted_until = serializers.DateTimeField()
     requests_per_minute = serializers.IntegerField(allow_null=True)
     tokens_per_minute = serializers.IntegerField(allow_null=True)
+    budget_micro_usd = serializers.IntegerField(allow_null=True, help_text=BUDGET)
+    data_class = serializers.ChoiceField(
+        choices=DataClass.choices,
+        allow_blank=True,
+        help_text="The most sensitive data that is sent; empty in requests from before it was asked.",
+    )
     created_at = serializers.DateTimeField()
     status = serializers.ChoiceField(choices=RequestStatus.choices)
     decided_at = serializers.DateTimeField(allow_null=True)
@@ -65,8 +74,37 @@ class RequestGiven(Given):
     decision_reason = serializers.CharField()
 
 
+class ApprovalGiven(Given):
+    person_id = serializers.UUIDField(allow_null=True)
+    at = serializers.DateTimeField()
+    reason = serializers.CharField()
+    model_ids = serializers.ListField(child=serializers.UUIDField())
+    ends_at = serializers.DateTimeField()
+    requests_per_minute = serializers.IntegerField(allow_null=True)
+    tokens_per_minute = serializers.IntegerField(allow_null=True)
+    budget_micro_usd = serializers.IntegerField(allow_null=True)
+
+
+class StepGiven(Given):
+    id = serializers.UUIDField()
+    policy_id = serializers.UUIDField(
+        source="version.policy_id",
+        default=None,
+        allow_null=True,
+        help_text="Of the policy that asks for it; none for the portal's own step.",
+    )
+    stage = serializers.IntegerField(help_text="Each stage waits for those before it.")
+    by = serializers.ChoiceField(choices=StepBy.choices)
+    team_id = serializers.UUIDField(allow_null=True)
+    needs = serializers.IntegerField()
+    turn_at = serializers.DateTimeField(allow_null=True)
+    met_at = serializers.DateTimeField(allow_null=True)
+    approvals = ApprovalGiven(many=True)
+
+
 class RequestWithCommentsGiven(RequestGiven):
     comments = CommentGiven(many=True)
+    steps = StepGiven(many=True)
 
 
 class RequestQuery(PageQuery):
@@ -93,6 +131,14 @@ class NewRequest(Taken):
     wanted_until = Moment(help_text="At most 366 days from now.")
     requests_per_minute = Positive(required=False, allow_null=True)
     tokens_per_minute = Positive(required=False, allow_null=True)
+    budget_micro_usd = Whole(
+        min_value=1, max_value=AMOUNT_MAX, required=False, allow_null=True, help_text=BUDGET
+    )
+    data_class = Choice(
+        choices=DataClass.choices,
+        required=False,
+        help_text="The most sensitive data that is to be sent; the most that one of the models may be sent if left out.",
+    )
 
 
 class NewComment(Taken):
@@ -100,7 +146,7 @@ class NewComment(Taken):
 
 
 class Approval(Taken):
-    """What is left out is granted as it was asked; with kinds of call alone, the models called by them."""
+    """What is left out is granted as it was asked; with kinds of call alone, the models called by them. Less needs a reason."""
 
     reason = Text(max_length=REASON_MAX, required=False, allow_blank=True)
     models = serializers.ListField(
@@ -116,6 +162,7 @@ class Approval(Taken):
     ends_at = Moment(required=False)
     requests_per_minute = Positive(required=False)
     tokens_per_minute = Positive(required=False)
+    budget_micro_usd = Whole(min_value=1, max_value=AMOUNT_MAX, required=False)
 
 
 class Denial(Taken):
@@ -123,14 +170,14 @@ class Denial(Taken):
 
 
 class MayDecide(BasePermission):
-    """Whoever decides on requests: who signed in, or came with a key that may administer."""
+    """Whoever decides on requests, or has one to agree to: who signed in, or came with a key that may administer."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         person = request.user
         if not person.is_authenticated or not has_scope(request, Scope.ADMINISTER):
             return False
         person.acts_in_team_id = None
-        return may_decide(person)
+        return may_decide(person) or is_approver(person)
 
 
 class RequestsBase(ManagementView):
@@ -182,6 +229,8 @@ class Requests(RequestsBase):
         facts["models"] = models_named(self.person, facts["models"])
         if "scopes" in facts:
             facts["scopes"] = [Scope(scope) for scope in facts["scopes"]]
+        if "data_class" in facts:
+            facts["data_class"] = DataClass(facts["data_class"])
         made = ask_for_access(self.person, team=team, service_account=account, **facts)
         return self.answer(made.pk, status=201)
 
@@ -228,8 +277,8 @@ class Queue(RequestsBase):
 
     @operation("list_all_requests", "List all requests.", gives=_Page, query=RequestQuery)
     def get(self, request: Request) -> Response:
-        """Answer what anybody asked for, the newest first."""
-        return self.listed(AccessRequest.objects.all(), of="queue")
+        """Answer what anybody asked for, the newest first; to whoever does not decide on requests, what they are to agree to."""
+        return self.listed(requests_to_decide(self.person), of="queue")
 
 
 class QueuedRequest(RequestsBase):
@@ -271,7 +320,10 @@ class ApproveRequest(RequestsBase):
         example={"reason": "Fewer tokens to begin with.", "tokens_per_minute": 50000},
     )
     def post(self, request: Request, access: uuid.UUID) -> Response:
-        """Grant what was asked for, or less. Nobody decides on a request of their own."""
+        """Agree to what was asked for, or to less, in every step that waits for you; the last agreement makes the grants.
+
+        Nobody decides on a request of their own.
+        """
         found = access_request(self.person, access)
         facts: dict[str, Any] = dict(self.taken)
         if "models" in facts:

@@ -1,31 +1,48 @@
-"""Who is told of a request: those who may decide, or the side that did not just speak."""
+"""Who is told of a request: those whose turn it is to agree, or the side that did not just speak."""
 
 from collections.abc import Iterable, Sequence
 
-from accounts.access import people_holding
 from accounts.models import Notification, User
 from accounts.models.notifications import NotificationKind
-from accounts.roles import PortalRight
 from accounts.writes.notifications import Fact, notify
 from models_registry.access import may_decide
-from models_registry.models import AccessRequest, AiModel, RequestComment
+from models_registry.models import AccessRequest, AiModel, RequestComment, RequestStep
+from models_registry.step_access import is_approver_of, people_in
 
-DECIDERS_TOLD_MAX = 50
+APPROVERS_TOLD_MAX = 50
 
 
-def tell_of_request(request: AccessRequest, *, models: Sequence[AiModel]) -> None:
+def tell_of_request(
+    request: AccessRequest, *, steps: Iterable[RequestStep], models: Sequence[AiModel]
+) -> None:
+    """Tell whoever a step waits for that it is their turn."""
+    waiting = [step for step in steps if step.turn_at is not None and step.met_at is None]
     facts = _facts(request, models) | {"justification": request.justification}
-    _tell(_deciders(request), NotificationKind.REQUEST_MADE, facts)
+    _tell(_approvers(request, waiting), NotificationKind.REQUEST_MADE, facts)
+
+
+def tell_of_agreement(
+    request: AccessRequest,
+    *,
+    by: User,
+    begun: Sequence[RequestStep],
+    models: Sequence[AiModel],
+) -> None:
+    """Tell the requester that somebody agreed, and those whose turn comes by it that it does."""
+    if request.requested_by is not None:
+        facts = _facts(request, models) | {"by": _shown(by)}
+        _tell([request.requested_by], NotificationKind.REQUEST_AGREED, facts)
+    if begun:
+        tell_of_request(request, steps=begun, models=models)
 
 
 def tell_of_comment(comment: RequestComment) -> None:
-    """Tell the requester what a decider said, and deciders what the team said: those in the talk, or else all."""
+    """Tell the requester what an approver said, and approvers what the team said: those in the talk, or else all."""
     request, author = comment.request, comment.author
-    is_of_team = author is None or author.pk == request.requested_by_id or not may_decide(author)
-    if not is_of_team:
+    if author is not None and _is_approver(author, request):
         told = [] if request.requested_by is None else [request.requested_by]
     else:
-        everyone = _deciders(request)
+        everyone = _approvers(request, request.steps.filter(turn_at__isnull=False))
         spoke = set(request.comments.values_list("author_id", flat=True))
         told = [person for person in everyone if person.pk in spoke] or everyone
     models = AiModel.objects.filter(requested_models__request=request).order_by("name")
@@ -46,7 +63,7 @@ def tell_of_withdrawal(request: AccessRequest, *, by: User) -> None:
     """Tell those who were told that it was made: there is nothing left for them to decide."""
     made = Notification.objects.filter(
         kind=NotificationKind.REQUEST_MADE,
-        person__in=_deciders(request),
+        person__in=_approvers(request, request.steps.filter(turn_at__isnull=False)),
         facts__request_id=str(request.pk),
     )
     told = User.objects.filter(notifications__in=made).exclude(pk=by.pk).order_by("pk").distinct()
@@ -55,12 +72,18 @@ def tell_of_withdrawal(request: AccessRequest, *, by: User) -> None:
     _tell(told, NotificationKind.REQUEST_WITHDRAWN, facts)
 
 
-def _deciders(request: AccessRequest) -> list[User]:
-    """Whoever may decide on the request, the longest known first, and no more than can be mailed at once."""
-    able = people_holding(PortalRight.DECIDE_REQUESTS)
+def _approvers(request: AccessRequest, steps: Iterable[RequestStep]) -> list[User]:
+    """Whoever can agree in the steps, the longest known first, and no more than can be mailed at once."""
+    able = people_in(steps)
     if request.requested_by is not None:
         able = able.exclude(pk=request.requested_by.pk)
-    return list(able[:DECIDERS_TOLD_MAX])
+    return list(able[:APPROVERS_TOLD_MAX])
+
+
+def _is_approver(person: User, request: AccessRequest) -> bool:
+    if person.pk == request.requested_by_id:
+        return False
+    return may_decide(person) or is_approver_of(person, request)
 
 
 def _facts(request: AccessRequest, models: Iterable[AiModel]) -> dict[str, Fact]:

@@ -1,64 +1,77 @@
-"""What may be asked for, and what of it may be granted: at most what was asked."""
+"""What may be asked for, and what of it may be granted: at most what was asked, and what everybody agreed to."""
 
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from accounts.models.keys import Scope
 from models_registry.access import OFFERED
-from models_registry.models import AccessRequest, AiModel, DataClass
+from models_registry.models import AccessRequest, AiModel, DataClass, StepApproval
 from portal.lib.clock import days_ahead, utc_now
 from portal.lib.redaction import redact
 
 MODELS_MAX = 20
 DAYS_MAX = 366
+LIMITS = ("requests_per_minute", "tokens_per_minute", "budget_micro_usd")
+_NOT_LEFT = "was not asked for, or somebody who agreed before left it out."
 
 
 @dataclass(frozen=True)
 class Allowed:
-    """The part of a request that is granted."""
+    """A part of a request: what is left of it, or what somebody agrees to. models: by name."""
 
     models: list[AiModel]
     ends_at: datetime.datetime
     requests_per_minute: int | None
     tokens_per_minute: int | None
+    budget_micro_usd: int | None
+
+
+def left_of(request: AccessRequest) -> Allowed:
+    """What is left of the request after everybody who agreed so far: of each part the least that one of them named."""
+    agreed = list(StepApproval.objects.filter(step__request=request))
+    models = AiModel.objects.filter(requested_models__request=request).order_by("name")
+    for approval in agreed:
+        models = models.filter(pk__in=approval.model_ids)
+    return Allowed(
+        models=list(models),
+        ends_at=min([request.wanted_until, *(approval.ends_at for approval in agreed)]),
+        requests_per_minute=_least(request, agreed, "requests_per_minute"),
+        tokens_per_minute=_least(request, agreed, "tokens_per_minute"),
+        budget_micro_usd=_least(request, agreed, "budget_micro_usd"),
+    )
 
 
 def allowed_part(
-    request: AccessRequest,
+    left: Allowed,
     *,
-    models: Sequence[AiModel] | None,
-    scopes: Sequence[Scope] | None,
-    ends_at: datetime.datetime | None,
-    requests_per_minute: int | None,
-    tokens_per_minute: int | None,
+    models: Sequence[AiModel] | None = None,
+    scopes: Sequence[Scope] | None = None,
+    ends_at: datetime.datetime | None = None,
+    **limits: int | None,
 ) -> Allowed:
-    """Return what is granted; what is None is as it was asked, models by the kinds of call that are named.
+    """Return what is agreed to; what is None is all that is left, models by the kinds of call that are named.
 
-    Raises: ValidationError for more than was asked.
+    limits: requests_per_minute, tokens_per_minute, budget_micro_usd.
+    Raises: ValidationError for more than is left.
     """
-    if not {scope.value for scope in scopes or ()} <= set(request.scopes):
-        raise ValidationError({"scopes": "This kind of call was not asked for."})
+    if not {scope.value for scope in scopes or ()} <= {model.kind for model in left.models}:
+        raise ValidationError({"scopes": f"This kind of call {_NOT_LEFT}"})
     if models is None and scopes:
-        models = list(_asked(request).filter(kind__in=[scope.value for scope in scopes]))
-    part = _part_of_models(request, models)
+        kinds = {scope.value for scope in scopes}
+        models = [model for model in left.models if model.kind in kinds]
+    part = _part_of_models(left, models)
     if scopes is not None:
         refuse_scopes(part, scopes)
-    if ends_at is not None and ends_at > request.wanted_until:
-        raise ValidationError({"ends_at": "This is later than what was asked for."})
-    return Allowed(
-        models=part,
-        ends_at=ends_at or request.wanted_until,
-        requests_per_minute=_lower(
-            request.requests_per_minute, requests_per_minute, field="requests_per_minute"
-        ),
-        tokens_per_minute=_lower(
-            request.tokens_per_minute, tokens_per_minute, field="tokens_per_minute"
-        ),
-    )
+    if ends_at is not None and ends_at > left.ends_at:
+        raise ValidationError({"ends_at": f"A later end {_NOT_LEFT}"})
+    if (ends_at or left.ends_at) <= utc_now():
+        raise ValidationError({"ends_at": "This end lies in the past."})
+    lower = {name: _lower(getattr(left, name), limits.get(name), field=name) for name in LIMITS}
+    return Allowed(models=part, ends_at=ends_at or left.ends_at, **lower)
 
 
 def refuse_scopes(models: Sequence[AiModel], scopes: Sequence[Scope]) -> None:
@@ -111,14 +124,13 @@ def not_past_sunset() -> Q:
     return Q(sunset_at=None) | Q(sunset_at__gt=utc_now())
 
 
-def _part_of_models(request: AccessRequest, models: Sequence[AiModel] | None) -> list[AiModel]:
-    asked = _asked(request)
-    wanted = {model.pk for model in (asked if models is None else models)}
+def _part_of_models(left: Allowed, models: Sequence[AiModel] | None) -> list[AiModel]:
+    wanted = {model.pk for model in (left.models if models is None else models)}
     if not wanted:
         raise ValidationError({"models": "Grant at least one model, or deny the request."})
-    part = list(asked.filter(pk__in=wanted))
+    part = [model for model in left.models if model.pk in wanted]
     if len(part) < len(wanted):
-        raise ValidationError({"models": "This model was not asked for."})
+        raise ValidationError({"models": f"This model {_NOT_LEFT}"})
     ended = [model.name for model in part if not _is_offered(model)]
     if ended:
         raise ValidationError(
@@ -129,16 +141,19 @@ def _part_of_models(request: AccessRequest, models: Sequence[AiModel] | None) ->
     return part
 
 
-def _asked(request: AccessRequest) -> QuerySet[AiModel]:
-    return AiModel.objects.filter(requested_models__request=request).order_by("name")
-
-
 def _is_offered(model: AiModel) -> bool:
     return model.status in OFFERED and (model.sunset_at is None or model.sunset_at > utc_now())
 
 
-def _lower(asked: int | None, given: int | None, *, field: str) -> int | None:
-    """No limit was asked for where `asked` is None, so that any limit is less."""
-    if given is not None and asked is not None and given > asked:
-        raise ValidationError({field: f"This is more than the {asked} that were asked for."})
-    return asked if given is None else given
+def _least(request: AccessRequest, agreed: Sequence[StepApproval], name: str) -> int | None:
+    named = [getattr(one, name) for one in (request, *agreed)]
+    return min((number for number in named if number is not None), default=None)
+
+
+def _lower(left: int | None, given: int | None, *, field: str) -> int | None:
+    """No limit was asked for where `left` is None, so that any limit is less."""
+    if given is not None and given < 1:
+        raise ValidationError({field: "This has to be 1 or more."})
+    if given is not None and left is not None and given > left:
+        raise ValidationError({field: f"More than {left} {_NOT_LEFT}"})
+    return left if given is None else given

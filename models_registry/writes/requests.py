@@ -1,4 +1,4 @@
-"""Ask for access, talk about it, and decide on it. Only `approve_request` makes grants of a request."""
+"""Ask for access, talk about it, and decide on it. Only here are grants made of a request, once every step is met."""
 
 import datetime
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from accounts.access import access_team
-from accounts.audit import acting, record_audit
+from accounts.audit import SYSTEM, Actor, Fact, acting, record_audit
 from accounts.models import ServiceAccount, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
@@ -25,15 +25,18 @@ from models_registry.models import (
 )
 from models_registry.models.requests import COMMENT_MAX, JUSTIFICATION_MAX, REASON_MAX
 from models_registry.policies_in_force import most_sensitive
+from models_registry.step_access import is_approver_of
 from models_registry.writes import request_terms as terms
 from models_registry.writes.grants import grant_model
+from models_registry.writes.request_budgets import set_budget
 from models_registry.writes.request_mail import (
+    tell_of_agreement,
     tell_of_comment,
     tell_of_decision,
     tell_of_request,
     tell_of_withdrawal,
 )
-from models_registry.writes.request_steps import write_steps
+from models_registry.writes.request_steps import NOT_OWN, agree, steps_for, write_steps
 from portal.lib.clock import utc_now
 
 COMMENTS_MAX = 200
@@ -91,20 +94,21 @@ def ask_for_access(
     request.full_clean()
     request.save()
     _name_models(request, models)
-    write_steps(request, models)
-    record_audit(
+    steps = write_steps(request, models)
+    _record(
         AuditTag.REQUEST_MADE,
+        request,
         actor=acting(person),
-        subject_kind="request",
-        subject_id=request.id,
-        team_id=team.pk,
         model_ids=[str(model.pk) for model in models],
         scopes=request.scopes,
         wanted_until=wanted_until.isoformat(),
         data_class=request.data_class,
         budget_micro_usd=budget_micro_usd,
     )
-    tell_of_request(request, models=models)
+    if steps:
+        tell_of_request(request, steps=steps, models=models)
+    else:
+        _grant_all(request, terms.allowed_part(terms.left_of(request)), by=None, reason="")
     return request
 
 
@@ -114,7 +118,7 @@ def comment_on_request(request: AccessRequest, *, actor: User, text: str) -> Req
 
     Raises: ValidationError naming the field, also for a request that is not open any more; Http404; PermissionDenied.
     """
-    if not may_decide(actor):
+    if not may_decide(actor) and not is_approver_of(actor, request):
         access_team(actor, request.team_id, right=Right.ASK_FOR_ACCESS)
     request = _locked(request)
     if request.comments.count() >= COMMENTS_MAX:
@@ -126,13 +130,7 @@ def comment_on_request(request: AccessRequest, *, actor: User, text: str) -> Req
     )
     comment.full_clean()
     comment.save()
-    record_audit(
-        AuditTag.REQUEST_COMMENTED,
-        actor=acting(actor),
-        subject_kind="request",
-        subject_id=request.id,
-        team_id=request.team_id,
-    )
+    _record(AuditTag.REQUEST_COMMENTED, request, actor=acting(actor))
     tell_of_comment(comment)
     return comment
 
@@ -147,13 +145,7 @@ def withdraw_request(request: AccessRequest, *, actor: User) -> None:
     access_team(actor, request.team_id, right=Right.SEE_TEAM if is_own else Right.MANAGE_KEYS)
     request = _locked(request)
     _close(request, RequestStatus.WITHDRAWN, actor=actor, reason="")
-    record_audit(
-        AuditTag.REQUEST_WITHDRAWN,
-        actor=acting(actor),
-        subject_kind="request",
-        subject_id=request.id,
-        team_id=request.team_id,
-    )
+    _record(AuditTag.REQUEST_WITHDRAWN, request, actor=acting(actor))
     tell_of_withdrawal(request, by=actor)
 
 
@@ -168,59 +160,60 @@ def approve_request(
     ends_at: datetime.datetime | None = None,
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
+    budget_micro_usd: int | None = None,
 ) -> list[Grant]:
-    """Grant what was asked for, or less, in the transaction that closes the request.
+    """Agree to what was asked for, or to less with a reason, in every step that waits for the actor.
 
-    What is None is as it was asked; where only kinds of call are named, the models are those called by them. Of two
-    decisions at once the first counts and the second is refused.
-    Raises: ValidationError naming the field that is more than was asked, or for a request that is not open any more;
-    PermissionDenied for whoever may not decide, on their own request too.
+    The last agreement that is needed makes the grants and closes the request; until then there are none to return.
+    What is None is as it was asked, or as those left it who agreed before; where only kinds of call are named, the models
+    are those called by them. Of two at once the second is held against what the first one left.
+    Raises: ValidationError naming the field that is more than is left, or for a request that is not open any more;
+    PermissionDenied for whoever no step waits for, and on their own request.
     """
-    _refuse_decision(request, actor)
-    request = _locked(request)
-    reason = terms.checked_text(reason, field="reason", longest=REASON_MAX, may_be_empty=True)
+    request, actor = _locked_to_decide(request, actor)
+    steps = list(request.steps.all())
+    own = steps_for(actor, steps)
+    left = terms.left_of(request)
     allowed = terms.allowed_part(
-        request,
+        left,
         models=models,
         scopes=scopes,
         ends_at=ends_at,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
+        budget_micro_usd=budget_micro_usd,
     )
-    _refuse_account(request.team, request.service_account)
-    grants = [_grant(request, model, allowed, actor) for model in allowed.models]
-    _close(request, RequestStatus.APPROVED, actor=actor, reason=reason)
-    record_audit(
-        AuditTag.REQUEST_APPROVED,
+    if allowed != left and not reason.strip():
+        raise ValidationError({"reason": "Say why it is less than was asked for."})
+    reason = terms.checked_text(reason, field="reason", longest=REASON_MAX, may_be_empty=True)
+    begun = agree(actor, own, steps, allowed=allowed, reason=reason)
+    if all(step.met_at is not None for step in steps):
+        return _grant_all(request, allowed, by=actor, reason=reason)
+    _record(
+        AuditTag.REQUEST_AGREED,
+        request,
         actor=acting(actor),
-        subject_kind="request",
-        subject_id=request.id,
-        team_id=request.team_id,
+        steps=[str(step.pk) for step in own],
         model_ids=[str(model.pk) for model in allowed.models],
         reason=reason,
     )
-    tell_of_decision(request, models=allowed.models)
-    return grants
+    tell_of_agreement(request, by=actor, begun=begun, models=allowed.models)
+    return []
 
 
 @transaction.atomic
 def deny_request(request: AccessRequest, *, actor: User, reason: str) -> None:
-    """Refuse what was asked for. Of two decisions at once the first counts and the second is refused.
+    """Refuse what was asked for: whoever a step waits for, and whoever decides on requests.
 
+    Of two decisions at once the first counts and the second is refused.
     Raises: ValidationError without a reason or for a request that is not open any more; PermissionDenied.
     """
-    _refuse_decision(request, actor)
-    request = _locked(request)
+    request, actor = _locked_to_decide(request, actor)
+    if not may_decide(actor):
+        steps_for(actor, list(request.steps.all()))
     reason = terms.checked_text(reason, field="reason", longest=REASON_MAX)
     _close(request, RequestStatus.DENIED, actor=actor, reason=reason)
-    record_audit(
-        AuditTag.REQUEST_DENIED,
-        actor=acting(actor),
-        subject_kind="request",
-        subject_id=request.id,
-        team_id=request.team_id,
-        reason=reason,
-    )
+    _record(AuditTag.REQUEST_DENIED, request, actor=acting(actor), reason=reason)
     tell_of_decision(request, models=[named.model for named in _named(request)])
 
 
@@ -267,32 +260,71 @@ def _name_models(request: AccessRequest, models: Sequence[AiModel]) -> None:
         ) from None
 
 
-def _refuse_decision(request: AccessRequest, actor: User) -> None:
-    if not may_decide(actor):
-        raise PermissionDenied
-    if request.requested_by_id == actor.pk:
-        raise PermissionDenied("Nobody decides on a request of their own.")
-
-
 def _locked(request: AccessRequest) -> AccessRequest:
     """The request as it is now, kept from changing until the end. Raises: ValidationError unless it is open."""
-    request = (
+    request = _as_it_is(request)
+    _refuse_closed(request)
+    return request
+
+
+def _locked_to_decide(request: AccessRequest, actor: User) -> tuple[AccessRequest, User]:
+    """The same, and who decides as they are now: while the lock was waited for, they may have lost what let them.
+
+    Raises: PermissionDenied for whoever is nothing to the request or made it; ValidationError unless it is open.
+    """
+    request, acts_in_team_id = _as_it_is(request), actor.acts_in_team_id
+    actor = User.objects.get(pk=actor.pk)
+    actor.acts_in_team_id = acts_in_team_id
+    if request.requested_by_id == actor.pk:
+        raise PermissionDenied(NOT_OWN)
+    if not may_decide(actor) and not is_approver_of(actor, request):
+        raise PermissionDenied
+    _refuse_closed(request)
+    return request, actor
+
+
+def _as_it_is(request: AccessRequest) -> AccessRequest:
+    return (
         AccessRequest.objects.select_for_update(of=("self",))
         .select_related("team", "service_account", "requested_by")
         .get(pk=request.pk)
     )
+
+
+def _refuse_closed(request: AccessRequest) -> None:
     if request.status != RequestStatus.OPEN:
         raise ValidationError(
             f"This request has been {request.status} meanwhile; nothing more can be done with it."
         )
-    return request
 
 
 def _named(request: AccessRequest) -> list[RequestedModel]:
     return list(request.requested_models.select_related("model").order_by("model__name"))
 
 
-def _grant(request: AccessRequest, model: AiModel, allowed: terms.Allowed, actor: User) -> Grant:
+def _grant_all(
+    request: AccessRequest, allowed: terms.Allowed, *, by: User | None, reason: str
+) -> list[Grant]:
+    """Make the grants of a request that nobody's agreement is missing from. by: None where the policies ask for nobody's."""
+    actor = SYSTEM if by is None else acting(by)
+    _refuse_account(request.team, request.service_account)
+    grants = [_grant(request, model, allowed, actor) for model in allowed.models]
+    if allowed.budget_micro_usd is not None:
+        for model in allowed.models:
+            set_budget(request.team, model, allowed.budget_micro_usd, actor=actor)
+    _close(request, RequestStatus.APPROVED, actor=by, reason=reason)
+    _record(
+        AuditTag.REQUEST_APPROVED,
+        request,
+        actor=actor,
+        model_ids=[str(model.pk) for model in allowed.models],
+        reason=reason,
+    )
+    tell_of_decision(request, models=allowed.models)
+    return grants
+
+
+def _grant(request: AccessRequest, model: AiModel, allowed: terms.Allowed, actor: Actor) -> Grant:
     grant = grant_model(
         model,
         to=request.service_account or request.team,
@@ -300,14 +332,27 @@ def _grant(request: AccessRequest, model: AiModel, allowed: terms.Allowed, actor
         ends_at=allowed.ends_at,
         requests_per_minute=allowed.requests_per_minute,
         tokens_per_minute=allowed.tokens_per_minute,
-        actor=acting(actor),
+        actor=actor,
     )
     request.requested_models.filter(model=model).update(grant=grant)
     return grant
 
 
-def _close(request: AccessRequest, status: RequestStatus, *, actor: User, reason: str) -> None:
+def _close(
+    request: AccessRequest, status: RequestStatus, *, actor: User | None, reason: str
+) -> None:
     request.status, request.decided_at, request.decided_by = status, utc_now(), actor
     request.decision_reason = reason
     request.save(update_fields=["status", "decided_at", "decided_by", "decision_reason"])
     request.requested_models.update(is_open=False)
+
+
+def _record(tag: AuditTag, request: AccessRequest, *, actor: Actor, **facts: Fact) -> None:
+    record_audit(
+        tag,
+        actor=actor,
+        subject_kind="request",
+        subject_id=request.id,
+        team_id=request.team_id,
+        **facts,
+    )

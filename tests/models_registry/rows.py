@@ -9,6 +9,7 @@ from accounts.models.roles import PortalRole
 from models_registry.models import (
     AccessRequest,
     AiModel,
+    ApprovalPolicy,
     Deployment,
     Limit,
     LimitMeasure,
@@ -17,8 +18,10 @@ from models_registry.models import (
     ModelStatus,
     Provider,
 )
+from models_registry.policy_rules import Step
 from models_registry.writes.catalogue import add_model, deploy_model, set_model_status
 from models_registry.writes.limits import Subject, set_limit
+from models_registry.writes.policies import add_version, make_policy, switch_on
 from models_registry.writes.providers import add_provider
 from models_registry.writes.requests import ask_for_access
 from tests.accounts.rows import new_holder, new_name, tomorrow
@@ -70,6 +73,15 @@ def ask(person: User, team: Team, *models: AiModel, **changes: Any) -> AccessReq
         "wanted_until": tomorrow(),
     }
     return ask_for_access(person, team=team, **(facts | changes))
+
+
+def new_policy(*steps: Step, on: bool = True, **conditions: Any) -> ApprovalPolicy:
+    """A policy of these steps, switched on unless told otherwise."""
+    policy = make_policy(new_name("policy"), actor=COMMAND)
+    version = add_version(policy, steps=steps, actor=COMMAND, **conditions)
+    if on:
+        switch_on(version, actor=COMMAND)
+    return policy
 
 
 def new_limit(

@@ -5,12 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 import pytest
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import connection, transaction
 
-from accounts.models import AuditEntry
+from accounts.audit import COMMAND
+from accounts.models import AuditEntry, User
 from accounts.models.audit import AuditTag
-from models_registry.models import Grant, RequestStatus
+from models_registry.access import may_decide
+from models_registry.models import AccessRequest, Grant, RequestStatus, StepBy
+from models_registry.policy_rules import Step
+from models_registry.writes.policies import switch_off
 from models_registry.writes.requests import (
     approve_request,
     comment_on_request,
@@ -18,7 +22,7 @@ from models_registry.writes.requests import (
     withdraw_request,
 )
 from tests.accounts.rows import REASON, new_member, new_team
-from tests.models_registry.rows import ask, new_decider, new_offer
+from tests.models_registry.rows import ask, new_decider, new_offer, new_policy
 
 WAIT_S = 10
 ENDS = {
@@ -77,6 +81,62 @@ def test_of_two_ends_at_once_one_counts(committed: None, first: str, second: str
     assert Grant.objects.filter(model=model).count() == (1 if first == "approve" else 0)
     assert AuditEntry.objects.filter(subject_id=request.pk, tag__in=ENDS).count() == 1
     assert not request.comments.exists()
+
+
+def test_of_two_agreements_at_once_both_count_and_the_second_makes_the_grants(
+    committed: None,
+) -> None:
+    team, model, one, other = new_team(), new_offer(), new_decider(), new_decider()
+    policy = new_policy(Step(StepBy.DECIDERS, needs=2), model_ids=[model.pk])
+    request = ask(new_member(team), team, model)
+    first_done, second_done, may_commit, at_once = Event(), Event(), Event(), Event()
+    at_once.set()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(
+            hold, lambda: approve_request(request, actor=one), first_done, may_commit
+        )
+        assert first_done.wait(WAIT_S)
+        second = threads.submit(
+            hold, lambda: approve_request(request, actor=other), second_done, at_once
+        )
+        assert not second_done.wait(0.3)
+        may_commit.set()
+        assert first.result(WAIT_S)
+        assert second.result(WAIT_S)
+    assert Grant.objects.filter(model=model).count() == 1
+    request.refresh_from_db()
+    assert (request.status, request.decided_by) == ("approved", other)
+    tags = AuditEntry.objects.filter(subject_id=request.pk).values_list("tag", flat=True)
+    assert list(tags.order_by("id")) == ["request.made", "request.agreed", "request.approved"]
+    switch_off(policy, actor=COMMAND)
+
+
+def test_who_loses_the_role_while_waiting_does_not_decide(committed: None) -> None:
+    team, model, decider = new_team(), new_offer(), new_decider()
+    request = ask(new_member(team), team, model)
+    actor = User.objects.get(pk=decider.pk)
+    assert may_decide(actor)
+    decided = Event()
+
+    def decide() -> bool:
+        try:
+            with transaction.atomic():
+                approve_request(request, actor=actor)
+        except PermissionDenied:
+            return False
+        finally:
+            decided.set()
+            connection.close()
+        return True
+
+    with ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            AccessRequest.objects.select_for_update().get(pk=request.pk)
+            deciding = threads.submit(decide)
+            assert not decided.wait(0.3)
+            decider.portal_roles.all().delete()
+        assert not deciding.result(WAIT_S)
+    assert not Grant.objects.filter(model=model).exists()
 
 
 def test_of_two_requests_at_once_for_a_model_one_is_made(committed: None) -> None:

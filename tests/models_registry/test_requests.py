@@ -109,6 +109,7 @@ def test_approval_can_be_for_less() -> None:
         ends_at=ends_at,
         requests_per_minute=5,
         tokens_per_minute=100,
+        reason=REASON,
     )
     assert (grant.model_id, grant.ends_at) == (chat.pk, ends_at)
     assert (grant.requests_per_minute, grant.tokens_per_minute) == (5, 100)

@@ -46,6 +46,7 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.REQUEST_COMMENTED: OF_REQUEST | {"author": "Bob", "text": "Which tickets?"},
     Kind.REQUEST_DECIDED: OF_REQUEST | {"status": "approved", "reason": "Go on."},
     Kind.REQUEST_WITHDRAWN: OF_REQUEST | {"withdrawn_by": "Bob"},
+    Kind.REQUEST_AGREED: OF_REQUEST | {"by": "Bob"},
     Kind.KEY_ENDING: OF_END | {"key_id": str(new_id()), "key": "Batch", "public_id": "ab12cd34"},
     Kind.GRANT_ENDING: OF_END | {"model": "house-chat"},
     Kind.LIMIT_ALERT: {
@@ -69,6 +70,7 @@ EXPECTED = {
     Kind.REQUEST_MADE: ["Ada asks for the team Search", "house-chat", "We answer tickets."],
     Kind.REQUEST_COMMENTED: ["Bob says", "Which tickets?"],
     Kind.REQUEST_DECIDED: ["has been approved", "Go on.", "call it now"],
+    Kind.REQUEST_AGREED: ["Bob agreed that the team Search", "Others still have to agree"],
     Kind.REQUEST_WITHDRAWN: [
         "Bob has withdrawn the request of Search for house-chat",
         "nothing to decide",

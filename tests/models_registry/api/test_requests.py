@@ -73,7 +73,8 @@ def test_kinds_of_call_are_those_of_the_models_unless_named_and_narrow_the_appro
     path = f"admin/requests/{made['id']}/approve"
     both = {"scopes": ["chat"], "models": [chat.name, embeddings.name]}
     assert fields_of(decider.post(path, both)) == {"scopes"}
-    decided = data_of(decider.post(path, {"scopes": ["chat"]}))
+    assert fields_of(decider.post(path, {"scopes": ["chat"]})) == {"reason"}
+    decided = data_of(decider.post(path, {"scopes": ["chat"], "reason": "Text alone."}))
     granted = {row["model"] for row in decided["models"] if row["grant_id"] is not None}
     assert granted == {chat.name}
 

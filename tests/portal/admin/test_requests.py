@@ -76,7 +76,10 @@ def test_whole_request_is_approved_as_the_form_stands(administrator: Client) -> 
 def test_less_than_was_asked_is_granted(administrator: Client) -> None:
     request = asked(2, requests_per_minute=100, tokens_per_minute=1000)
     kept = request.requested_models.all()[0].model
-    values = decision(request, models=[str(kept.pk)], requests_per_minute=10, tokens_per_minute=500)
+    less = {"models": [str(kept.pk)], "requests_per_minute": 10, "tokens_per_minute": 500}
+    unexplained = administrator.post(act(request, "approve"), decision(request, **less))
+    assert "Say why it is less" in unexplained.content.decode()
+    values = decision(request, **less, reason="To begin with.")
     assert administrator.post(act(request, "approve"), values).status_code == 302
     (grant,) = grants(request)
     assert (grant.model, grant.requests_per_minute, grant.tokens_per_minute) == (kept, 10, 500)
@@ -92,7 +95,7 @@ def test_kind_of_call_that_is_left_out_takes_its_models_with_it(administrator: C
     none = decision(request, models=[str(embeddings.pk)], scopes=["chat"])
     reply = administrator.post(act(request, "approve"), none)
     assert "Grant at least one model" in reply.content.decode()
-    values = decision(request, scopes=["chat"])
+    values = decision(request, scopes=["chat"], reason="Text alone.")
     assert administrator.post(act(request, "approve"), values).status_code == 302
     (grant,) = grants(request)
     assert (grant.model, grant.scopes) == (chat, ["chat"])
