@@ -1,14 +1,11 @@
 """The door to decisions: who can agree in which step of a request. Nobody can in a request of their own."""
 
-import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Self
 
 from django.db.models import Q, QuerySet
 
 from accounts.access import people_holding, teams_of
-from accounts.models import Membership, PortalAssignment, Team, User
+from accounts.models import Membership, PortalAssignment, User
 from accounts.models.roles import PortalRole
 from accounts.roles import PortalRight, Right, holds, portal_rights, portal_roles, with_right
 from models_registry.models import (
@@ -24,56 +21,24 @@ OF_MANAGERS = (StepBy.OWNER, StepBy.MANAGER)
 _IS_ESCALATED = Q(late_at__isnull=False, when_late=WhenLate.ESCALATE)
 
 
-@dataclass(frozen=True)
-class Standing:
-    """What somebody is to the steps of requests; nothing while they act in one team alone."""
-
-    is_decider: bool = False
-    is_security: bool = False
-    member_of: frozenset[uuid.UUID] = frozenset()
-    manager_of: frozenset[uuid.UUID] = frozenset()
-
-    @classmethod
-    def of(cls, person: User) -> Self:
-        if person.acts_in_team_id is not None or not person.is_active:
-            return cls()
-        return cls(
-            is_decider=holds(person, PortalRight.DECIDE_REQUESTS),
-            is_security=bool(portal_rights(person)) and PortalRole.SECURITY in portal_roles(person),
-            member_of=_ids(teams_of(person)),
-            manager_of=_ids(teams_of(person, right=Right.MANAGE_KEYS)),
-        )
-
-    def is_in(self, step: RequestStep) -> bool:
-        """Whether their agreement counts in the step, once its turn has come."""
-        if self.is_decider and step.late_at is not None and step.when_late == WhenLate.ESCALATE:
-            return True
-        match StepBy(step.by):
-            case StepBy.DECIDERS:
-                return self.is_decider
-            case StepBy.SECURITY:
-                return self.is_security
-            case StepBy.GROUP:
-                return step.team_id in self.member_of
-            case StepBy.OWNER | StepBy.MANAGER:
-                return step.team_id in self.manager_of
-
-    def steps(self) -> Q:
-        """The same of steps in the database."""
-        theirs = Q(by=StepBy.GROUP, team__in=self.member_of)
-        theirs |= Q(by__in=OF_MANAGERS, team__in=self.manager_of)
-        if self.is_security:
-            theirs |= Q(by=StepBy.SECURITY)
-        if self.is_decider:
-            theirs |= Q(by=StepBy.DECIDERS) | _IS_ESCALATED
-        return theirs
+def steps_of(person: User) -> Q:
+    """The steps in which the person's agreement counts; none while they act in one team alone."""
+    if person.acts_in_team_id is not None or not person.is_active:
+        return Q(pk__in=[])
+    found = Q(by=StepBy.GROUP, team__in=teams_of(person))
+    found |= Q(by__in=OF_MANAGERS, team__in=teams_of(person, right=Right.MANAGE_KEYS))
+    if portal_rights(person) and PortalRole.SECURITY in portal_roles(person):
+        found |= Q(by=StepBy.SECURITY)
+    if holds(person, PortalRight.DECIDE_REQUESTS):
+        found |= Q(by=StepBy.DECIDERS) | _IS_ESCALATED
+    return found
 
 
 def is_approver_of(person: User, request: AccessRequest) -> bool:
     """Whether some step of the request, now or later, is the person's to agree in; never for their own request."""
     if request.requested_by_id == person.pk:
         return False
-    return RequestStep.objects.filter(Standing.of(person).steps(), request=request).exists()
+    return RequestStep.objects.filter(steps_of(person), request=request).exists()
 
 
 def is_approver(person: User) -> bool:
@@ -83,7 +48,7 @@ def is_approver(person: User) -> bool:
 
 def requests_to_agree_to(person: User) -> QuerySet[AccessRequest]:
     """The open requests with a step, now or later, in which the person can agree; never their own."""
-    steps = RequestStep.objects.filter(Standing.of(person).steps())
+    steps = RequestStep.objects.filter(steps_of(person))
     return AccessRequest.objects.filter(
         pk__in=steps.values("request_id"), status=RequestStatus.OPEN
     ).exclude(requested_by=person)
@@ -93,7 +58,7 @@ def steps_waiting_for(person: User) -> QuerySet[RequestStep]:
     """The steps of open requests whose turn it is and in which the person has not agreed so far."""
     return (
         RequestStep.objects.filter(
-            Standing.of(person).steps(),
+            steps_of(person),
             request__status=RequestStatus.OPEN,
             turn_at__isnull=False,
             met_at=None,
@@ -137,7 +102,3 @@ def _members(step: RequestStep, right: Right) -> QuerySet[User]:
         with_right(right), team=step.team, team__disabled_at=None
     )
     return User.objects.filter(pk__in=memberships.values("person_id"))
-
-
-def _ids(teams: QuerySet[Team]) -> frozenset[uuid.UUID]:
-    return frozenset(teams.values_list("pk", flat=True))

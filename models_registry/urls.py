@@ -19,5 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("requests/", requests.requests, name="requests"),
     path("requests/<uuid:request_id>/", requests.request_page, name="request"),
     path("requests/<uuid:request_id>/comment/", requests.comment, name="request-comment"),
+    path("requests/<uuid:request_id>/agree/", requests.agree, name="request-agree"),
+    path("requests/<uuid:request_id>/deny/", requests.deny, name="request-deny"),
     path("requests/<uuid:request_id>/withdraw/", requests.withdraw, name="request-withdraw"),
 ]

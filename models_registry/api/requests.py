@@ -74,7 +74,7 @@ class RequestGiven(Given):
     decision_reason = serializers.CharField()
 
 
-class ApprovalGiven(Given):
+class AgreementGiven(Given):
     person_id = serializers.UUIDField(allow_null=True)
     at = serializers.DateTimeField()
     reason = serializers.CharField()
@@ -99,7 +99,7 @@ class StepGiven(Given):
     needs = serializers.IntegerField()
     turn_at = serializers.DateTimeField(allow_null=True)
     met_at = serializers.DateTimeField(allow_null=True)
-    approvals = ApprovalGiven(many=True)
+    approvals = AgreementGiven(many=True)
 
 
 class RequestWithCommentsGiven(RequestGiven):

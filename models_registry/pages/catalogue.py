@@ -78,9 +78,15 @@ def ask(request: HttpRequest, name: str) -> HttpResponse:
         except ValidationError as error:
             show_refusal(form, error)
         else:
-            messages.success(request, _("You asked. Whoever decides has been told."))
+            messages.success(request, _told(made))
             return redirect("request", made.pk)
     return render(request, "models_registry/ask.html", {"form": form, "model": model})
+
+
+def _told(made: AccessRequest) -> str:
+    if made.status == RequestStatus.APPROVED:
+        return _("You asked, and the policies in force approved it.")
+    return _("You asked. Whoever has to agree has been told.")
 
 
 def _open_requests(person: User) -> QuerySet[AccessRequest]:

@@ -12,6 +12,7 @@ from accounts.models import ServiceAccount, User
 from accounts.models.keys import Scope
 from accounts.roles import Right
 from models_registry.access import live_grants_of, models_seen_by, requests_seen_by
+from models_registry.limit_amounts import budget_field, micro_usd_of
 from models_registry.models import (
     AccessRequest,
     AiModel,
@@ -22,6 +23,7 @@ from models_registry.models import (
 )
 from models_registry.models.requests import COMMENT_MAX, JUSTIFICATION_MAX
 from models_registry.pages.fields import ForWhomField, LastDayField, LimitField
+from models_registry.step_access import requests_waiting_for
 from models_registry.writes.request_terms import DAYS_MAX
 
 SEARCH_MAX = 100
@@ -120,6 +122,13 @@ class AskForm(forms.Form):
             self.fields[name] = LimitField(
                 label=label, help_text=_("Empty: no limit beside those of the keys.")
             )
+        self.fields["budget"] = budget_field()
+        self.fields["data_class"] = forms.ChoiceField(
+            label=_("Most sensitive data"),
+            help_text=_("That you will send. Who has to agree may depend on it."),
+            choices=[("", _("The most that these models may be sent")), *DataClass.choices],
+            required=False,
+        )
 
     def facts(self) -> dict[str, Any]:
         """What `ask_for_access` takes, from a form that is valid."""
@@ -135,6 +144,8 @@ class AskForm(forms.Form):
             "wanted_until": asked["wanted_until"],
             "requests_per_minute": asked["requests_per_minute"],
             "tokens_per_minute": asked["tokens_per_minute"],
+            "budget_micro_usd": micro_usd_of(asked["budget"]),
+            "data_class": DataClass(asked["data_class"]) if asked["data_class"] else None,
         }
 
 
@@ -143,10 +154,15 @@ class RequestFilters(forms.Form):
 
     status = forms.ChoiceField(choices=[*_ANY, *RequestStatus.choices], required=False)
     mine = forms.BooleanField(required=False)
+    waiting = forms.BooleanField(required=False)
 
     def chosen(self, person: User) -> QuerySet[AccessRequest]:
-        """The requests that the person's teams made, or the person alone."""
+        """The requests that the person's teams made, or the person alone; or those that wait for the person, of any team."""
         self.is_valid()
+        if self.cleaned_data.get("waiting"):
+            return requests_waiting_for(person).select_related(
+                "team", "service_account", "requested_by"
+            )
         requests = requests_seen_by(person)
         if self.cleaned_data.get("status"):
             requests = requests.filter(status=self.cleaned_data["status"])

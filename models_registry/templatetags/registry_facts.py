@@ -1,7 +1,10 @@
-"""How prices and amounts are written."""
+"""How prices, amounts and steps are written."""
 
 from django import template
 from django.utils.translation import gettext as _
+
+from models_registry import step_words
+from models_registry.models import RequestStep
 
 register = template.Library()
 MICRO = 1_000_000
@@ -17,6 +20,11 @@ def usd(price_micro_usd: int) -> str:
 @register.filter
 def whole(number: int) -> str:
     return f"{number:,}"
+
+
+@register.filter
+def who_agrees(step: RequestStep) -> str:
+    return step_words.who_agrees(step)
 
 
 @register.filter

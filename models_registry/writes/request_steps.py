@@ -1,5 +1,6 @@
 """The steps of a request: written when it is made, and met one after the other. Whoever calls holds the request's lock."""
 
+import datetime
 from collections.abc import Iterable, Sequence
 
 from django.core.exceptions import PermissionDenied
@@ -8,7 +9,7 @@ from accounts.models import User
 from models_registry.models import AccessRequest, AiModel, RequestStep, StepApproval
 from models_registry.policies_in_force import asked_by, rules_in_force
 from models_registry.policy_rules import Needed, in_turn, needed_for
-from models_registry.step_access import Standing
+from models_registry.step_access import steps_of
 from models_registry.writes.request_terms import Allowed
 from portal.lib.clock import utc_now
 
@@ -27,10 +28,10 @@ def write_steps(request: AccessRequest, models: Iterable[AiModel]) -> list[Reque
 
 def steps_for(person: User, steps: Sequence[RequestStep]) -> list[RequestStep]:
     """Those of a request's steps that wait for the person now. Raises: PermissionDenied where none does."""
-    standing = Standing.of(person)
-    agreed = StepApproval.objects.filter(step__in=steps, person=person)
-    done = set(agreed.values_list("step_id", flat=True))
-    own = [step for step in in_turn(steps) if standing.is_in(step) and step.pk not in done]
+    turn = [step.pk for step in in_turn(steps)]
+    theirs = RequestStep.objects.filter(steps_of(person), pk__in=turn)
+    waiting = set(theirs.exclude(approvals__person=person).values_list("pk", flat=True))
+    own = [step for step in steps if step.pk in waiting]
     if not own:
         raise PermissionDenied(NOT_NOW)
     return own
@@ -49,7 +50,7 @@ def agree(
     steps: all of the request, in which it is noted what is met now.
     """
     now = utc_now()
-    StepApproval.objects.bulk_create(_approval(step, person, allowed, reason) for step in own)
+    StepApproval.objects.bulk_create(_approval(step, person, allowed, reason, now) for step in own)
     for step in own:
         if step.approvals.count() >= step.needs:
             step.met_at = now
@@ -66,9 +67,16 @@ def _begin(steps: Sequence[RequestStep]) -> list[RequestStep]:
     return begun
 
 
-def _approval(step: RequestStep, person: User, allowed: Allowed, reason: str) -> StepApproval:
+def _approval(
+    step: RequestStep,
+    person: User,
+    allowed: Allowed,
+    reason: str,
+    now: datetime.datetime,
+) -> StepApproval:
     return StepApproval(
         step=step,
+        at=now,
         person=person,
         reason=reason,
         model_ids=[model.pk for model in allowed.models],

@@ -10,8 +10,9 @@ from django.views.decorators.http import require_safe
 
 from accounts.access import keys_of, teams_of
 from accounts.models import ApiKey, Membership, User
-from models_registry.access import grants_of, may_decide, requests_seen_by
+from models_registry.access import grants_of, requests_seen_by
 from models_registry.models import AccessRequest, Grant, RequestStatus
+from models_registry.step_access import requests_waiting_for
 from portal.lib.clock import utc_now
 
 ENDS_SOON = datetime.timedelta(days=14)
@@ -84,8 +85,5 @@ def _first_steps(person: User) -> FirstSteps:
 
 
 def _to_decide(person: User) -> int:
-    """How many requests wait for a decision that the person may make."""
-    if not may_decide(person):
-        return 0
-    others = AccessRequest.objects.filter(status=RequestStatus.OPEN)
-    return others.exclude(requested_by=person).count()
+    """How many requests the person can agree to now."""
+    return requests_waiting_for(person).count()

@@ -115,10 +115,10 @@ def test_whoever_decides_is_told_what_waits_but_not_their_own() -> None:
     decider = new_decider()
     add_member(team, person=decider, role=Role.MEMBER, actor=COMMAND)
     ask(decider, team)
-    assert "for a decision" not in home_of(decider)
+    assert "waits for you" not in home_of(decider)
     ask(new_member(team), team)
-    assert "1 request waits for a decision" in home_of(decider)
-    assert "for a decision" not in home_of(new_member(team, Role.OWNER))
+    assert "1 request waits for you" in home_of(decider)
+    assert "waits for you" not in home_of(new_member(team, Role.OWNER))
 
 
 def test_disabled_team_is_gone_from_home() -> None:

@@ -197,6 +197,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "wanted_until": "{until}",
         "requests_per_minute": 1,
         "tokens_per_minute": 1,
+        "budget_micro_usd": LEFT_OUT,
+        "data_class": "public",
     },
     "comment_on_request": {"text": "x"},
     "set_limit": {

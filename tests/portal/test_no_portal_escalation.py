@@ -166,6 +166,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "ends_at": "{until}",
         "requests_per_minute": 1,
         "tokens_per_minute": 1,
+        "budget_micro_usd": 1,
     },
     "answer_request": {"text": "x"},
     "deny_request": WHY,

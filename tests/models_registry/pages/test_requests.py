@@ -7,9 +7,11 @@ import pytest
 from django.urls import reverse
 
 from accounts.models import User
+from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
-from models_registry.models import AccessRequest, RequestStatus
+from models_registry.models import AccessRequest, Grant, RequestStatus, StepBy
 from models_registry.models.requests import COMMENT_MAX
+from models_registry.policy_rules import Step
 from models_registry.writes.requests import (
     approve_request,
     comment_on_request,
@@ -17,8 +19,8 @@ from models_registry.writes.requests import (
     withdraw_request,
 )
 from portal.lib.clock import days_ahead
-from tests.accounts.rows import REASON, new_account, new_member, new_person, new_team
-from tests.models_registry.rows import ask, new_decider, new_offer
+from tests.accounts.rows import REASON, new_account, new_holder, new_member, new_person, new_team
+from tests.models_registry.rows import ask, new_decider, new_offer, new_policy
 from tests.pages import (
     HOSTILE,
     QUERIES_MAX,
@@ -246,3 +248,70 @@ def test_stranger_to_all_teams_has_an_empty_list() -> None:
     request = ask(new_member(team), team)
     page = Browser(new_person()).page("/requests/")
     assert url_of(request) not in page
+
+
+def agreed(request: AccessRequest, **changes: Any) -> dict[str, Any]:
+    """What the form sends when nothing is changed in it."""
+    names = [named.model.name for named in request.requested_models.all()]
+    until = f"{request.wanted_until:%Y-%m-%d}"
+    return {"models": names, "wanted_until": until, "reason": ""} | changes
+
+
+def test_whom_a_step_waits_for_finds_the_request_and_agrees_to_it_or_to_less() -> None:
+    team, one, other = new_team(), new_offer(), new_offer()
+    new_policy(Step(StepBy.MANAGER), Step(StepBy.SECURITY), model_ids=[one.pk, other.pk])
+    member = new_member(team)
+    request = ask(member, team, one, other, tokens_per_minute=5000, budget_micro_usd=2_500_000)
+    assert url_of(request, "agree") not in Browser(member).page(url_of(request))
+    manager = Browser(new_member(team, Role.MANAGER))
+    assert "1 request waits for you" in manager.page("/requests/")
+    assert url_of(request) in manager.page("/requests/", waiting="on")
+    words = words_of(manager.page(url_of(request)))
+    for fact in (f"a manager of {team.name}", "security", "0 of 1 so far", "$2.50 a month"):
+        assert fact in words, fact
+    less = agreed(request, models=[one.name], tokens_per_minute="100", budget="1.25")
+    assert "Say why it is less" in text_of(manager.post(url_of(request, "agree"), **less))
+    more = agreed(request, tokens_per_minute="5001", reason="More.")
+    assert "was not asked for" in text_of(manager.post(url_of(request, "agree"), **more))
+    reply = manager.post(url_of(request, "agree"), **(less | {"reason": "To begin with."}))
+    assert "You have agreed" in manager.page(reply["Location"])
+    assert "Nothing waits for you" in manager.page("/requests/", waiting="on")
+    words = words_of(Browser(member).page(url_of(request)))
+    assert "To begin with." in words
+    assert f"agreed, as a manager of {team.name}" in words
+    guard = Browser(new_holder(PortalRole.SECURITY))
+    assert other.name not in words_of(guard.page(url_of(request))).partition("Agree to less")[2]
+    ending = agreed(request, models=[one.name], tokens_per_minute="100", budget="1.25")
+    assert guard.post(url_of(request, "agree"), **ending).status_code == 302
+    grant = Grant.objects.get(team=team)
+    assert (grant.model, grant.tokens_per_minute, grant.ends_at) == (one, 100, request.wanted_until)
+    assert "approved it" in words_of(Browser(member).page(url_of(request)))
+
+
+def test_whom_a_step_waits_for_denies_with_a_reason() -> None:
+    team, model = new_team(), new_offer()
+    new_policy(Step(StepBy.SECURITY), model_ids=[model.pk])
+    request = ask(new_member(team), team, model)
+    guard = Browser(new_holder(PortalRole.SECURITY))
+    assert guard.post(url_of(request, "deny"), reason=" ").status_code == 200
+    assert status_of(request) == RequestStatus.OPEN
+    assert guard.post(url_of(request, "deny"), reason=REASON).status_code == 302
+    assert status_of(request) == RequestStatus.DENIED
+    reply = guard.post(url_of(request, "agree"), **agreed(request))
+    assert "has been denied meanwhile" in guard.page(reply["Location"])
+
+
+def test_what_policies_approve_by_themselves_says_so() -> None:
+    team, model = new_team(), new_offer(data_class="public")
+    new_policy(model_ids=[model.pk], budget_up_to=1_000_000)
+    member = Browser(new_member(team))
+    values = {
+        "for_whom": f"team:{team.pk}",
+        "justification": "A trial.",
+        "wanted_until": f"{days_ahead(3):%Y-%m-%d}",
+        "budget": "1",
+        "data_class": "public",
+    }
+    reply = member.post(reverse("ask", args=[model.name]), **values)
+    assert "The policies in force approved it" in words_of(member.page(reply["Location"]))
+    assert Grant.objects.filter(team=team, model=model).exists()
