@@ -258,7 +258,9 @@ class LimitAdmin(PortalAdmin):
 
     @display(description=gettext_lazy("set by"), ordering="by_administrator")
     def who(self, limit: Limit) -> str:
-        return _("an administrator") if limit.by_administrator else _("the team")
+        if limit.by_administrator:
+            return _("an administrator")
+        return _("a request") if limit.subject_kind is SubjectKind.TEAM_MODEL else _("the team")
 
     @display(description=gettext_lazy("changed"), ordering="changed_at")
     def changed(self, limit: Limit) -> Cell:

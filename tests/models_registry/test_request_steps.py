@@ -188,6 +188,17 @@ def test_the_budget_of_an_approval_takes_the_place_of_the_one_before_within_what
     assert Limit.objects.get(team=team, model=model).amount == 60
 
 
+def test_a_budget_loosens_no_limit_that_an_administrator_set() -> None:
+    team, model, decider = new_team(), new_offer(), new_decider()
+    limit = new_limit(team=team, model=model, amount=60)
+    request = ask(new_member(team), team, model, budget_micro_usd=61)
+    with pytest.raises(ValidationError, match="an administrator set"):
+        approve_request(request, actor=decider)
+    approve_request(request, actor=decider, budget_micro_usd=50, reason=REASON)
+    limit.refresh_from_db()
+    assert (limit.amount, limit.by_administrator) == (50, True)
+
+
 def test_a_policy_that_asks_for_nobody_approves_what_it_matches_at_once() -> None:
     team = new_team()
     member = new_member(team)

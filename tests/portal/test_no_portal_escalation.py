@@ -294,9 +294,12 @@ def check(role: PortalRole, before: Standing, after: Standing, *, is_own: bool) 
         kept = ("scopes", "networks", "expires_at", "requests_per_minute", "tokens_per_minute")
         assert all(key[name] == before.keys[pk][name] for name in kept if name in key)
     if role is not PortalRole.REGISTRY_ADMIN:
-        assert after.limits == before.limits
+        assert before.limits == {pk: after.limits[pk] for pk in before.limits}
         may_give = role is PortalRole.APPROVER and not is_own
         assert may_give or after.grants == before.grants
+        # What a team may spend on a model that is granted bounds it alone.
+        new = [limit for pk, limit in after.limits.items() if pk not in before.limits]
+        assert all(may_give and limit["team"] and limit["model"] for limit in new)
 
 
 def is_tried(number: int, case: int, *, is_weighed: bool) -> bool:
