@@ -54,6 +54,7 @@ class PortalRight(StrEnum):
     MANAGE_PEOPLE = "manage_people"
     MANAGE_TEAMS = "manage_teams"
     REVOKE_KEYS = "revoke_keys"
+    REPORT_LEAKS = "report_leaks"
     SEE_CALLS = "see_calls"
     SEE_AUDIT = "see_audit"
     MANAGE_MAIL = "manage_mail"
@@ -68,6 +69,7 @@ PORTAL_RIGHTS: dict[PortalRole, frozenset[PortalRight]] = {
             PortalRight.SEE_PEOPLE,
             PortalRight.MANAGE_PEOPLE,
             PortalRight.REVOKE_KEYS,
+            PortalRight.REPORT_LEAKS,
             PortalRight.SEE_CALLS,
             PortalRight.SEE_AUDIT,
         }

@@ -4,6 +4,7 @@ from celery import shared_task
 from django.db import connection
 
 from accounts.ending_keys import tell_of_ending_keys
+from accounts.leaks.github import fetch_keys
 from accounts.mail.task import send_due_mail
 from accounts.models import IdempotentReply
 from accounts.models.idempotency import REPLY_KEPT
@@ -13,6 +14,7 @@ from accounts.workload.refresh import due_issuers, fetch_again
 from portal.lib.clock import utc_now
 
 __all__ = [
+    "fetch_github_keys",
     "fetch_issuer_keys",
     "forget_changes",
     "forget_replies",
@@ -67,3 +69,9 @@ def remind_of_keys() -> int:
 def fetch_issuer_keys() -> int:
     """Fetch the keys of every issuer for which it is time; return how many changed."""
     return sum(fetch_again(issuer_id, now=utc_now()) for issuer_id in due_issuers(now=utc_now()))
+
+
+@shared_task(ignore_result=True)
+def fetch_github_keys() -> None:
+    """Fetch the public keys with which GitHub signs its reports of leaked keys, if a setting says where."""
+    fetch_keys()

@@ -2,6 +2,7 @@
 
 from django.urls import path
 
+from accounts.leaks import endpoint
 from accounts.pages import (
     invitations,
     members,
@@ -19,6 +20,7 @@ from accounts.pages import (
 from accounts.pages.sign_in import SignIn, SignOut
 
 urlpatterns = [
+    path("leaks/github", endpoint.github, name="leaks-github"),
     path("sign-in/", SignIn.as_view(), name="sign-in"),
     path("sign-in/second-factor/", second_factor.second_factor, name="second-factor"),
     path("sign-in/passkey/", second_factor.sign_in_by_passkey, name="sign-in-passkey"),

@@ -9,6 +9,7 @@ from portal.lib.env import Environment
 from portal.lib.logs import logging_config
 from portal.lib.mail_url import NO_MAIL, Kept, MailServer, parse_mail_url, parse_sender
 from portal.lib.networks import NetworkPolicy
+from portal.lib.origin import https_url
 from portal.lib.store_url import store_place
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -92,6 +93,14 @@ LATCHKEY_ISSUER_NETWORKS = env.read(
     default="public",
     fallback=NetworkPolicy.parse("public"),
 )
+LATCHKEY_GITHUB_KEYS_URL = env.read(
+    "LATCHKEY_GITHUB_KEYS_URL",
+    https_url,
+    accepts="empty, or the https:// address of GitHub's public keys for secret scanning",
+    default="",
+    fallback="",
+)
+LATCHKEY_LEAKED_KEYS = env.choice("LATCHKEY_LEAKED_KEYS", ("revoke", "flag"), default="revoke")
 LATCHKEY_DEMONSTRATION = env.flag(
     "LATCHKEY_DEMONSTRATION", accepts="1 where `make run` runs it, which pages then say"
 )
@@ -533,6 +542,7 @@ CELERY_BEAT_SCHEDULE = {
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},
     "remind-of-grants": {"task": "models_registry.tasks.remind_of_grants", "schedule": 60 * 60},
     "alert-of-limits": {"task": "models_registry.tasks.alert_of_limits", "schedule": 60},
+    "fetch-github-keys": {"task": "accounts.tasks.fetch_github_keys", "schedule": 15 * 60},
     "fetch-issuer-keys": {"task": "accounts.tasks.fetch_issuer_keys", "schedule": 15},
     "forget-changes": {"task": "accounts.tasks.forget_changes", "schedule": 10 * 60},
     "rotate-signing-keys": {"task": "accounts.tasks.rotate_keys", "schedule": 60 * 60},

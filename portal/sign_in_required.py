@@ -31,6 +31,8 @@ PUBLIC_VIEWS = frozenset(
         "oauth-resource-metadata",
         "oauth-resource-metadata-of",
         "oauth-jwks",
+        # GitHub proves itself here by a signature. It is not there until a setting says whose.
+        "leaks-github",
         "health-live",
         "health-ready",
     }

@@ -9,6 +9,7 @@ from accounts.api import (
     converters,  # noqa: F401 - registers what stands in the addresses.
     invitations,
     issuers,
+    leaks,
     me,
     members,
     oauth_clients,
@@ -143,6 +144,7 @@ urlpatterns = [
     ),
     path("admin/teams/<uuid:team>/bounds", bounds.TeamBounds.as_view(), name="team-bounds"),
     path("admin/keys/<uuid:key>/bounds", bounds.KeyBounds.as_view(), name="key-bounds"),
+    path("admin/leaks", leaks.Leaks.as_view(), name="leaks"),
     path("admin/audit", audit.Audit.as_view(), name="audit"),
     path("admin/people", administration.People.as_view(), name="people"),
     path("admin/people/<uuid:person>", administration.PersonView.as_view(), name="person"),

@@ -11,8 +11,10 @@ from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 
+from accounts.call_source import calls_of_key
 from accounts.links import invitation_link, reset_link
-from accounts.models import Invitation, Notification, Proposal
+from accounts.models import Invitation, Leak, Notification, Proposal
+from accounts.models.leaks import LOOKED_BACK
 from accounts.models.notifications import NotificationKind
 from portal.lib.clock import utc_now
 
@@ -25,6 +27,7 @@ SUBJECTS = {
     NotificationKind.REQUEST_DECIDED: _("Your request for %(models)s: %(status)s"),
     NotificationKind.REQUEST_WITHDRAWN: _("%(team)s no longer asks for %(models)s"),
     NotificationKind.KEY_ENDING: _("The key %(key)s ends on %(ends_on)s"),
+    NotificationKind.KEY_LEAKED: _("The key %(key)s was found where others can read it"),
     NotificationKind.LIMIT_ALERT: _("%(percent)s %% of the limit of %(of)s is used"),
     NotificationKind.PROPOSAL_MADE: _("%(by)s asks for a second person: %(action)s"),
     NotificationKind.PROPOSAL_DECIDED: _("Your proposal was %(state)s: %(action)s"),
@@ -111,8 +114,9 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             is_key = kind is NotificationKind.KEY_ENDING
             page = ("key", uuid.UUID(facts["key_id"])) if is_key else ("ask", facts["model"])
             return facts | _of_end(facts) | {"link": page_link(*page)}
-        case NotificationKind.LIMIT_ALERT:
-            return facts | _of_limit(facts)
+        case NotificationKind.LIMIT_ALERT | NotificationKind.KEY_LEAKED:
+            is_leak = kind is NotificationKind.KEY_LEAKED
+            return facts | (_of_leak(facts["leak_id"]) if is_leak else _of_limit(facts))
     return facts | _of_people(facts, kind)
 
 
@@ -169,6 +173,19 @@ def _of_end(facts: dict[str, Any]) -> dict[str, Any]:
     if ends_at <= utc_now():
         raise NothingToTell("The end was there before it was sent.")
     return {"ends_at": ends_at, "ends_on": f"{ends_at:%Y-%m-%d}"}
+
+
+def _of_leak(leak_id: str) -> dict[str, Any]:
+    leak = Leak.objects.select_related("key").filter(pk=leak_id).first()
+    if leak is None:
+        raise NothingToTell("The key is gone.")
+    return {
+        "leak": leak,
+        "is_over": leak.key.revoked_at is not None or leak.key.expires_at <= utc_now(),
+        "since": leak.reported_at - LOOKED_BACK,
+        "calls": calls_of_key(leak.key, since=leak.reported_at - LOOKED_BACK),
+        "link": page_link("key", leak.key_id),
+    }
 
 
 def _of_limit(facts: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@ from accounts.models.changes import Change
 from accounts.models.idempotency import IdempotentReply
 from accounts.models.invitations import Invitation
 from accounts.models.keys import ApiKey, KeyUse, PreviousSecretUse
+from accounts.models.leaks import Leak, ReporterKey
 from accounts.models.notifications import CaughtMail, Notification
 from accounts.models.oauth import (
     EndedToken,
@@ -38,6 +39,7 @@ __all__ = [
     "Invitation",
     "IssuerFetch",
     "KeyUse",
+    "Leak",
     "Membership",
     "Notification",
     "OAuthAccessToken",
@@ -49,6 +51,7 @@ __all__ = [
     "PortalAssignment",
     "PreviousSecretUse",
     "Proposal",
+    "ReporterKey",
     "ServiceAccount",
     "SignOnConnection",
     "SignOnIdentity",

@@ -44,6 +44,8 @@ class AuditTag(models.TextChoices):
     KEY_REVOKED = "key.revoked"
     KEY_ROTATED = "key.rotated"
     KEY_OLD_SECRET_ENDED = "key.old_secret_ended"  # noqa: S105 - a tag.
+    KEY_LEAKED = "key.leaked"
+    LEAK_REPORTER_KEYS_REPLACED = "leak_reporter.keys_replaced"
     PROVIDER_ADDED = "provider.added"
     PROVIDER_CHANGED = "provider.changed"
     MODEL_ADDED = "model.added"

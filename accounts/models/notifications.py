@@ -18,6 +18,7 @@ class NotificationKind(models.TextChoices):
     REQUEST_WITHDRAWN = "request_withdrawn"
     KEY_ENDING = "key_ending"
     GRANT_ENDING = "grant_ending"
+    KEY_LEAKED = "key_leaked"
     LIMIT_ALERT = "limit_alert"
     SECOND_FACTOR_CHANGED = "second_factor_changed"
     PROPOSAL_MADE = "proposal_made"

@@ -52,6 +52,13 @@ class Origin(msgspec.Struct, frozen=True):
         return host.encode("ascii")
 
 
+def https_url(text: str) -> str:
+    """Return the address, or "" for none. Raises: ValueError for what leads to no server over TLS."""
+    if text and Origin.from_url(text)[0].scheme != "https":
+        raise ValueError("it does not start with https://")
+    return text
+
+
 def _read_host(host: str) -> str:
     if host.startswith("["):
         return _read_address(host[1:-1], ipaddress.IPv6Address)

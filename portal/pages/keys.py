@@ -33,6 +33,7 @@ from models_registry.writes.keys import issue_key_as
 from portal.lib.clock import utc_now
 from portal.lib.hours import hours_text
 from portal.pages.key_forms import KeyFilters, KeyForm, RevokeForm
+from portal.pages.key_leaks import leaks_of
 from portal.pages.key_states import PILLS, KeyState, state_of
 
 LIMITS_SHOWN = 50
@@ -135,6 +136,7 @@ def _show(request: HttpRequest, key: ApiKey, form: RevokeForm) -> HttpResponse:
         {
             **_row(key, state),
             "form": form,
+            "leaks": leaks_of(key),
             "hours": hours_text(key.hours),
             "is_live": is_live,
             "can_call": is_live and _holder_stands(key),

@@ -77,6 +77,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:key-models": ("401 405 405 405 405 405 405", "401 405 405 405 405 405 405"),
     "api:keys": ("401 200 200 200 200 200 200", "401 404 403 key key key 404"),
     "api:leave-team": ("401 405 405 405 405 405 405", "401 404 204 204 204 400 404"),
+    "api:leaks": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
     "api:limit": ("401 404 200 200 200 200 404", "401 405 405 405 405 405 405"),
     "api:limits": ("401 200 200 200 200 200 200", "401 404 403 404 201 201 404"),
     "api:me": ("401 200 200 200 200 200 200", "401 405 405 405 405 405 405"),
@@ -152,6 +153,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "key-rotate": ("login 404 403 404 200 200 404", "login 404 403 404 key key 404"),
     "key-revoke": ("login 405 405 405 405 405 405", "login 404 403 404 302 302 404"),
     "keys": ("login 200 200 200 200 200 200", "login 405 405 405 405 405 405"),
+    "leaks-github": ("404 404 404 404 404 404 404", "404 404 404 404 404 404 404"),
     "member": ("login 404 403 403 200 200 404", "login 404 403 403 302 302 404"),
     "member-remove": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),
     "model": ("login 200 200 200 200 200 200", "login 405 405 405 405 405 405"),
@@ -270,6 +272,7 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
     "api:enable-team": ("403 403 403", "403 403 403"),
     "api:end-grant": ("403 403 403", "403 403 400"),
     "api:give-portal-role": ("403 403 403", "403 403 403"),
+    "api:leaks": ("403 200 403", "403 400 403"),
     "api:model-status": ("403 403 403", "403 403 405"),
     "api:people": ("403 200 200", "403 400 403"),
     "api:person": ("403 200 200", "403 403 403"),
@@ -293,7 +296,7 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
 ADMIN_PARTS = {
     "approver": "models_registry_accessrequest",
     "security": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
-    "accounts_apikey accounts_oauthapplication accounts_auditentry models_registry_aimodel models_registry_deployment models_registry_grant "
+    "accounts_apikey accounts_leak accounts_oauthapplication accounts_auditentry models_registry_aimodel models_registry_deployment models_registry_grant "
     "models_registry_limit models_registry_provider proxy_call proxy_usagehour proxy_usageday",
     "registry_admin": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
     "accounts_apikey accounts_oauthapplication accounts_proposal models_registry_aimodel models_registry_deployment models_registry_grant "

@@ -120,6 +120,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "enable_issuer": {},
     "change_key_bounds": BOUNDS,
     "revoke_any_key": WHY,
+    "report_leak": {"token": "x", "place": "y", "found_in": "z"},
     "set_any_limit": LIMIT
     | {
         "key_id": LEFT_OUT,

@@ -40,6 +40,7 @@ SHORT_LIST = {
     "oauth-resource-metadata",
     "oauth-resource-metadata-of",
     "oauth-jwks",
+    "leaks-github",
     "health-live",
     "health-ready",
 }

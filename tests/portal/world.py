@@ -31,6 +31,7 @@ from models_registry.models import AccessRequest, AiModel, Grant, Provider
 from models_registry.writes.catalogue import deploy_model
 from models_registry.writes.grants import grant_model
 from proxy.models import Call
+from tests.accounts.leaks.rows import new_leak
 from tests.accounts.rows import (
     new_account,
     new_key,
@@ -185,6 +186,7 @@ def new_world() -> World:
     world.places |= {"uuid:deployment": str(deployment.pk), "uuid:provider": str(provider.pk)}
     world.places |= _places_of_roles(team, requester)
     world.objects = _objects(world, account=account.pk, deployment=deployment.pk)
+    world.objects["accounts_leak"] = str(new_leak(key).pk)
     world.objects["models_registry_limit"] = str(limit.pk)
     world.bodies = _bodies(team, model, key)
     rule = new_rule(new_issuer(), account)

@@ -19,7 +19,8 @@ from accounts.two_person_roles import ask_to_give
 from accounts.writes.proposals import refuse_proposal
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
-from tests.accounts.rows import new_person, new_team, tomorrow
+from tests.accounts.leaks.rows import new_leak
+from tests.accounts.rows import new_key, new_person, new_team, tomorrow
 
 pytestmark = pytest.mark.django_db
 Kind = NotificationKind
@@ -49,6 +50,7 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.REQUEST_AGREED: OF_REQUEST | {"by": "Bob"},
     Kind.KEY_ENDING: OF_END | {"key_id": str(new_id()), "key": "Batch", "public_id": "ab12cd34"},
     Kind.GRANT_ENDING: OF_END | {"model": "house-chat"},
+    Kind.KEY_LEAKED: {"key": "Batch", "public_id": "ab12cd34", "team": "Search", "holder": "Bot"},
     Kind.LIMIT_ALERT: {
         "limit_id": str(new_id()),
         "of": "Batch",
@@ -85,6 +87,10 @@ EXPECTED = {
     Kind.SECOND_FACTOR_CHANGED: ["A passkey was added for you.", "end your other sessions"],
     Kind.PROPOSAL_MADE: ["Ada proposed", "Give a portal role", "She guards the keys."],
     Kind.PROPOSAL_DECIDED: ["Your proposal has been refused", "Less would do."],
+    Kind.KEY_LEAKED: [
+        "The key Batch (lk_ab12cd34_…) of Bot in the team Search was found",
+        "0 calls were let in with it",
+    ],
     Kind.GRANT_ENDING: ["The team Search may call house-chat until 2999-01-02 03:04 UTC"],
 }
 
@@ -106,6 +112,8 @@ def of_kind(kind: NotificationKind, **changes: Any) -> Notification:
         facts |= {"invitation_id": str(invitation.pk), "team": invitation.team.name}
         return Notification.objects.create(kind=kind, email="new@latchkey.test", facts=facts)
     person = new_person()
+    if kind is Kind.KEY_LEAKED:
+        facts |= {"leak_id": str(new_leak(new_key().key).pk)}
     if kind in {Kind.PROPOSAL_MADE, Kind.PROPOSAL_DECIDED}:
         proposal = ask_to_give(
             person,

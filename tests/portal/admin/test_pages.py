@@ -1,6 +1,7 @@
 """Every page of the admin opens, shows text as text (T23), needs nothing the policy forbids, and asks little of the database."""
 
 import re
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from accounts.models import (
     CaughtMail,
     CustomRole,
     Invitation,
+    Leak,
     Membership,
     Notification,
     OAuthApplication,
@@ -257,6 +259,7 @@ def _copy(
             "service_account_id": account.pk,
             "team_id": team.pk,
         },
+        Leak: {"place_digest": secrets.token_bytes(32)},
         AuditEntry: {"team_id": team.pk, "actor_id": person.pk},
         Notification: {"person_id": person.pk, "email": person.email},
         CaughtMail: {},

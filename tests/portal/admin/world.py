@@ -36,6 +36,7 @@ from models_registry.writes.requests import comment_on_request
 from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 from proxy.models import Call, UsageDay, UsageHour
+from tests.accounts.leaks.rows import new_leak
 from tests.accounts.oauth.world import new_machine
 from tests.accounts.rows import new_name, new_person, tomorrow
 from tests.accounts.sign_on_rows import new_mapping
@@ -137,6 +138,7 @@ def hostile_world() -> dict[type[Model], Model]:
         grant,
         request,
         key,
+        new_leak(key, HOSTILE),
         call,
         new_limit(team=team),
         UsageHour.objects.create(**usage_facts(call)),
