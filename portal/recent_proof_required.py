@@ -30,6 +30,8 @@ PROOF_TO_SEND = PROOF_TO_OPEN | {
     "oauth-client-secret",
     "oauth-client-remove",
     "key-bounds",
+    "request-agree",
+    "request-deny",
     "service-account-bounds",
     "team-limits",
     "team-trust-rules",
