@@ -5,6 +5,7 @@ from django.db import connection
 
 from accounts.ending_keys import tell_of_ending_keys
 from accounts.leaks.github import fetch_keys
+from accounts.mail.digest import make_digests
 from accounts.mail.task import send_due_mail
 from accounts.models import IdempotentReply
 from accounts.models.idempotency import REPLY_KEPT
@@ -19,6 +20,7 @@ __all__ = [
     "forget_changes",
     "forget_replies",
     "forget_tokens",
+    "gather_digests",
     "remind_of_keys",
     "rotate_keys",
     "send_due_mail",
@@ -57,6 +59,12 @@ def forget_tokens() -> int:
 def rotate_keys() -> None:
     """Make the next signing key in time, and drop those whose tokens have all ended."""
     rotate_signing_keys(now=utc_now())
+
+
+@shared_task(ignore_result=True)
+def gather_digests() -> int:
+    """Make the digests that are due, each person's once a day; return how many."""
+    return make_digests(now=utc_now())
 
 
 @shared_task(ignore_result=True)

@@ -6,6 +6,7 @@ from accounts.leaks import endpoint
 from accounts.pages import (
     invitations,
     members,
+    notifications,
     oauth_clients,
     passwords,
     prove,
@@ -37,6 +38,7 @@ urlpatterns = [
     path("security/recovery-codes/", security.recovery_codes, name="recovery-codes"),
     path("security/sessions/end/", security.sessions_end, name="sessions-end"),
     path("security/sessions/<int:session_id>/end/", security.session_end, name="session-end"),
+    path("notifications/", notifications.notifications, name="notifications"),
     path("sign-out/", SignOut.as_view(), name="sign-out"),
     path("password/", passwords.password_change, name="password-change"),
     path("password/forgotten/", passwords.password_forgotten, name="password-forgotten"),

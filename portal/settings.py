@@ -539,6 +539,7 @@ CELERY_BEAT_SCHEDULE = {
     "book-unattributed-use": {"task": "proxy.tasks.book_unattributed_use", "schedule": 5 * 60},
     "count-usage": {"task": "proxy.tasks.count_usage", "schedule": 60},
     "send-mail": {"task": "accounts.mail.task.send_due_mail", "schedule": 30},
+    "gather-digests": {"task": "accounts.tasks.gather_digests", "schedule": 10 * 60},
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},
     "remind-of-grants": {"task": "models_registry.tasks.remind_of_grants", "schedule": 60 * 60},
     "alert-of-limits": {"task": "models_registry.tasks.alert_of_limits", "schedule": 60},

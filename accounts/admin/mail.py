@@ -22,6 +22,9 @@ _TONES = {
     NotificationState.SENT: "ok",
     NotificationState.UNCERTAIN: "warn",
     NotificationState.FAILED: "bad",
+    NotificationState.GATHERED: "quiet",
+    NotificationState.DIGESTED: "ok",
+    NotificationState.KEPT: "quiet",
 }
 STUCK = (NotificationState.UNCERTAIN, NotificationState.FAILED)
 

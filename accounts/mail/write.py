@@ -18,7 +18,7 @@ from accounts.models.leaks import LOOKED_BACK
 from accounts.models.notifications import NotificationKind
 from portal.lib.clock import utc_now
 
-SUBJECT_MAX = 150
+LINE_MAX = 150
 SUBJECTS = {
     NotificationKind.INVITATION: _("Join %(team)s on Latchkey"),
     NotificationKind.PASSWORD_RESET: _("Choose a new password for Latchkey"),
@@ -34,6 +34,7 @@ SUBJECTS = {
     NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
     NotificationKind.REQUEST_AGREED: _("%(by)s agreed to your request for %(models)s"),
     NotificationKind.SECOND_FACTOR_CHANGED: _("Your second factor for Latchkey has changed"),
+    NotificationKind.DIGEST: _("Your day on Latchkey: %(count)s notifications"),
 }
 # By what was done and to which kind of factor.
 FACTOR_CHANGES = {
@@ -74,7 +75,7 @@ def write_mail(notification: Notification) -> Mail:
     with translation.override(settings.LANGUAGE_CODE):
         facts = _facts(notification, kind)
         # One line, whatever a name holds: a subject cannot end its header.
-        subject = " ".join((SUBJECTS[kind] % facts).split())[:SUBJECT_MAX]
+        subject = " ".join((SUBJECTS[kind] % facts).split())[:LINE_MAX]
         context = facts | {"subject": subject, "base_url": settings.LATCHKEY_BASE_URL}
         return Mail(
             to=notification.email,
@@ -126,6 +127,7 @@ def _of_people(
         NotificationKind.SECOND_FACTOR_CHANGED,
         NotificationKind.PROPOSAL_MADE,
         NotificationKind.PROPOSAL_DECIDED,
+        NotificationKind.DIGEST,
     ],
 ) -> dict[str, Any]:
     match kind:
@@ -134,6 +136,8 @@ def _of_people(
             return {"told": told, "link": page_link("security")}
         case NotificationKind.PROPOSAL_MADE | NotificationKind.PROPOSAL_DECIDED:
             return _of_proposal(facts, kind)
+        case NotificationKind.DIGEST:
+            return {"link": page_link("notifications")}
     assert_never(kind)
 
 
@@ -207,10 +211,15 @@ def _of_proposal(facts: dict[str, Any], kind: NotificationKind) -> dict[str, Any
     if found is None or (kind == NotificationKind.PROPOSAL_MADE and not found.waits):
         raise NothingToTell("It was decided on, or its time was over, before it was sent.")
     return {
-        "state": _PROPOSALS.get(found.state, found.state),
+        "state": proposal_state(found.state),
         "ends_at": found.ends_at,
         "link": page_link("admin:accounts_proposal_change", found.pk),
     }
+
+
+def proposal_state(state: str) -> str:
+    """What became of a proposal, in a word."""
+    return str(_PROPOSALS.get(state, state))
 
 
 def page_link(name: str, *arguments: object) -> str:

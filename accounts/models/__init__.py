@@ -4,7 +4,7 @@ from accounts.models.idempotency import IdempotentReply
 from accounts.models.invitations import Invitation
 from accounts.models.keys import ApiKey, KeyUse, PreviousSecretUse
 from accounts.models.leaks import Leak, ReporterKey
-from accounts.models.notifications import CaughtMail, Notification
+from accounts.models.notifications import CaughtMail, Notification, NotificationChoice
 from accounts.models.oauth import (
     EndedToken,
     OAuthAccessToken,
@@ -42,6 +42,7 @@ __all__ = [
     "Leak",
     "Membership",
     "Notification",
+    "NotificationChoice",
     "OAuthAccessToken",
     "OAuthApplication",
     "OAuthDeviceGrant",

@@ -84,6 +84,7 @@ class AuditTag(models.TextChoices):
     OAUTH_AUTHORIZED = "oauth.authorized"
     OAUTH_REPLAYED = "oauth.replayed"
     MAIL_SENT_AGAIN = "mail.sent_again"
+    NOTIFICATIONS_CHOSEN = "person.notifications_chosen"
     PROPOSAL_MADE = "proposal.made"
     PROPOSAL_CONFIRMED = "proposal.confirmed"
     PROPOSAL_REFUSED = "proposal.refused"

@@ -24,6 +24,30 @@ class NotificationKind(models.TextChoices):
     PROPOSAL_MADE = "proposal_made"
     PROPOSAL_DECIDED = "proposal_decided"
     REQUEST_AGREED = "request_agreed"
+    DIGEST = "digest"
+
+
+# What guards an account or waits for a second person is told at once, whatever somebody chose for the rest; a digest is made
+# of what was chosen to be in it.
+ALWAYS_AT_ONCE = frozenset(
+    {
+        NotificationKind.INVITATION,
+        NotificationKind.PASSWORD_RESET,
+        NotificationKind.KEY_LEAKED,
+        NotificationKind.SECOND_FACTOR_CHANGED,
+        NotificationKind.PROPOSAL_MADE,
+        NotificationKind.DIGEST,
+    }
+)
+CHOSEN_KINDS = tuple(kind for kind in NotificationKind if kind not in ALWAYS_AT_ONCE)
+
+
+class Delivery(models.TextChoices):
+    """How somebody wants to hear of a kind. All of it stands on their page of notifications."""
+
+    AT_ONCE = "at_once"
+    DAILY = "daily"
+    PORTAL = "portal"
 
 
 def notification_kinds() -> list[tuple[str, str]]:
@@ -32,13 +56,19 @@ def notification_kinds() -> list[tuple[str, str]]:
 
 
 class NotificationState(models.TextChoices):
-    """Where a mail stands. One whose sending was interrupted is `uncertain`: sending it by itself could send it twice."""
+    """Where a mail stands. One whose sending was interrupted is `uncertain`: sending it by itself could send it twice.
+
+    `gathered` waits for the day's digest, `digested` stood in one, and `kept` is shown in the portal alone.
+    """
 
     WAITING = "waiting"
     HANDED_OVER = "handed_over"
     SENT = "sent"
     UNCERTAIN = "uncertain"
     FAILED = "failed"
+    GATHERED = "gathered"
+    DIGESTED = "digested"
+    KEPT = "kept"
 
 
 class Notification(models.Model):
@@ -75,10 +105,33 @@ class Notification(models.Model):
                 condition=models.Q(state="waiting"),
                 name="notification_due",
             ),
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(state="gathered"),
+                name="notification_gathered",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class NotificationChoice(models.Model):
+    """What a person chose for a kind; without a row they are told at once."""
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="notification_choices"
+    )
+    kind = models.CharField(max_length=30, choices=notification_kinds)
+    delivery = models.CharField(max_length=10, choices=Delivery.choices)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["person", "kind"], name="notification_choice_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.delivery}"
 
 
 class CaughtMail(models.Model):

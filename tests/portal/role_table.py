@@ -158,6 +158,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "member-remove": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),
     "model": ("login 200 200 200 200 200 200", "login 405 405 405 405 405 405"),
     "passkey-add": ("login 200 200 200 200 200 200", "login 200 200 200 200 200 200"),
+    "notifications": ("login 200 200 200 200 200 200", "login 200 200 200 200 200 200"),
     "oauth-authorize": ("login 400 400 400 400 400 400", "login 400 400 400 400 400 400"),
     "oauth-client": ("login 404 200 200 200 200 404", "login 405 405 405 405 405 405"),
     "oauth-client-disable": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),

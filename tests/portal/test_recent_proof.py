@@ -29,6 +29,7 @@ NO_PROOF = {
     "invitation-withdraw",
     "key-old-secret-end",
     "key-revoke",
+    "notifications",
     # A client proves itself, and no person is asked.
     "oauth-device-authorization",
     "oauth-introspect",

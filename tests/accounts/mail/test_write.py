@@ -41,6 +41,7 @@ OF_PROPOSAL = {
 }
 FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.SECOND_FACTOR_CHANGED: {"what": "added", "factor": "webauthn"},
+    Kind.DIGEST: {"count": 2, "lines": ["The key Batch ends on 2999-01-02", "Bob & Ada agree"]},
     Kind.INVITATION: {},
     Kind.PASSWORD_RESET: {},
     Kind.REQUEST_MADE: OF_REQUEST | {"justification": "We answer tickets."},
@@ -86,6 +87,7 @@ EXPECTED = {
     ],
     Kind.SECOND_FACTOR_CHANGED: ["A passkey was added for you.", "end your other sessions"],
     Kind.PROPOSAL_MADE: ["Ada proposed", "Give a portal role", "She guards the keys."],
+    Kind.DIGEST: ["The key Batch ends on 2999-01-02", "once a day"],
     Kind.PROPOSAL_DECIDED: ["Your proposal has been refused", "Less would do."],
     Kind.KEY_LEAKED: [
         "The key Batch (lk_ab12cd34_…) of Bot in the team Search was found",
@@ -161,8 +163,8 @@ def test_html_loads_nothing_from_anywhere() -> None:
         assert not re.search(r"(?i)\bsrc\s*=|url\(|@import|<link|<img|<script", page)
 
 
-# What stands in its facts chooses a sentence, and is never shown.
-CHOOSES = {Kind.SECOND_FACTOR_CHANGED}
+# What stands in its facts chooses a sentence, and is never shown; a digest's is looked at by itself.
+CHOOSES = {Kind.SECOND_FACTOR_CHANGED, Kind.DIGEST}
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if FACTS[kind] and kind not in CHOOSES])
@@ -177,6 +179,13 @@ def test_hostile_text_stays_text(kind: NotificationKind) -> None:
     assert "\r" not in mail.subject
     assert "{{ 7|add:7 }}" in mail.text
     assert "14" not in re.sub(r"\d{4}-\d\d-\d\d|[0-9a-f-]{36}", "", mail.subject)
+
+
+def test_hostile_line_of_a_digest_stays_text() -> None:
+    mail = write_mail(of_kind(Kind.DIGEST, lines=[HOSTILE]))
+    assert "<script" not in mail.html
+    assert "&lt;script&gt;" in mail.html
+    assert "{{ 7|add:7 }}" in mail.text
 
 
 def test_text_that_somebody_wrote_is_marked_as_theirs_on_every_line() -> None:
