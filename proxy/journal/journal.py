@@ -179,11 +179,14 @@ class Journal:
             return fresh if self._segment is not None else fresh._replace(records=None)
 
     def tend(self) -> None:
-        """Try again to write what could not be written, and sync where it is due. Called every second or so."""
+        """Write what could not be written, give memory back, and sync where it is due. Called every second or so."""
         with self._lock:
             self._write_unwritten()
             segment = self._segment
-            if self._sync is not Sync.INTERVAL or segment is None:
+            if segment is None:
+                return
+            segment.give_memory_back()
+            if self._sync is not Sync.INTERVAL:
                 return
             if time.monotonic() < self._sync_due_at:
                 return

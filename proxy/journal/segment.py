@@ -17,13 +17,22 @@ _NOT_SUPPORTED = {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 class Segment:
     """A segment open for writing; `written_bytes` is where the next record goes."""
 
-    __slots__ = ("_fd", "_map", "number", "path", "size_bytes", "written_bytes")
+    __slots__ = (
+        "_fd",
+        "_given_back_bytes",
+        "_map",
+        "number",
+        "path",
+        "size_bytes",
+        "written_bytes",
+    )
 
     def __init__(self, path: Path, number: int, size_bytes: int, fd: int) -> None:
         self.path = path
         self.number = number
         self.size_bytes = size_bytes
         self.written_bytes = 0
+        self._given_back_bytes = 0
         self._fd = fd
         self._map = mmap.mmap(fd, size_bytes)
 
@@ -51,6 +60,14 @@ class Segment:
             raise OSError(errno.ENOSPC, "the segment has no room left", str(self.path))
         self._map[start:end] = data
         self.written_bytes = end
+
+    def give_memory_back(self) -> None:
+        """Let this process hold no page that is full: the file keeps it, and nothing is written there again."""
+        full_bytes = self.written_bytes - self.written_bytes % mmap.PAGESIZE
+        if full_bytes > self._given_back_bytes:
+            length = full_bytes - self._given_back_bytes
+            self._map.madvise(mmap.MADV_DONTNEED, self._given_back_bytes, length)
+            self._given_back_bytes = full_bytes
 
     def sync(self) -> None:
         """Wait until what was written is on the disk itself."""

@@ -56,3 +56,26 @@ def test_a_refused_mapping_leaves_no_file_behind(tmp_path: Path) -> None:
         check=False,
     )
     assert child.returncode == 0, child.stderr
+
+
+def resident_bytes(path: Path) -> int:
+    """How much of the mapped file this process holds, as Linux tells it."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    assert any(line.endswith(str(path)) for line in lines)
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("Rss:"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Only Linux tells what a mapping holds.")
+def test_pages_that_are_full_are_held_by_the_file_alone(tmp_path: Path) -> None:
+    segment = Segment.create(tmp_path / "1.seg", 1, 4 << 20)
+    first, then = b"x" * (1 << 20), b"y" * ((1 << 20) + 10)
+    segment.write(first)
+    assert resident_bytes(segment.path) >= len(first)
+    segment.give_memory_back()
+    assert resident_bytes(segment.path) == 0
+    segment.write(then)
+    segment.give_memory_back()
+    assert resident_bytes(segment.path) < 1 << 18
+    segment.write(b"z")
+    segment.close()
+    assert segment.path.read_bytes() == first + then + b"z"
