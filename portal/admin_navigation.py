@@ -16,6 +16,7 @@ _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
         gettext_lazy("Approvals"),
         [
             (gettext_lazy("Access requests"), "approval", "models_registry_accessrequest"),
+            (gettext_lazy("Approval policies"), "rule_settings", "models_registry_approvalpolicy"),
             (gettext_lazy("Proposals"), "group_add", "accounts_proposal"),
         ],
     ),

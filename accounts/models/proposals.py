@@ -17,6 +17,7 @@ class ProposedAction(models.TextChoices):
     MAKE_PORTAL_ROLE = "make_portal_role", "Make a portal role"
     WIDEN_PORTAL_ROLE = "widen_portal_role", "Widen a portal role"
     REMOVE_LIMIT = "remove_limit", "Remove a limit of a model"
+    SWITCH_POLICY = "switch_policy", "Weaken an approval policy"
 
 
 def proposed_actions() -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from models_registry.api import (
     keys,
     limits,
     models,
+    policies,
     providers,
     requests,
     rights,
@@ -56,6 +57,23 @@ urlpatterns = [
         name="approve-request",
     ),
     path("admin/requests/<uuid:access>/deny", requests.DenyRequest.as_view(), name="deny-request"),
+    path("admin/approval-policies", policies.Policies.as_view(), name="policies"),
+    path("admin/approval-policies/<uuid:policy>", policies.PolicyView.as_view(), name="policy"),
+    path(
+        "admin/approval-policies/<uuid:policy>/versions",
+        policies.PolicyVersions.as_view(),
+        name="policy-versions",
+    ),
+    path(
+        "admin/approval-policies/<uuid:policy>/switch",
+        policies.SwitchPolicy.as_view(),
+        name="switch-policy",
+    ),
+    path(
+        "admin/approval-policies/<uuid:policy>/trial",
+        policies.PolicyTrial.as_view(),
+        name="policy-trial",
+    ),
     path("admin/providers", providers.Providers.as_view(), name="providers"),
     path("admin/providers/<uuid:provider>", providers.ProviderView.as_view(), name="provider"),
     path(

@@ -95,6 +95,11 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:proposal": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:proposals": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:propose-limit-removal": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
+    "api:policies": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
+    "api:policy": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
+    "api:policy-trial": ("401 403 403 403 403 403 400", "401 403 403 403 403 403 405"),
+    "api:policy-versions": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
+    "api:switch-policy": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:provider": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
     "api:providers": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
     "api:queue": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
@@ -282,6 +287,11 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
     "api:proposal": ("403 403 404", "403 403 405"),
     "api:proposals": ("403 403 200", "403 403 405"),
     "api:propose-limit-removal": ("403 403 403", "403 403 400"),
+    "api:policies": ("403 200 200", "403 403 400"),
+    "api:policy": ("403 200 200", "403 403 403"),
+    "api:policy-trial": ("403 400 400", "403 403 403"),
+    "api:policy-versions": ("403 403 403", "403 403 400"),
+    "api:switch-policy": ("403 403 403", "403 403 400"),
     "api:provider": ("403 200 200", "403 403 405"),
     "api:providers": ("403 200 200", "403 403 400"),
     "api:queue": ("200 403 403", "405 403 403"),
@@ -297,10 +307,10 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
 ADMIN_PARTS = {
     "approver": "models_registry_accessrequest",
     "security": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
-    "accounts_apikey accounts_leak accounts_oauthapplication accounts_auditentry models_registry_aimodel models_registry_deployment models_registry_grant "
+    "accounts_apikey accounts_leak accounts_oauthapplication accounts_auditentry models_registry_aimodel models_registry_approvalpolicy models_registry_deployment models_registry_grant "
     "models_registry_limit models_registry_provider proxy_call proxy_usagehour proxy_usageday",
     "registry_admin": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
-    "accounts_apikey accounts_oauthapplication accounts_proposal models_registry_aimodel models_registry_deployment models_registry_grant "
+    "accounts_apikey accounts_oauthapplication accounts_proposal models_registry_aimodel models_registry_approvalpolicy models_registry_deployment models_registry_grant "
     "models_registry_limit models_registry_provider",
 }
 ADMIN_ACTS: dict[str, list[str]] = {
@@ -318,6 +328,7 @@ ADMIN_ACTS: dict[str, list[str]] = {
         f"models_registry_{name} {act}"
         for name, acts in {
             "aimodel": "add change deploy publish deprecate retire",
+            "approvalpolicy": "add new-version switch-on switch-off",
             "deployment": "switch-on switch-off move",
             "grant": "add end",
             "limit": "add change remove propose-removal",

@@ -22,7 +22,8 @@ from accounts.roles import PortalRight, portal_rights
 from accounts.two_person_roles import ask_to_give
 from accounts.writes.oauth_clients import ClientGrant, register_client
 from accounts.writes.teams import add_member
-from models_registry.models import Grant, Limit
+from models_registry.models import ApprovalPolicy, Grant, Limit, StepBy
+from models_registry.policy_rules import Step
 from models_registry.writes.catalogue import deploy_model
 from models_registry.writes.grants import grant_model
 from tests.accounts.rows import (
@@ -37,7 +38,7 @@ from tests.accounts.rows import (
 )
 from tests.accounts.workload.issuing import PUBLISHED, new_issuer, new_rule
 from tests.asking_api import Asker, personal_key
-from tests.models_registry.rows import ask, new_limit, new_offer, new_provider
+from tests.models_registry.rows import ask, new_limit, new_offer, new_policy, new_provider
 from tests.portal.greedy import (
     LEFT_OUT,
     Operation,
@@ -91,6 +92,14 @@ ROLE: dict[str, Any] = {
     "name": "new",
     "description": "",
     "rights": [right.value for right in PortalRight],
+}
+POLICY: dict[str, Any] = {
+    "steps": [{"by": "manager"}],
+    "model_ids": ["{model}"],
+    "data_classes": ["public"],
+    "team_ids": ["{team}"],
+    "budget_over": 1,
+    "budget_up_to": 2,
 }
 # operationId: a body that is accepted from whoever may.
 BODIES: dict[str, dict[str, Any]] = {
@@ -169,6 +178,9 @@ BODIES: dict[str, dict[str, Any]] = {
         "tokens_per_minute": 1,
         "budget_micro_usd": 1,
     },
+    "make_policy": POLICY | {"name": "{new}"},
+    "add_policy_version": POLICY,
+    "switch_policy": WHY | {"version": 1},
     "answer_request": {"text": "x"},
     "deny_request": WHY,
     "create_team": {"name": "{new}", "cost_centre": ""},
@@ -242,6 +254,7 @@ def build(person: User, *, is_own: bool) -> dict[str, str]:
         "model": str(model.pk),
         "name": model.name,
         "client": str(client.credential_id),
+        "policy": str(new_policy(Step(StepBy.SECURITY), on=False).pk),
         "person": str(somebody.pk),
         "role": str(of_portal.pk),
         "proposal": str(proposal.pk),
@@ -268,6 +281,7 @@ class Standing:
     grants: dict[Any, dict[str, Any]]
     limits: dict[Any, dict[str, Any]]
     keys: dict[Any, dict[str, Any]]
+    in_force: set[tuple[Any, ...]]
 
 
 def standing_of(person: User) -> Standing:
@@ -280,6 +294,7 @@ def standing_of(person: User) -> Standing:
         {one.pk: model_to_dict(one) for one in Grant.objects.all()},
         {one.pk: model_to_dict(one) for one in Limit.objects.all()},
         {one.pk: model_to_dict(one) for one in ApiKey.objects.all()},
+        set(ApprovalPolicy.objects.values_list("pk", "in_force")),
     )
 
 
@@ -291,6 +306,8 @@ def check(role: PortalRole, before: Standing, after: Standing, *, is_own: bool) 
     assert after.rights == before.rights
     assert after.own <= before.own
     assert set(after.keys) <= set(before.keys)
+    # Each that is there or made asks for less than whoever decides does, so that no one person has it on.
+    assert {number for _, number in after.in_force} <= {None}
     for pk, key in after.keys.items():
         kept = ("scopes", "networks", "expires_at", "requests_per_minute", "tokens_per_minute")
         assert all(key[name] == before.keys[pk][name] for name in kept if name in key)

@@ -27,7 +27,8 @@ from accounts.models.teams import Role
 from accounts.roles import PortalRight, Right
 from accounts.two_person_roles import ask_to_give
 from accounts.writes.oauth_clients import ClientGrant, register_client
-from models_registry.models import AccessRequest, AiModel, Grant, Provider
+from models_registry.models import AccessRequest, AiModel, Grant, Provider, StepBy
+from models_registry.policy_rules import Step
 from models_registry.writes.catalogue import deploy_model
 from models_registry.writes.grants import grant_model
 from proxy.models import Call
@@ -44,7 +45,7 @@ from tests.accounts.rows import (
 )
 from tests.accounts.sign_on_rows import new_mapping
 from tests.accounts.workload.issuing import new_issuer, new_rule
-from tests.models_registry.rows import ask, new_limit, new_offer, new_provider
+from tests.models_registry.rows import ask, new_limit, new_offer, new_policy, new_provider
 from tests.proxy.ledger_rows import call_with
 
 STRANGER, OUTSIDER, AUDITOR, MEMBER, MANAGER, OWNER, ADMINISTRATOR = ROLES = (
@@ -192,6 +193,8 @@ def new_world() -> World:
     rule = new_rule(new_issuer(), account)
     world.places |= {"uuid:rule": str(rule.pk), "uuid:issuer": str(rule.issuer_id)}
     world.places["uuid:rule_id"] = str(rule.pk)
+    policy = new_policy(Step(StepBy.SECURITY), on=False)
+    world.places["uuid:policy"] = world.objects["models_registry_approvalpolicy"] = str(policy.pk)
     world.objects["accounts_oauthapplication"] = str(client.pk)
     world.objects["accounts_trustedissuer"] = str(rule.issuer_id)
     world.objects["accounts_trustrule"] = str(rule.pk)

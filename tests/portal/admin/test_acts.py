@@ -34,7 +34,16 @@ from accounts.roles import PortalRight, Right
 from accounts.writes.key_rotation import rotate_key
 from accounts.writes.portal_roles import give_portal_role
 from accounts.writes.sign_on import replace_encryption_key
-from models_registry.models import AccessRequest, AiModel, Deployment, Grant, Limit, Provider
+from models_registry.models import (
+    AccessRequest,
+    AiModel,
+    ApprovalPolicy,
+    Deployment,
+    Grant,
+    Limit,
+    Provider,
+)
+from models_registry.writes.policies import add_version, switch_on
 from tests.accounts.rows import (
     new_account,
     new_member,
@@ -145,6 +154,9 @@ DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
     (Grant, "end"): (REASON, "grant.ended"),
     (Limit, "change"): ({"amount": "0.5", "zone": "UTC"}, "limit.changed"),
     (Limit, "remove"): ({}, "limit.removed"),
+    (ApprovalPolicy, "new-version"): ({"steps": "1 security x2"}, "policy.version_added"),
+    (ApprovalPolicy, "switch-on"): (REASON | {"version": "1"}, "policy.switched_on"),
+    (ApprovalPolicy, "switch-off"): (REASON, "policy.switched_off"),
     (AccessRequest, "approve"): ({}, "request.approved"),
     (AccessRequest, "approve-as-asked"): ({"reason": ""}, "request.approved"),
     (AccessRequest, "deny"): (REASON, "request.denied"),
@@ -180,6 +192,11 @@ def prepare_rotated(key: ApiKey) -> None:
     rotate_key(key, actor=COMMAND)
 
 
+def prepare_policy(policy: ApprovalPolicy) -> None:
+    """Let it approve everything, so that one person alone may switch it off."""
+    switch_on(add_version(policy, steps=[], actor=COMMAND), actor=COMMAND)
+
+
 def nothing(found: Any) -> None:
     """What needs nothing."""
 
@@ -187,6 +204,7 @@ def nothing(found: Any) -> None:
 # What is done to the object before the act.
 PREPARED: dict[tuple[type[Model], str], Callable[[Any], None]] = {
     (ApiKey, "end-old-secret"): prepare_rotated,
+    (ApprovalPolicy, "switch-off"): prepare_policy,
     (SignOnConnection, "new-encryption-key"): prepare_saml,
     (SignOnConnection, "remove-encryption-key"): prepare_saml,
 }
@@ -204,7 +222,7 @@ def prepared(world: dict[type[Model], Any], model: type[Model], act: str) -> dic
         opposite = {"enable": {"disabled_at": found.created, "disabled_reason": "It leaked."}}
     elif act == "enable" and model is not User:
         opposite = {"enable": {"disabled_at": found.created_at}}
-    if act == "switch-on":
+    if (model, act) == (Deployment, "switch-on"):
         opposite = {act: {"enabled": False}}
     if act == "publish":
         opposite = {act: {"status": "draft"}}
@@ -309,6 +327,7 @@ def added(model: type[Model]) -> dict[str, Any]:
         ServiceAccount: {"team": team.pk, "name": "app", "description": ""},
         Invitation: {"team": team.pk, "email": f"{new_name('x')}@latchkey.test", "role": "member"},
         AiModel: FACTS | {"name": new_name("model"), "kind": "chat"},
+        ApprovalPolicy: {"name": new_name("policy"), "steps": "1 manager", "budget_over": "20"},
         Grant: LATER | {"model": new_offer().pk, "team": team.pk, "scopes": ["chat"]},
         Limit: {
             "team": team.pk,

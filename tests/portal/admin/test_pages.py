@@ -36,6 +36,7 @@ from accounts.models import (
 from models_registry.models import (
     AccessRequest,
     AiModel,
+    ApprovalPolicy,
     Deployment,
     Grant,
     Limit,
@@ -275,6 +276,7 @@ def _copy(
         Deployment: {"model_id": ai.pk},
         Grant: {"service_account_id": account.pk, "model_id": ai.pk},
         Limit: {"team_id": team.pk},
+        ApprovalPolicy: {"name": new_name("policy")},
         SignOnConnection: {"slug": new_name("slug"), "sealed_secret": None},
         SignOnMapping: {"team_id": team.pk},
         CustomRole: {"name": new_name("role")},

@@ -30,7 +30,15 @@ from accounts.two_person_roles import ask_to_give
 from accounts.writes.custom_roles import make_portal_role
 from accounts.writes.keys import issue_key
 from accounts.writes.teams import add_member, create_service_account, create_team
-from models_registry.models import AccessRequest, Deployment, Grant, Provider
+from models_registry.models import (
+    AccessRequest,
+    ApprovalPolicy,
+    Deployment,
+    Grant,
+    Provider,
+    StepBy,
+)
+from models_registry.policy_rules import Step
 from models_registry.writes.grants import grant_model
 from models_registry.writes.requests import comment_on_request
 from portal.lib.clock import utc_now
@@ -41,7 +49,14 @@ from tests.accounts.oauth.world import new_machine
 from tests.accounts.rows import new_name, new_person, tomorrow
 from tests.accounts.sign_on_rows import new_mapping
 from tests.accounts.workload.issuing import new_issuer, new_rule
-from tests.models_registry.rows import ask, new_decider, new_deployment, new_limit, new_offer
+from tests.models_registry.rows import (
+    ask,
+    new_decider,
+    new_deployment,
+    new_limit,
+    new_offer,
+    new_policy,
+)
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}"
 ESCAPED = "&lt;script&gt;alert(1)&lt;/script&gt;"
@@ -151,8 +166,16 @@ def hostile_world() -> dict[type[Model], Model]:
         *_trust(account),
         _client(account),
         *_of_portal(person),
+        _policy(),
     ]
     return {type(row): type(row)._default_manager.get(pk=row.pk) for row in rows}
+
+
+def _policy() -> Model:
+    """One that is switched off, and asks for what is needed without it."""
+    policy = new_policy(Step(StepBy.DECIDERS), on=False)
+    ApprovalPolicy.objects.filter(pk=policy.pk).update(name=hostile(new_name("p"))[-100:])
+    return policy
 
 
 def _of_portal(person: User) -> list[Model]:
