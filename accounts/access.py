@@ -102,7 +102,7 @@ def keys_of(person: User) -> QuerySet[ApiKey]:
     seen |= Q(team__in=teams_of(person, right=Right.SEE_AUDIT))
     seen |= Q(person=person, team__in=teams_of(person))
     return ApiKey.objects.filter(seen).select_related(
-        "team", "service_account", "person", "use", "previous_use"
+        "team", "service_account", "person", "use", "previous_use", "idle"
     )
 
 

@@ -1,5 +1,6 @@
 """Keys that end soon: a person is told of their own, a team's owners and managers of its service accounts'."""
 
+import datetime
 from collections.abc import Iterator
 
 from django.db.models import Q
@@ -12,16 +13,17 @@ from portal.lib.clock import utc_now
 
 def tell_of_ending_keys() -> int:
     """Warn of the ends of keys that still work; return how many mails that makes."""
-    return tell_of_endings(_endings())
-
-
-def _endings() -> Iterator[Ending]:
     now = utc_now()
+    return tell_of_endings(_endings(now), now=now)
+
+
+def _endings(now: datetime.datetime) -> Iterator[Ending]:
     ending = ApiKey.objects.select_related("team", "service_account", "person").filter(
         Q(service_account=None) | Q(service_account__disabled_at=None),
         expires_at__gt=now,
         expires_at__lte=now + FIRST_WARNING,
         revoked_at=None,
+        disabled_at=None,
         team__disabled_at=None,
     )
     for keys in in_chunks(ending.order_by("pk")):

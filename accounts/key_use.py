@@ -10,8 +10,10 @@ from typing import Any
 
 import psycopg
 
-from accounts.models import ApiKey, PreviousSecretUse
+from accounts.models import ApiKey, KeyUse, PreviousSecretUse
 
+# When a key was made, replaced, enabled or used, whichever was last: PostgreSQL's greatest passes over what is not there.
+SIGNS_OF_LIFE = ("created_at", "rotated_at", "enabled_at", "use__last_used_at")
 _NOTE = """
     INSERT INTO accounts_keyuse AS old (key_id, last_used_at, last_peer)
     SELECT key_id, used_at, peer FROM unnest(%s::uuid[], %s::timestamptz[], %s::text[]) AS new (key_id, used_at, peer)
@@ -61,3 +63,11 @@ def use_of_old_secret(key: ApiKey) -> PreviousSecretUse | None:
     """Return what is known of calls with the secret that the key's last rotation replaced; None where there were none."""
     use: PreviousSecretUse | None = getattr(key, "previous_use", None)
     return use if use is not None and use.rotated_at == key.rotated_at else None
+
+
+def last_sign_of_life(key: ApiKey) -> datetime.datetime:
+    """Return when the key was last used, or else when it last became something to be used."""
+    use = KeyUse.objects.filter(key=key).first()
+    used_at = None if use is None else use.last_used_at
+    signs = [key.created_at, key.rotated_at, key.enabled_at, used_at]
+    return max(sign for sign in signs if sign is not None)

@@ -13,7 +13,6 @@ from accounts.models import Membership, Notification, User
 from accounts.models.notifications import NotificationKind
 from accounts.roles import Right, with_right
 from accounts.writes.notifications import Fact, notify
-from portal.lib.clock import utc_now
 
 DAYS_BEFORE = (1, 3, 14)
 FIRST_WARNING = datetime.timedelta(days=DAYS_BEFORE[-1])
@@ -50,9 +49,8 @@ def warning_due(
     return None
 
 
-def tell_of_endings(endings: Iterable[Ending]) -> int:
+def tell_of_endings(endings: Iterable[Ending], *, now: datetime.datetime) -> int:
     """Put the warnings that are due and were not given yet into the outbox; return how many."""
-    now = utc_now()
     return sum(_tell_once(chunk, now) for chunk in in_chunks(endings))
 
 

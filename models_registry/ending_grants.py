@@ -1,5 +1,6 @@
 """Grants that end soon: the owners and managers of the team are told."""
 
+import datetime
 from collections.abc import Iterator
 
 from django.db.models import Q
@@ -14,11 +15,11 @@ from portal.lib.clock import utc_now
 
 def tell_of_ending_grants() -> int:
     """Warn of the ends of grants that still allow something; return how many mails that makes."""
-    return tell_of_endings(_endings())
-
-
-def _endings() -> Iterator[Ending]:
     now = utc_now()
+    return tell_of_endings(_endings(now), now=now)
+
+
+def _endings(now: datetime.datetime) -> Iterator[Ending]:
     ending = Grant.objects.select_related("model", "team", "service_account__team").filter(
         Q(team__disabled_at=None, service_account=None)
         | Q(service_account__disabled_at=None, service_account__team__disabled_at=None, team=None),

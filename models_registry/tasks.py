@@ -3,7 +3,9 @@
 from celery import shared_task
 
 from models_registry.ending_grants import tell_of_ending_grants
+from models_registry.idle_keys import look_for_idle_keys
 from models_registry.limit_alerts import tell_of_limits
+from portal.lib.clock import utc_now
 
 
 @shared_task(ignore_result=True)
@@ -16,3 +18,9 @@ def remind_of_grants() -> int:
 def alert_of_limits() -> int:
     """Tell of limits that fill up, once for each percentage and period; return how many mails that makes."""
     return tell_of_limits()
+
+
+@shared_task(ignore_result=True)
+def look_for_idle() -> None:
+    """Warn of keys that nobody uses, disable those that were warned of, and revoke those that stay disabled."""
+    look_for_idle_keys(now=utc_now())

@@ -253,6 +253,19 @@ LATCHKEY_LEDGER_KEEP_MONTHS = env.whole(
     minimum=0,
 )
 
+# --- Keys -----------------------------------------------------------------------------------------------------------
+LATCHKEY_IDLE_KEY_DAYS = env.days_by_class(
+    "LATCHKEY_IDLE_KEY_DAYS",
+    accepts="days, days by class of data such as confidential=90, secret=30, or never",
+    default="90",
+)
+LATCHKEY_IDLE_KEY_REMOVE_DAYS = env.whole(
+    "LATCHKEY_IDLE_KEY_REMOVE_DAYS",
+    accepts="the days after which a key that was disabled as idle is revoked, or 0 for never",
+    default=30,
+    minimum=0,
+)
+
 # --- Logs -----------------------------------------------------------------------------------------------------------
 LOGGING = logging_config(
     env.choice("LATCHKEY_LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO")
@@ -540,6 +553,7 @@ CELERY_BEAT_SCHEDULE = {
     "count-usage": {"task": "proxy.tasks.count_usage", "schedule": 60},
     "send-mail": {"task": "accounts.mail.task.send_due_mail", "schedule": 30},
     "gather-digests": {"task": "accounts.tasks.gather_digests", "schedule": 10 * 60},
+    "look-for-idle-keys": {"task": "models_registry.tasks.look_for_idle", "schedule": 60 * 60},
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},
     "remind-of-grants": {"task": "models_registry.tasks.remind_of_grants", "schedule": 60 * 60},
     "alert-of-limits": {"task": "models_registry.tasks.alert_of_limits", "schedule": 60},

@@ -18,6 +18,7 @@ from accounts.audit import acting
 from accounts.key_use import use_of_old_secret
 from accounts.models import ApiKey, User
 from accounts.roles import PortalRight
+from accounts.writes.idle_keys import enable_key
 from accounts.writes.key_rotation import end_old_secret
 from accounts.writes.keys import revoke_key
 from portal.lib.clock import utc_now
@@ -28,12 +29,18 @@ class LifeFilter(ChoiceFilter):
     parameter_name = "life"
 
     def choices_for(self, request: HttpRequest) -> list[tuple[str, str]]:
-        return [("live", _("Live")), ("revoked", _("Revoked")), ("ended", _("Ended"))]
+        return [
+            ("live", _("Live")),
+            ("disabled", _("Disabled")),
+            ("revoked", _("Revoked")),
+            ("ended", _("Ended")),
+        ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
         now = utc_now()
         states = {
-            "live": Q(revoked_at=None, expires_at__gt=now),
+            "live": Q(revoked_at=None, disabled_at=None, expires_at__gt=now),
+            "disabled": Q(revoked_at=None, disabled_at__isnull=False, expires_at__gt=now),
             "revoked": Q(revoked_at__isnull=False),
             "ended": Q(revoked_at=None, expires_at__lte=now),
         }
@@ -43,6 +50,10 @@ class LifeFilter(ChoiceFilter):
 
 def _revoke(key: ApiKey, actor: User, values: dict[str, Any]) -> None:
     revoke_key(key, actor=acting(actor), reason=values["reason"])
+
+
+def _enable(key: ApiKey, actor: User, values: dict[str, Any]) -> None:
+    enable_key(key, actor=acting(actor))
 
 
 def _end_old_secret(key: ApiKey, actor: User, values: dict[str, Any]) -> None:
@@ -64,6 +75,13 @@ class KeyAdmin(PortalAdmin):
     ordering = ("-id",)
     acts = (
         bounds_act(),
+        Act(
+            "enable",
+            gettext_lazy("Enable"),
+            _enable,
+            gettext_lazy("The key is enabled."),
+            shows=lambda key: key.revoked_at is None and key.disabled_at is not None,
+        ),
         Act(
             "end-old-secret",
             gettext_lazy("End the old secret"),
@@ -112,7 +130,9 @@ class KeyAdmin(PortalAdmin):
     def state(self, key: ApiKey) -> SafeString:
         if key.revoked_at is not None:
             return pill(_("revoked"), "bad")
-        return pill(_("ended")) if key.expires_at <= utc_now() else pill(_("live"), "ok")
+        if key.expires_at <= utc_now():
+            return pill(_("ended"))
+        return pill(_("live"), "ok") if key.disabled_at is None else pill(_("disabled"), "warn")
 
     @display(description=gettext_lazy("ends"), ordering="expires_at")
     def ends(self, key: ApiKey) -> Cell:
@@ -151,6 +171,7 @@ class KeyAdmin(PortalAdmin):
             (_("Last used"), self.used(found)),
             (_("From"), found.use.last_peer if hasattr(found, "use") else NOTHING),
             *_rotation_facts(found),
+            (_("Disabled as idle"), moment(found.disabled_at)),
             (_("Revoked"), moment(found.revoked_at)),
             (
                 _("Revoked by"),

@@ -19,6 +19,8 @@ _PAGES: dict[NotificationKind, tuple[str, tuple[str, ...]]] = {
     NotificationKind.REQUEST_WITHDRAWN: _OF_REQUEST,
     NotificationKind.REQUEST_AGREED: _OF_REQUEST,
     NotificationKind.KEY_ENDING: ("key", ("key_id",)),
+    NotificationKind.KEY_IDLE: ("key", ("key_id",)),
+    NotificationKind.KEY_DISABLED: ("key", ("key_id",)),
     NotificationKind.KEY_LEAKED: ("key", ("key_id",)),
     NotificationKind.GRANT_ENDING: ("model", ("model",)),
     NotificationKind.LIMIT_ALERT: ("team-limit", ("slug", "limit_id")),

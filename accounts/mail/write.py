@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.call_source import calls_of_key
 from accounts.links import invitation_link, reset_link
-from accounts.models import Invitation, Leak, Notification, Proposal
+from accounts.models import IdleKey, Invitation, Leak, Notification, Proposal
 from accounts.models.leaks import LOOKED_BACK
 from accounts.models.notifications import NotificationKind
 from portal.lib.clock import utc_now
@@ -28,6 +28,8 @@ SUBJECTS = {
     NotificationKind.REQUEST_WITHDRAWN: _("%(team)s no longer asks for %(models)s"),
     NotificationKind.KEY_ENDING: _("The key %(key)s ends on %(ends_on)s"),
     NotificationKind.KEY_LEAKED: _("The key %(key)s was found where others can read it"),
+    NotificationKind.KEY_IDLE: _("Nobody uses the key %(key)s, which is disabled on %(ends_on)s"),
+    NotificationKind.KEY_DISABLED: _("The key %(key)s was disabled, as nobody used it"),
     NotificationKind.LIMIT_ALERT: _("%(percent)s %% of the limit of %(of)s is used"),
     NotificationKind.PROPOSAL_MADE: _("%(by)s asks for a second person: %(action)s"),
     NotificationKind.PROPOSAL_DECIDED: _("Your proposal was %(state)s: %(action)s"),
@@ -111,13 +113,16 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             | NotificationKind.REQUEST_AGREED
         ):
             return facts | _of_request(facts)
-        case NotificationKind.KEY_ENDING | NotificationKind.GRANT_ENDING:
-            is_key = kind is NotificationKind.KEY_ENDING
-            page = ("key", uuid.UUID(facts["key_id"])) if is_key else ("ask", facts["model"])
-            return facts | _of_end(facts) | {"link": page_link(*page)}
         case NotificationKind.LIMIT_ALERT | NotificationKind.KEY_LEAKED:
             is_leak = kind is NotificationKind.KEY_LEAKED
             return facts | (_of_leak(facts["leak_id"]) if is_leak else _of_limit(facts))
+        case (
+            NotificationKind.KEY_ENDING
+            | NotificationKind.KEY_IDLE
+            | NotificationKind.KEY_DISABLED
+            | NotificationKind.GRANT_ENDING
+        ):
+            return facts | _of_key_or_grant(facts, kind)
     return facts | _of_people(facts, kind)
 
 
@@ -190,6 +195,29 @@ def _of_leak(leak_id: str) -> dict[str, Any]:
         "calls": calls_of_key(leak.key, since=leak.reported_at - LOOKED_BACK),
         "link": page_link("key", leak.key_id),
     }
+
+
+def _of_key_or_grant(facts: dict[str, Any], kind: NotificationKind) -> dict[str, Any]:
+    is_grant = kind is NotificationKind.GRANT_ENDING
+    page = ("ask", facts["model"]) if is_grant else ("key", uuid.UUID(facts["key_id"]))
+    link = {"link": page_link(*page)}
+    if kind in (NotificationKind.KEY_IDLE, NotificationKind.KEY_DISABLED):
+        return _of_idle_key(facts, kind) | link
+    return _of_end(facts) | link
+
+
+def _of_idle_key(facts: dict[str, Any], kind: NotificationKind) -> dict[str, Any]:
+    """A key that was used or enabled before the mail was sent is told of no more."""
+    is_warning = kind is NotificationKind.KEY_IDLE
+    if not IdleKey.objects.filter(
+        key=facts["key_id"], key__disabled_at__isnull=is_warning
+    ).exists():
+        raise NothingToTell("The key was used, enabled or disabled before it was sent.")
+    if is_warning:
+        since = datetime.datetime.fromisoformat(facts["idle_since"])
+        return _of_end(facts) | {"idle_since": since}
+    removes_at = facts["removes_at"]
+    return {"removes_at": removes_at and datetime.datetime.fromisoformat(removes_at)}
 
 
 def _of_limit(facts: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@ from accounts.models.audit import AuditEntry
 from accounts.models.changes import Change
 from accounts.models.idempotency import IdempotentReply
 from accounts.models.invitations import Invitation
-from accounts.models.keys import ApiKey, KeyUse, PreviousSecretUse
+from accounts.models.keys import ApiKey, IdleKey, KeyUse, PreviousSecretUse
 from accounts.models.leaks import Leak, ReporterKey
 from accounts.models.notifications import CaughtMail, Notification, NotificationChoice
 from accounts.models.oauth import (
@@ -36,6 +36,7 @@ __all__ = [
     "CustomRole",
     "EndedToken",
     "IdempotentReply",
+    "IdleKey",
     "Invitation",
     "IssuerFetch",
     "KeyUse",

@@ -42,6 +42,8 @@ class AuditTag(models.TextChoices):
     TRUST_RULE_ENABLED = "trust_rule.enabled"
     KEY_ISSUED = "key.issued"
     KEY_REVOKED = "key.revoked"
+    KEY_DISABLED = "key.disabled"
+    KEY_ENABLED = "key.enabled"
     KEY_ROTATED = "key.rotated"
     KEY_OLD_SECRET_ENDED = "key.old_secret_ended"  # noqa: S105 - a tag.
     KEY_LEAKED = "key.leaked"

@@ -33,6 +33,7 @@ class ApiKey(models.Model):
 
     is_narrowed: a list says which of the granted models it may call, and goes on saying so when nothing stands in it.
     rotated_at: when its secret was last replaced; the columns of the previous secret are filled from then on.
+    disabled_at: since when it is refused because nobody used it; enabled_at: when somebody last ended that.
     previous_ends_at: until when that secret works beside the new one. Nobody has to end it: it is over to the second.
     """
 
@@ -72,6 +73,8 @@ class ApiKey(models.Model):
     created_at = models.DateTimeField(default=utc_now, editable=False)
     created_by = models.UUIDField(null=True, editable=False)
     expires_at = models.DateTimeField()
+    disabled_at = models.DateTimeField(null=True, editable=False)
+    enabled_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
     revoked_by = models.UUIDField(null=True, editable=False)
     revoked_reason = models.CharField(max_length=500, blank=True, editable=False)
@@ -140,3 +143,19 @@ class PreviousSecretUse(models.Model):
 
     def __str__(self) -> str:
         return f"{self.calls} calls with the previous secret of {self.key_id}"
+
+
+class IdleKey(models.Model):
+    """A key that nobody has used for long, and what is to become of it: the rows that beat's task reads.
+
+    idle_since: the last sign of life. A key that was used since is no longer idle.
+    disables_at: when it is to be disabled. removes_at: when, once disabled, it is to be revoked for good; None for never.
+    """
+
+    key = models.OneToOneField(ApiKey, models.CASCADE, primary_key=True, related_name="idle")
+    idle_since = models.DateTimeField()
+    disables_at = models.DateTimeField()
+    removes_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.key_id} since {self.idle_since:%Y-%m-%d}"

@@ -17,6 +17,8 @@ class NotificationKind(models.TextChoices):
     REQUEST_DECIDED = "request_decided"
     REQUEST_WITHDRAWN = "request_withdrawn"
     KEY_ENDING = "key_ending"
+    KEY_IDLE = "key_idle"
+    KEY_DISABLED = "key_disabled"
     GRANT_ENDING = "grant_ending"
     KEY_LEAKED = "key_leaked"
     LIMIT_ALERT = "limit_alert"

@@ -32,6 +32,8 @@ KIND_LABELS: "dict[NotificationKind, str | Promise]" = {
     NotificationKind.REQUEST_DECIDED: gettext_lazy("A request of yours is decided"),
     NotificationKind.REQUEST_WITHDRAWN: gettext_lazy("A request is withdrawn"),
     NotificationKind.KEY_ENDING: gettext_lazy("A key ends soon"),
+    NotificationKind.KEY_IDLE: gettext_lazy("A key that nobody uses is disabled soon"),
+    NotificationKind.KEY_DISABLED: gettext_lazy("A key was disabled, as nobody used it"),
     NotificationKind.GRANT_ENDING: gettext_lazy("Access to a model ends soon"),
     NotificationKind.LIMIT_ALERT: gettext_lazy("A limit fills up"),
     NotificationKind.PROPOSAL_DECIDED: gettext_lazy("A proposal of yours is decided"),

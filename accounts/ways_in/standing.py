@@ -13,6 +13,7 @@ class Stand(StrEnum):
 
     NOT_REVOKED = "key_not_revoked"
     NOT_ENDED = "key_not_ended"
+    KEY_ENABLED = "key_enabled"
     TEAM_ENABLED = "team_enabled"
     ACCOUNT_ENABLED = "service_account_enabled"
     PERSON_ENABLED = "person_enabled"
@@ -24,6 +25,7 @@ def standing_of(key: ApiKey, *, now: datetime.datetime) -> Iterator[tuple[Stand,
     """Say of each whether it holds, one by one: whoever stops at the first that does not looks up nothing more."""
     yield Stand.NOT_REVOKED, key.revoked_at is None
     yield Stand.NOT_ENDED, key.expires_at > now
+    yield Stand.KEY_ENABLED, key.disabled_at is None
     yield Stand.TEAM_ENABLED, key.team.disabled_at is None
     if key.service_account is not None:
         yield Stand.ACCOUNT_ENABLED, key.service_account.disabled_at is None

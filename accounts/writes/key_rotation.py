@@ -110,6 +110,8 @@ def _refuse_standing(key: ApiKey, *, now: datetime.datetime) -> None:
         raise ValidationError("This key is revoked. Issue another.")
     if key.expires_at <= now:
         raise ValidationError("This key has ended. Issue another.")
+    if key.disabled_at is not None:
+        raise ValidationError("This key is disabled, as nobody used it. Enable it first.")
     if key.team.disabled_at is not None:
         raise ValidationError("The key's team is disabled.")
     if key.service_account is not None and key.service_account.disabled_at is not None:

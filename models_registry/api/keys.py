@@ -19,6 +19,7 @@ from accounts.key_use import use_of_old_secret
 from accounts.models import ApiKey, ServiceAccount, Team, User
 from accounts.models.keys import Scope
 from accounts.roles import Right
+from accounts.writes.idle_keys import enable_key
 from accounts.writes.keys import revoke_key
 from models_registry.api.key_bounds import refuse_wider_key, refuse_wider_models
 from models_registry.api.named_models import models_named
@@ -55,6 +56,9 @@ class KeyGiven(Given):
     tokens_per_minute = serializers.IntegerField(allow_null=True)
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
+    disabled_at = serializers.DateTimeField(
+        allow_null=True, help_text="Since when it is refused because nobody used it."
+    )
     revoked_at = serializers.DateTimeField(allow_null=True)
     revoked_reason = serializers.CharField()
     last_used_at = serializers.DateTimeField(
@@ -212,6 +216,14 @@ class RevokeKey(ManagementView):
         """End a key for good: it is refused within a second, and its open streams are cut within five."""
         found = access_key(self.person, key, to_change=True)
         revoke_key(found, actor=self.actor, reason=self.taken["reason"])
+        return Response(KeyGiven(access_key(self.person, key)).data)
+
+
+class EnableKey(ManagementView):
+    @operation("enable_key", "Enable an API key.", gives=KeyGiven, refuses=_MISSING)
+    def post(self, request: Request, key: uuid.UUID) -> Response:
+        """Let a key that was disabled because nobody used it be used again, within a second."""
+        enable_key(access_key(self.person, key, to_change=True), actor=self.actor)
         return Response(KeyGiven(access_key(self.person, key)).data)
 
 

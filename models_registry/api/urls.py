@@ -22,6 +22,7 @@ urlpatterns = [
     path("keys", keys.Keys.as_view(), name="keys"),
     path("keys/<uuid:key>", keys.KeyView.as_view(), name="key"),
     path("keys/<uuid:key>/revoke", keys.RevokeKey.as_view(), name="revoke-key"),
+    path("keys/<uuid:key>/enable", keys.EnableKey.as_view(), name="enable-key"),
     path("keys/<uuid:key>/rotate", key_rotation.RotateKey.as_view(), name="rotate-key"),
     path(
         "keys/<uuid:key>/end-old-secret",

@@ -26,6 +26,9 @@ _UNITS = {None: 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _PLACEHOLDERS = ("changeme", "change-me", "insecure", "default", "example", "password", "secret123")
 _REQUIRED = object()
 PASSWORD_MIN = 12
+# Those of the models; settings are read before there are any. Shorter than a week, nobody could be warned in time.
+DATA_CLASSES = ("public", "internal", "confidential", "secret")
+DAYS_MIN, DAYS_MAX = 7, 3650
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,12 @@ class Environment:
             accepts=accepts,
             default=default,
             fallback=default,
+        )
+
+    def days_by_class(self, name: str, *, accepts: str, default: str) -> dict[str, int]:
+        """Return days by class of data: `90` for every class, or `confidential=90, secret=30`, or `never`."""
+        return self.read(
+            name, _days_by_class, accepts=accepts, default=default, fallback=_days_by_class(default)
         )
 
     def size_bytes(self, name: str, *, accepts: str, default: str) -> int:
@@ -218,6 +227,27 @@ def _whole(value: float) -> int:
     if value != int(value):
         raise ValueError("it is not a whole number")
     return int(value)
+
+
+def _days_by_class(raw: str) -> dict[str, int]:
+    if raw.strip() == "never":
+        return {}
+    if "=" not in raw:
+        return dict.fromkeys(DATA_CLASSES, _days(raw))
+    found: dict[str, int] = {}
+    for part in _names(raw):
+        name, _, days = part.partition("=")
+        if name.strip() not in DATA_CLASSES or name.strip() in found:
+            raise ValueError("it names a class that there is not, or one twice")
+        found[name.strip()] = _days(days)
+    return found
+
+
+def _days(raw: str) -> int:
+    number = _number(DAYS_MIN)(raw.strip())
+    if number > DAYS_MAX:
+        raise ValueError(f"it is above {DAYS_MAX}")
+    return _whole(number)
 
 
 def _size(raw: str) -> int:

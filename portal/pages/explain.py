@@ -20,7 +20,13 @@ from proxy.explain.explain import explain
 from proxy.explain.situation import load_situation
 from proxy.explain.titles import TITLES
 
-_OF_KEY = {Rule.KEY_NOT_REVOKED, Rule.KEY_NOT_ENDED, Rule.KEY_KIND, Rule.MODEL_LISTED}
+_OF_KEY = {
+    Rule.KEY_NOT_REVOKED,
+    Rule.KEY_NOT_ENDED,
+    Rule.KEY_ENABLED,
+    Rule.KEY_KIND,
+    Rule.MODEL_LISTED,
+}
 _OF_GRANT = {Rule.GRANT, Rule.GRANT_KIND}
 _MARKS = {State.HELD: "ok", State.NOT_HELD: "bad", State.NOT_ASKED: ""}
 

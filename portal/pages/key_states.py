@@ -13,6 +13,7 @@ EXPIRING = datetime.timedelta(days=14)
 class KeyState(TextChoices):
     ACTIVE = "active", _("Active")
     EXPIRING = "expiring", _("Expiring")
+    DISABLED = "disabled", _("Disabled")
     EXPIRED = "expired", _("Expired")
     REVOKED = "revoked", _("Revoked")
 
@@ -20,6 +21,7 @@ class KeyState(TextChoices):
 PILLS = {
     KeyState.ACTIVE: "ok",
     KeyState.EXPIRING: "warn",
+    KeyState.DISABLED: "warn",
     KeyState.EXPIRED: "quiet",
     KeyState.REVOKED: "bad",
 }
@@ -30,6 +32,8 @@ def state_of(key: ApiKey, *, now: datetime.datetime) -> KeyState:
         return KeyState.REVOKED
     if key.expires_at <= now:
         return KeyState.EXPIRED
+    if key.disabled_at is not None:
+        return KeyState.DISABLED
     return KeyState.EXPIRING if key.expires_at <= now + EXPIRING else KeyState.ACTIVE
 
 
@@ -39,6 +43,9 @@ def in_state(state: KeyState, *, now: datetime.datetime) -> Q:
     return {
         KeyState.REVOKED: Q(revoked_at__isnull=False),
         KeyState.EXPIRED: Q(revoked_at=None, expires_at__lte=now),
-        KeyState.EXPIRING: Q(revoked_at=None, expires_at__gt=now, expires_at__lte=soon),
-        KeyState.ACTIVE: Q(revoked_at=None, expires_at__gt=soon),
+        KeyState.DISABLED: Q(revoked_at=None, expires_at__gt=now, disabled_at__isnull=False),
+        KeyState.EXPIRING: Q(
+            revoked_at=None, disabled_at=None, expires_at__gt=now, expires_at__lte=soon
+        ),
+        KeyState.ACTIVE: Q(revoked_at=None, disabled_at=None, expires_at__gt=soon),
     }[state]

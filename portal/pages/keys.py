@@ -23,6 +23,7 @@ from accounts.models import ApiKey, User
 from accounts.pages.parts import page_of, show_refusal
 from accounts.roles import Right, may
 from accounts.signed_in import person_of
+from accounts.writes.idle_keys import enable_key
 from accounts.writes.keys import IssuedKey, revoke_key
 from models_registry.key_models import models_of_key
 from models_registry.limit_access import limits_of_key
@@ -109,6 +110,20 @@ def revoke(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
     return _show(request, key, form)
 
 
+@require_POST
+def enable(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
+    """Let a key that was disabled as idle be used again."""
+    person = person_of(request)
+    key = access_key(person, key_id, to_change=True)
+    try:
+        enable_key(key, actor=acting(person))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, _("The key is enabled. Gateways take it within a second."))
+    return redirect("key", key.pk)
+
+
 def _row(key: ApiKey, state: KeyState) -> dict[str, object]:
     return {"key": key, "state": state.label, "pill": PILLS[state]}
 
@@ -139,6 +154,8 @@ def _show(request: HttpRequest, key: ApiKey, form: RevokeForm) -> HttpResponse:
             "leaks": leaks_of(key),
             "hours": hours_text(key.hours),
             "is_live": is_live,
+            "is_disabled": state is KeyState.DISABLED,
+            "idle": getattr(key, "idle", None),
             "can_call": is_live and _holder_stands(key),
             "is_narrowed": key.is_narrowed or KeyModel.objects.filter(key=key).exists(),
             "models": models_of_key(key, now=now)[:MODELS_SHOWN],

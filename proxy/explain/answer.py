@@ -13,6 +13,7 @@ class Rule(StrEnum):
 
     KEY_NOT_REVOKED = Stand.NOT_REVOKED.value
     KEY_NOT_ENDED = Stand.NOT_ENDED.value
+    KEY_ENABLED = Stand.KEY_ENABLED.value
     TEAM_ENABLED = Stand.TEAM_ENABLED.value
     ACCOUNT_ENABLED = Stand.ACCOUNT_ENABLED.value
     PERSON_ENABLED = Stand.PERSON_ENABLED.value

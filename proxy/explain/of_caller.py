@@ -14,7 +14,7 @@ from portal.lib.hours import hours_text
 from proxy.explain.answer import Checked, Rule, State
 from proxy.explain.situation import Situation
 
-_OF_A_KEY = {Stand.NOT_REVOKED, Stand.NOT_ENDED}
+_OF_A_KEY = {Stand.NOT_REVOKED, Stand.NOT_ENDED, Stand.KEY_ENABLED}
 
 
 def rules_of_caller(found: Situation) -> Iterator[Checked]:
@@ -58,6 +58,13 @@ def _not_ended(key: ApiKey, held: bool) -> tuple[str, str]:  # noqa: FBT001
     if held:
         return _("The key lasts until %(at)s.") % ends, ""
     return _("The key ended on %(at)s.") % ends, _("Issue a new key.")
+
+
+def _key_enabled(key: ApiKey, held: bool) -> tuple[str, str]:  # noqa: FBT001
+    if held or key.disabled_at is None:
+        return _("The key is enabled."), ""
+    text = _("The key was disabled on %(at)s, as nobody had used it for long.")
+    return text % {"at": moment_text(key.disabled_at)}, _("Enable the key on its page.")
 
 
 def _team_enabled(key: ApiKey, held: bool) -> tuple[str, str]:  # noqa: FBT001
@@ -107,6 +114,7 @@ def _role_calls(key: ApiKey, held: bool) -> tuple[str, str]:  # noqa: FBT001
 _WORDS = {
     Stand.NOT_REVOKED: _not_revoked,
     Stand.NOT_ENDED: _not_ended,
+    Stand.KEY_ENABLED: _key_enabled,
     Stand.TEAM_ENABLED: _team_enabled,
     Stand.ACCOUNT_ENABLED: _account_enabled,
     Stand.PERSON_ENABLED: _person_enabled,

@@ -7,6 +7,7 @@ from proxy.explain.answer import Rule
 TITLES = {
     Rule.KEY_NOT_REVOKED: _("The key is not revoked"),
     Rule.KEY_NOT_ENDED: _("The key has not ended"),
+    Rule.KEY_ENABLED: _("The key is enabled"),
     Rule.TEAM_ENABLED: _("The team is enabled"),
     Rule.ACCOUNT_ENABLED: _("The service account is enabled"),
     Rule.PERSON_ENABLED: _("The person is enabled"),

@@ -16,6 +16,7 @@ from models_registry.models import AiModel, LimitMeasure, LimitPeriod, ModelStat
 from models_registry.snippets import example_input
 from models_registry.writes.catalogue import set_model_status
 from models_registry.writes.grants import end_grant
+from portal.lib.clock import utc_now
 from proxy.call import CallKind
 from proxy.explain.answer import Explanation, Rule
 from proxy.explain.explain import explain
@@ -57,6 +58,10 @@ class Case:
     calls: int = 0
     kind: CallKind = CallKind.CHAT
     facts: dict[str, Any] = field(default_factory=dict)
+
+
+def disable_as_idle(caller: Caller) -> None:
+    ApiKey.objects.filter(pk=caller.key.pk).update(disabled_at=utc_now())
 
 
 def make_auditor(caller: Caller) -> None:
@@ -115,6 +120,7 @@ CASES: dict[str, Case] = {
     "allowed-person": Case(None, is_person=True),
     "revoked": Case(Rule.KEY_NOT_REVOKED, revoke),
     "expired": Case(Rule.KEY_NOT_ENDED, expire),
+    "idle": Case(Rule.KEY_ENABLED, disable_as_idle),
     "team": Case(Rule.TEAM_ENABLED, disable_the_team),
     "account": Case(Rule.ACCOUNT_ENABLED, disable_holder),
     "person": Case(Rule.PERSON_ENABLED, disable_holder, is_person=True),

@@ -57,6 +57,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:disable-service-account": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
     "api:disable-team": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:disable-trust-rule": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
+    "api:enable-key": ("401 405 405 405 405 405 405", "401 404 403 404 200 200 404"),
     "api:end-old-secret": ("401 405 405 405 405 405 405", "401 404 403 404 200 200 404"),
     "api:enable-issuer": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 200"),
     "api:enable-person": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 200"),
@@ -154,6 +155,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "key": ("login 404 200 404 200 200 404", "login 405 405 405 405 405 405"),
     "key-bounds": ("login 404 403 404 200 200 404", "login 404 403 404 302 302 404"),
     "key-new": ("login 200 403 200 200 200 403", "login 200 403 key key key 403"),
+    "key-enable": ("login 405 405 405 405 405 405", "login 404 403 404 302 302 404"),
     "key-old-secret-end": ("login 405 405 405 405 405 405", "login 404 403 404 302 302 404"),
     "key-rotate": ("login 404 403 404 200 200 404", "login 404 403 404 key key 404"),
     "key-revoke": ("login 405 405 405 405 405 405", "login 404 403 404 302 302 404"),
@@ -320,6 +322,7 @@ ADMIN_ACTS: dict[str, list[str]] = {
     ],
     "security": [
         *(f"accounts_user {act}" for act in ("disable", "enable", "remove-second-factors")),
+        "accounts_apikey enable",
         "accounts_apikey end-old-secret",
         "accounts_apikey revoke",
         "accounts_oauthapplication disable",

@@ -187,6 +187,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "revoke_key": {"reason": "x"},
     "rotate_key": {"overlap_s": 60, "new_was_lost": False},
     "end_old_secret": {},
+    "enable_key": {},
     "narrow_key": {"models": ["{other}"]},
     "ask_for_access": {
         "team": "{team}",

@@ -11,7 +11,7 @@ from django.urls import resolve
 
 from accounts.audit import COMMAND
 from accounts.mail.write import SUBJECTS, NothingToTell, write_mail
-from accounts.models import Invitation, Notification
+from accounts.models import ApiKey, IdleKey, Invitation, Notification
 from accounts.models.notifications import NotificationKind
 from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
@@ -32,6 +32,7 @@ OF_REQUEST = {
     "requested_by": "Ada",
 }
 OF_END = {"team": "Search", "holder": "", "ends_at": "2999-01-02T03:04:05+00:00", "days": 3}
+OF_KEY = {"key": "Batch", "public_id": "ab12cd34"}
 OF_PROPOSAL = {
     "action": "Give a portal role",
     "why": "She guards the keys.",
@@ -50,6 +51,8 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.REQUEST_WITHDRAWN: OF_REQUEST | {"withdrawn_by": "Bob"},
     Kind.REQUEST_AGREED: OF_REQUEST | {"by": "Bob"},
     Kind.KEY_ENDING: OF_END | {"key_id": str(new_id()), "key": "Batch", "public_id": "ab12cd34"},
+    Kind.KEY_IDLE: OF_END | OF_KEY | {"idle_since": "2026-01-02T03:04:05+00:00"},
+    Kind.KEY_DISABLED: {"team": "Search", "holder": ""} | OF_KEY | {"removes_at": "2999-01-02"},
     Kind.GRANT_ENDING: OF_END | {"model": "house-chat"},
     Kind.KEY_LEAKED: {"key": "Batch", "public_id": "ab12cd34", "team": "Search", "holder": "Bot"},
     Kind.LIMIT_ALERT: {
@@ -79,6 +82,8 @@ EXPECTED = {
         "nothing to decide",
     ],
     Kind.KEY_ENDING: ["Your key Batch (lk_ab12cd34_…)", "2999-01-02 03:04 UTC"],
+    Kind.KEY_IDLE: ["has not been used since 2026-01-02", "disabled on 2999-01-02 03:04 UTC"],
+    Kind.KEY_DISABLED: ["was disabled, as nobody had used it", "for good on 2999-01-02"],
     Kind.LIMIT_ALERT: [
         "$41.20 of $50.00 a calendar month (UTC) are used: 80 % of the limit of Batch",
         "Team: Search",
@@ -95,6 +100,14 @@ EXPECTED = {
     ],
     Kind.GRANT_ENDING: ["The team Search may call house-chat until 2999-01-02 03:04 UTC"],
 }
+
+
+def idle_key(*, is_disabled: bool) -> ApiKey:
+    key, now = new_key().key, utc_now()
+    IdleKey.objects.create(key=key, idle_since=now, disables_at=now)
+    if is_disabled:
+        ApiKey.objects.filter(pk=key.pk).update(disabled_at=now)
+    return key
 
 
 def of_kind(kind: NotificationKind, **changes: Any) -> Notification:
@@ -116,6 +129,8 @@ def of_kind(kind: NotificationKind, **changes: Any) -> Notification:
     person = new_person()
     if kind is Kind.KEY_LEAKED:
         facts |= {"leak_id": str(new_leak(new_key().key).pk)}
+    if kind in {Kind.KEY_IDLE, Kind.KEY_DISABLED}:
+        facts |= {"key_id": str(idle_key(is_disabled=kind is Kind.KEY_DISABLED).pk)}
     if kind in {Kind.PROPOSAL_MADE, Kind.PROPOSAL_DECIDED}:
         proposal = ask_to_give(
             person,
@@ -170,7 +185,7 @@ CHOOSES = {Kind.SECOND_FACTOR_CHANGED, Kind.DIGEST}
 @pytest.mark.parametrize("kind", [kind for kind in Kind if FACTS[kind] and kind not in CHOOSES])
 def test_hostile_text_stays_text(kind: NotificationKind) -> None:
     fixed = {"request_id", "key_id", "ends_at", "status", "models", "model"}
-    fixed |= {"limit_id", "resets_at", "slug", "in_admin", "is_soft"}
+    fixed |= {"limit_id", "resets_at", "idle_since", "removes_at", "slug", "in_admin", "is_soft"}
     hostile = {name: HOSTILE for name in FACTS[kind] if name not in fixed}
     mail = write_mail(of_kind(kind, **hostile))
     assert "<script" not in mail.html
@@ -247,3 +262,14 @@ def test_secret_of_a_link_stands_in_no_row() -> None:
         secret = link.rstrip("/").rpartition("/")[2]
         row = Notification.objects.filter(pk=notification.pk).values().get()
         assert secret not in str(row)
+
+
+def test_key_that_was_used_or_enabled_meanwhile_is_told_of_no_more() -> None:
+    warning, done = of_kind(Kind.KEY_IDLE), of_kind(Kind.KEY_DISABLED)
+    assert write_mail(warning)
+    assert write_mail(done)
+    IdleKey.objects.filter(key=warning.facts["key_id"]).delete()
+    ApiKey.objects.filter(pk=done.facts["key_id"]).update(disabled_at=None)
+    for notification in (warning, done):
+        with pytest.raises(NothingToTell):
+            write_mail(notification)

@@ -136,6 +136,7 @@ DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
     (OAuthApplication, "disable"): (REASON, "oauth_client.disabled"),
     (OAuthApplication, "enable"): ({}, "oauth_client.enabled"),
     (OAuthApplication, "remove"): ({}, "oauth_client.removed"),
+    (ApiKey, "enable"): ({}, "key.enabled"),
     (ApiKey, "end-old-secret"): ({}, "key.old_secret_ended"),
     (ApiKey, "revoke"): (REASON, "key.revoked"),
     (Notification, "send-again"): ({}, "mail.sent_again"),

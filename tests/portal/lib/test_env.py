@@ -6,7 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.lib.env import Environment, parse_keys
+from portal.lib.env import DATA_CLASSES, Environment, parse_keys
 
 ACCEPTS = "what the test says"
 RANDOM = secrets.token_urlsafe(48)
@@ -237,3 +237,27 @@ def test_file_without_a_secret_is_a_fault(tmp_path: Path, content: bytes | None)
 def test_base_url_is_kept_in_the_form_that_browsers_send(given: str) -> None:
     env = Environment({"URL": given})
     assert env.base_url("URL", accepts=ACCEPTS) == "https://models.corp"
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("never", {}),
+        ("90", dict.fromkeys(DATA_CLASSES, 90)),
+        ("confidential=90, secret=30", {"confidential": 90, "secret": 30}),
+    ],
+)
+def test_days_are_read_by_class_of_data(value: str, read: dict[str, int]) -> None:
+    env = Environment({"NAME": value})
+    assert env.days_by_class("NAME", accepts=ACCEPTS, default="never") == read
+    env.refuse_faults()
+
+
+@pytest.mark.parametrize(
+    "value", ["", "6", "3651", "1.5", "x", "-90", "secret=6", "top=90", "secret=9,secret=9", "=9"]
+)
+def test_days_that_make_no_sense_are_a_fault(value: str) -> None:
+    env = Environment({"NAME": value})
+    env.days_by_class("NAME", accepts=ACCEPTS, default="never")
+    with pytest.raises(ImproperlyConfigured, match="NAME"):
+        env.refuse_faults()
