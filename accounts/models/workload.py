@@ -11,6 +11,7 @@ from portal.lib.clock import utc_now
 from portal.lib.ids import new_id
 
 URL_MAX = 500
+SPIFFE = "spiffe://"
 SUBJECT_MAX = 500
 AUDIENCE_MAX = 300
 TOKEN_AGE_MAX_S = 7 * 24 * 60 * 60
@@ -40,7 +41,7 @@ class SigningAlgorithm(models.TextChoices):
 
 
 class TrustedIssuer(models.Model):
-    """Somebody whose tokens are believed, under the exact name that stands in them.
+    """Somebody whose tokens are believed, under the exact name that stands in them, or in their subjects' SPIFFE ids.
 
     audiences: the names of this portal of which a token has to name one. keys: the issuer's public keys, as last fetched.
     is_open_to_teams: whether managers of teams make rules for it; if not, administrators alone do.
@@ -76,6 +77,11 @@ class TrustedIssuer(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def trust_domain(self) -> str:
+        """The SPIFFE trust domain that it is, such as `spiffe://corp.example`; "" where it is none."""
+        return self.issuer if self.issuer.startswith(SPIFFE) else ""
 
 
 class IssuerFetch(models.Model):

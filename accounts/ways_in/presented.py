@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from django.conf import settings
 
 from accounts.credential import read_credential
 from accounts.ways_in.proven import CredentialKind
+from accounts.workload.spiffe import trust_domain_of
 from portal.lib.strict_json import decode_base64url
 
 # A header of a request holds no more, and it carries all of the token.
@@ -20,7 +22,7 @@ _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 class Presented:
     """A credential of a known form, of which nothing is proven yet.
 
-    public_id: of an API key. issuer: whom a token names as its issuer.
+    public_id: of an API key. issuer: whom a token names as its issuer, by its subject's trust domain where it has none.
     """
 
     text: str
@@ -32,7 +34,8 @@ class Presented:
 class _Claims(msgspec.Struct):
     """What decides which way a token belongs to; everything else is read when its signature has been held against a key."""
 
-    iss: str
+    iss: str = ""
+    sub: Any = None
 
 
 def read_presented(text: str) -> Presented | None:
@@ -51,8 +54,11 @@ def _read_token(text: str) -> Presented | None:
     if len(head) > _HEAD_MAX or not all(_PART.fullmatch(one) for one in (head, claims, signature)):
         return None
     try:
-        issuer = msgspec.json.decode(decode_base64url(claims), type=_Claims).iss
+        read = msgspec.json.decode(decode_base64url(claims), type=_Claims)
     except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    issuer = read.iss or trust_domain_of(read.sub)
+    if not issuer:
         return None
     is_ours = issuer == settings.LATCHKEY_BASE_URL
     kind = CredentialKind.OAUTH_TOKEN if is_ours else CredentialKind.WORKLOAD

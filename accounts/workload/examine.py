@@ -122,7 +122,12 @@ def _examine(found: Examination, text: str, *, now: datetime.datetime) -> None:
     )
     found.times = found.step(
         Check.TIMES,
-        lambda: tokens.check_times(token.claims, max_age_s=issuer.max_token_age_s, now=now),
+        lambda: tokens.check_times(
+            token.claims,
+            max_age_s=issuer.max_token_age_s,
+            now=now,
+            needs_iat=not issuer.trust_domain,
+        ),
         lambda times: f"{times.ends_at:%Y-%m-%d %H:%M:%S} UTC",
     )
     audiences = found.step(
@@ -130,7 +135,10 @@ def _examine(found: Examination, text: str, *, now: datetime.datetime) -> None:
         lambda: tokens.check_audience(token.claims, accepted=issuer.audiences),
         ", ".join,
     )
-    subject = found.subject = found.step(Check.SUBJECT, lambda: tokens.check_subject(token.claims))
+    subject = found.subject = found.step(
+        Check.SUBJECT,
+        lambda: tokens.check_subject(token.claims, trust_domain=issuer.trust_domain),
+    )
     found.met = list(_rules_met_by(issuer, subject)[:RULES_MAX])
     rule = found.step(
         Check.RULE, lambda: _first_of(found.met, token, audiences, now=now), lambda _: ""

@@ -15,6 +15,8 @@ KEYS_MAX = 100
 RSA_MIN_BITS = 2048
 RSA_MAX_BITS = 8192
 KID_MAX = 200
+# SPIFFE demands a word of its own for the keys of JWT-SVIDs; those of its certificates, in the same document, sign no tokens.
+_USES = frozenset({"sig", "jwt-svid"})
 _RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _ALGORITHMS = {
     ("RSA", None): _RSA,
@@ -71,7 +73,7 @@ def public_key(key: Mapping[str, str], *, algorithm: str) -> Any:
 
 def _usable(key: Any) -> dict[str, str] | None:
     """The public members of a key for signatures, or None for any other."""
-    if not isinstance(key, dict) or key.get("use", "sig") != "sig":
+    if not isinstance(key, dict) or key.get("use", "sig") not in _USES:
         return None
     if "key_ops" in key and key["key_ops"] != ["verify"]:
         return None

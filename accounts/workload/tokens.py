@@ -14,6 +14,7 @@ import jwt
 from accounts.models.workload import AUDIENCE_MAX, SUBJECT_MAX, SigningAlgorithm
 from accounts.ways_in.presented import TOKEN_MAX
 from accounts.workload.jwks import KID_MAX, keys_for, public_key
+from accounts.workload.spiffe import trust_domain_of
 from portal.lib.strict_json import decode_base64url, read_object
 
 HEADER_MAX = 1024
@@ -44,8 +45,8 @@ class Token:
 
     @property
     def issuer(self) -> str:
-        """Whom it names as its issuer; "" for nobody."""
-        named = self.claims.get("iss")
+        """Whom it names as its issuer, by its subject's trust domain where it has no `iss`; "" for nobody."""
+        named = self.claims.get("iss", trust_domain_of(self.claims.get("sub")))
         return named if isinstance(named, str) else ""
 
 
@@ -96,18 +97,28 @@ def check_signature(token: Token, *, keys: Sequence[Mapping[str, str]], algorith
         raise Refused("Its signature is wrong.")
 
 
-def check_times(claims: Mapping[str, Any], *, max_age_s: int, now: datetime.datetime) -> Times:
-    """Hold it to its own times and to the age that the issuer's tokens may have. Raises: Refused."""
-    issued_at, ends_at = _moment(claims, "iat"), _moment(claims, "exp")
+def check_times(
+    claims: Mapping[str, Any], *, max_age_s: int, now: datetime.datetime, needs_iat: bool = True
+) -> Times:
+    """Hold it to its own times and to the age that the issuer's tokens may have. Raises: Refused.
+
+    needs_iat: where it may be missing, a token without it is taken for as old as its end allows, so that none lives
+    longer from now on than one that says its age.
+    """
+    ends_at, max_age = _moment(claims, "exp"), datetime.timedelta(seconds=max_age_s)
+    is_dated = needs_iat or "iat" in claims
+    issued_at = _moment(claims, "iat") if is_dated else ends_at - max_age
     begins_at = _moment(claims, "nbf") if "nbf" in claims else issued_at
     skew = datetime.timedelta(seconds=SKEW_S)
     if ends_at <= now:
         raise Refused("It has ended (`exp`).")
+    if not is_dated and issued_at > now + skew:
+        raise Refused(f"It has no `iat` and ends more than {max_age_s} seconds from now (`exp`).")
     if begins_at > now + skew:
         raise Refused("It does not count yet (`nbf`).")
     if issued_at > now + skew:
         raise Refused("It was issued in the future (`iat`).")
-    oldest = issued_at + datetime.timedelta(seconds=max_age_s)
+    oldest = issued_at + max_age
     if oldest <= now:
         raise Refused(f"It is older than {max_age_s} seconds (`iat`).")
     return Times(issued_at, min(ends_at, oldest))
@@ -129,8 +140,11 @@ def check_audience(claims: Mapping[str, Any], *, accepted: Sequence[str]) -> lis
     return ours
 
 
-def check_subject(claims: Mapping[str, Any]) -> str:
-    """Return whom it speaks of. Raises: Refused."""
+def check_subject(claims: Mapping[str, Any], *, trust_domain: str = "") -> str:
+    """Return whom it speaks of. Raises: Refused.
+
+    trust_domain: the only one whose workloads the issuer may speak of, where it is a SPIFFE trust domain.
+    """
     subject = claims.get("sub")
     if (
         not isinstance(subject, str)
@@ -138,6 +152,8 @@ def check_subject(claims: Mapping[str, Any]) -> str:
         or not subject.isprintable()
     ):
         raise Refused("Its `sub` is no text of a fitting length.")
+    if trust_domain and trust_domain_of(subject) != trust_domain:
+        raise Refused("Its `sub` is no SPIFFE id of a workload in the issuer's trust domain.")
     return subject
 
 

@@ -12,6 +12,7 @@ from accounts.models.audit import AuditTag
 from accounts.models.workload import URL_MAX, KeySource, SigningAlgorithm
 from accounts.workload.fetch import IssuerSilent, check_authority, fetch_keys
 from accounts.workload.jwks import read_jwks
+from accounts.workload.spiffe import is_trust_domain
 from accounts.writes.reasons import checked_reason
 from portal.lib.clock import utc_now
 from portal.lib.origin import Origin
@@ -33,6 +34,12 @@ def find_keys(
     Raises: ValidationError naming the field.
     """
     check_issuer_url(issuer)
+    if key_source == KeySource.DISCOVERY and is_trust_domain(issuer):
+        raise ValidationError(
+            {
+                "issuer": "A trust domain is not discovered: give its bundle, or the bundle's address."
+            }
+        )
     if certificate_authority:
         _naming("certificate_authority", check_authority, certificate_authority)
     if key_source == KeySource.PASTED:
@@ -200,8 +207,9 @@ def key_ids(keys: Sequence[dict[str, str]]) -> list[str]:
 
 
 def check_issuer_url(issuer: str) -> None:
-    """Refuse a name that is no https address without query. Raises: ValidationError."""
-    _check_url(issuer, field="issuer")
+    """Refuse a name that is neither an https address without query nor a SPIFFE trust domain. Raises: ValidationError."""
+    if not is_trust_domain(issuer):
+        _check_url(issuer, field="issuer")
 
 
 def _check_url(url: str, *, field: str) -> None:

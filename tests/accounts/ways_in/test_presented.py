@@ -42,6 +42,12 @@ def test_token_belongs_to_its_issuer(issuer: str, kind: CredentialKind) -> None:
     assert read_presented(text) == Presented(text, kind, issuer=issuer)
 
 
+def test_token_without_an_issuer_belongs_to_its_workloads_trust_domain() -> None:
+    text = token({"sub": "spiffe://corp.example/reader"})
+    issuer = "spiffe://corp.example"
+    assert read_presented(text) == Presented(text, CredentialKind.WORKLOAD, issuer=issuer)
+
+
 JUNK = {
     "nothing": "",
     "a word": "secret",
@@ -52,6 +58,7 @@ JUNK = {
     "no signature": token({"iss": "a"}, signature=""),
     "padding": token({"iss": "a"}) + "=",
     "no issuer": token({"sub": "a"}),
+    "no workload in the trust domain": token({"sub": "spiffe://corp.example"}),
     "an issuer that is no text": token({"iss": ["a"]}),
     "a list": token(["iss"]),
     "no JSON": token(b"iss"),

@@ -36,6 +36,7 @@ def test_command_trusts_an_issuer_whose_keys_are_in_a_file(tmp_path: Path) -> No
         ("{}", "https://issuer.test", "keys"),
         (PUBLISHED, "http://issuer.test", "issuer"),
         (PUBLISHED, "issuer.test", "issuer"),
+        (PUBLISHED, "spiffe://corp.example/reader", "issuer"),
     ],
 )
 def test_command_says_what_is_wrong_and_adds_nothing(
