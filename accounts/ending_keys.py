@@ -34,6 +34,7 @@ def _endings(now: datetime.datetime) -> Iterator[Ending]:
                 kind=NotificationKind.KEY_ENDING,
                 since=key.created_at,
                 ends_at=key.expires_at,
+                team_id=key.team_id if key.person is None else None,
                 told=keepers[key.team_id] if key.person is None else [key.person],
                 facts={
                     "key_id": str(key.pk),

@@ -13,6 +13,7 @@ from accounts.models import Membership, Notification, User
 from accounts.models.notifications import NotificationKind
 from accounts.roles import Right, with_right
 from accounts.writes.notifications import Fact, notify
+from accounts.writes.webhooks import teams_with_webhooks, tell_webhooks
 
 DAYS_BEFORE = (1, 3, 14)
 FIRST_WARNING = datetime.timedelta(days=DAYS_BEFORE[-1])
@@ -24,7 +25,7 @@ Row = TypeVar("Row")
 class Ending:
     """Something that ends, and who is to know.
 
-    since: from when on it could be used.
+    since: from when on it could be used. team_id: whose webhooks hear of it; None for what is a person's own.
     """
 
     id: uuid.UUID
@@ -33,6 +34,7 @@ class Ending:
     ends_at: datetime.datetime
     told: Sequence[User]
     facts: dict[str, Fact]
+    team_id: uuid.UUID | None = None
 
 
 def warning_due(
@@ -73,12 +75,16 @@ def keepers_of(team_ids: set[uuid.UUID]) -> dict[uuid.UUID, list[User]]:
 
 def _tell_once(endings: list[Ending], now: datetime.datetime) -> int:
     wanted: dict[str, tuple[User, Ending, int]] = {}
+    teams: dict[str, tuple[uuid.UUID, Ending, int]] = {}
+    listening = teams_with_webhooks(ending.team_id for ending in endings)
     for ending in endings:
         days = warning_due(ending.ends_at, since=ending.since, now=now)
         if days is not None:
             # An end that was moved is another end.
             name = f"{ending.kind.value}:{ending.id}:{ending.ends_at:%Y%m%dT%H%M%S}:{days}"
             wanted |= {f"{name}:{person.pk}": (person, ending, days) for person in ending.told}
+            if ending.team_id is not None and ending.team_id in listening:
+                teams[name] = (ending.team_id, ending, days)
     told = Notification.objects.filter(once__in=wanted).values_list("once", flat=True)
     new = wanted.keys() - set(told)
     with transaction.atomic():
@@ -86,4 +92,7 @@ def _tell_once(endings: list[Ending], now: datetime.datetime) -> int:
             person, ending, days = wanted[once]
             facts = ending.facts | {"ends_at": ending.ends_at.isoformat(), "days": days}
             notify(person, ending.kind, once=once, **facts)
+        for once, (team_id, ending, days) in teams.items():
+            facts = ending.facts | {"ends_at": ending.ends_at.isoformat(), "days": days}
+            tell_webhooks(team_id, ending.kind, once=once, **facts)
     return len(new)

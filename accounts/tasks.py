@@ -11,10 +11,12 @@ from accounts.models import IdempotentReply
 from accounts.models.idempotency import REPLY_KEPT
 from accounts.oauth.signing_keys import rotate_signing_keys
 from accounts.oauth.writes import forget_oauth
+from accounts.webhooks.task import deliver_webhooks
 from accounts.workload.refresh import due_issuers, fetch_again
 from portal.lib.clock import utc_now
 
 __all__ = [
+    "deliver_webhooks",
     "fetch_github_keys",
     "fetch_issuer_keys",
     "forget_changes",

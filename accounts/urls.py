@@ -17,6 +17,7 @@ from accounts.pages import (
     sign_on,
     teams,
     trust_rules,
+    webhooks,
 )
 from accounts.pages.sign_in import SignIn, SignOut
 
@@ -135,6 +136,12 @@ urlpatterns = [
         "teams/<slug:slug>/roles/<uuid:role_id>/remove/",
         roles.team_role_remove,
         name="team-role-remove",
+    ),
+    path("teams/<slug:slug>/webhooks/", webhooks.webhooks, name="team-webhooks"),
+    path(
+        "teams/<slug:slug>/webhooks/<uuid:webhook_id>/remove/",
+        webhooks.webhook_remove,
+        name="webhook-remove",
     ),
     path("teams/<slug:slug>/audit/", teams.team_audit, name="team-audit"),
     path("teams/<slug:slug>/leave/", members.leave, name="team-leave"),

@@ -36,6 +36,7 @@ def _endings(now: datetime.datetime) -> Iterator[Ending]:
                 kind=NotificationKind.GRANT_ENDING,
                 since=grant.starts_at,
                 ends_at=grant.ends_at,
+                team_id=_team(grant).pk,
                 told=keepers[_team(grant).pk],
                 facts={
                     "model": grant.model.name,

@@ -11,6 +11,7 @@ from accounts.models.notifications import NotificationKind
 from accounts.reminders import in_chunks, keepers_of
 from accounts.roles import PortalRight, holds
 from accounts.writes.notifications import Fact, notify
+from accounts.writes.webhooks import teams_with_webhooks, tell_webhooks
 from models_registry.limit_standings import LimitStanding, standings_of
 from models_registry.limit_words import amount_text, limit_text
 from models_registry.models import Limit, LimitPeriod
@@ -56,10 +57,16 @@ def _tell(limits: list[Limit], *, now: datetime.datetime) -> int:
     ]
     keepers = keepers_of({team.pk for limit, _, _ in due for team in _teams(limit)})
     wanted: dict[str, tuple[User, dict[str, Fact]]] = {}
+    teams: dict[str, tuple[Team, dict[str, Fact]]] = {}
+    listening = teams_with_webhooks(team.pk for limit, _, _ in due for team in _teams(limit))
     for limit, standing, percent in due:
         # A limit that was changed is told of anew.
         name = f"limit:{limit.pk.hex}:{_period_name(limit, now)}:{limit.amount}:{percent}"
         facts = _facts(limit, standing, percent)
+        for team in _teams(limit):
+            if team.pk in listening:
+                slug = team.slug if limit.owning_team_id == team.pk else ""
+                teams[name] = (team, facts | {"slug": slug, "in_admin": False})
         for person in _told(limit, keepers):
             wanted[f"{name}:{person.pk.hex}"] = (person, facts | _link(limit, person, keepers))
     told = Notification.objects.filter(once__in=wanted).values_list("once", flat=True)
@@ -68,6 +75,8 @@ def _tell(limits: list[Limit], *, now: datetime.datetime) -> int:
         for once in sorted(new):
             person, facts = wanted[once]
             notify(person, NotificationKind.LIMIT_ALERT, once=once, **facts)
+        for once, (team, facts) in sorted(teams.items()):
+            tell_webhooks(team.pk, NotificationKind.LIMIT_ALERT, once=once, **facts)
     return len(new)
 
 

@@ -66,6 +66,7 @@ _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
         gettext_lazy("Mail"),
         [
             (gettext_lazy("Notifications"), "outgoing_mail", "accounts_notification"),
+            (gettext_lazy("Deliveries of webhooks"), "webhook", "accounts_webhookdelivery"),
             (gettext_lazy("Mail of the demonstration"), "inbox", "accounts_caughtmail"),
         ],
     ),

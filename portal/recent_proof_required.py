@@ -35,6 +35,8 @@ PROOF_TO_SEND = PROOF_TO_OPEN | {
     "key-enable",
     "service-account-bounds",
     "team-limits",
+    "team-webhooks",
+    "webhook-remove",
     "team-trust-rules",
     "trust-rule-change",
     "trust-rule-disable",

@@ -101,6 +101,13 @@ LATCHKEY_GITHUB_KEYS_URL = env.read(
     fallback="",
 )
 LATCHKEY_LEAKED_KEYS = env.choice("LATCHKEY_LEAKED_KEYS", ("revoke", "flag"), default="revoke")
+LATCHKEY_WEBHOOK_NETWORKS = env.read(
+    "LATCHKEY_WEBHOOK_NETWORKS",
+    NetworkPolicy.parse,
+    accepts="a comma list of CIDRs where receivers of teams' webhooks may stand, and the word public",
+    default="public",
+    fallback=NetworkPolicy.parse("public"),
+)
 LATCHKEY_DEMONSTRATION = env.flag(
     "LATCHKEY_DEMONSTRATION", accepts="1 where `make run` runs it, which pages then say"
 )
@@ -552,6 +559,7 @@ CELERY_BEAT_SCHEDULE = {
     "book-unattributed-use": {"task": "proxy.tasks.book_unattributed_use", "schedule": 5 * 60},
     "count-usage": {"task": "proxy.tasks.count_usage", "schedule": 60},
     "send-mail": {"task": "accounts.mail.task.send_due_mail", "schedule": 30},
+    "deliver-webhooks": {"task": "accounts.webhooks.task.deliver_webhooks", "schedule": 30},
     "gather-digests": {"task": "accounts.tasks.gather_digests", "schedule": 10 * 60},
     "look-for-idle-keys": {"task": "models_registry.tasks.look_for_idle", "schedule": 60 * 60},
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},

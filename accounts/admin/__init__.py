@@ -16,6 +16,7 @@ from accounts.admin import (
     sign_on,
     teams,
     trust_rules,
+    webhooks,
 )
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "sign_on",
     "teams",
     "trust_rules",
+    "webhooks",
 ]

@@ -1,5 +1,6 @@
 """A notification as one line, from its facts alone: for the page that lists them and for digests. It holds no link's secret."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,12 @@ class Headline:
 
 def headline_of(notification: Notification) -> Headline:
     """Say it as its mail's subject does, from what was known when it was written."""
-    kind, facts = NotificationKind(notification.kind), _plain(notification.facts)
+    return headline(NotificationKind(notification.kind), notification.facts)
+
+
+def headline(kind: NotificationKind, told: Mapping[str, Any]) -> Headline:
+    """Say what these facts tell in one line."""
+    facts = _plain(told)
     try:
         text = str(SUBJECTS[kind] % facts)
     except KeyError:
@@ -49,7 +55,7 @@ def headline_of(notification: Notification) -> Headline:
     return Headline(" ".join(text.split())[:LINE_MAX], _path(kind, facts))
 
 
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(facts)
     if isinstance(facts.get("models"), list):
         found["models"] = ", ".join(facts["models"])

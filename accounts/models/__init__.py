@@ -26,6 +26,7 @@ from accounts.models.sign_on import (
     SignOnMembership,
 )
 from accounts.models.teams import Membership, ServiceAccount, Team
+from accounts.models.webhooks import Webhook, WebhookDelivery
 from accounts.models.workload import IssuerFetch, TrustedIssuer, TrustRule
 
 __all__ = [
@@ -65,4 +66,6 @@ __all__ = [
     "TrustRule",
     "TrustedIssuer",
     "User",
+    "Webhook",
+    "WebhookDelivery",
 ]

@@ -19,6 +19,7 @@ _TABS = (
     (_("OAuth clients"), "team-oauth-clients", Right.SEE_TEAM),
     (_("Workloads"), "team-trust-rules", Right.SEE_TEAM),
     (_("Limits"), "team-limits", Right.SEE_TEAM),
+    (_("Webhooks"), "team-webhooks", Right.MANAGE_KEYS),
     (_("Audit trail"), "team-audit", Right.SEE_AUDIT),
     (_("Roles"), "team-roles", Right.MANAGE_ROLES),
     (_("Settings"), "team-settings", Right.MANAGE_OWNERS),

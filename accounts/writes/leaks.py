@@ -17,7 +17,8 @@ from accounts.models.notifications import NotificationKind
 from accounts.reminders import keepers_of
 from accounts.writes.key_rotation import end_old_secret
 from accounts.writes.keys import revoke_key
-from accounts.writes.notifications import notify
+from accounts.writes.notifications import Fact, notify
+from accounts.writes.webhooks import tell_webhooks
 from portal.lib.clock import utc_now
 from portal.lib.redaction import redact
 
@@ -142,18 +143,19 @@ def _tell(key: ApiKey, leak: Leak, secret: str) -> None:
     secret: names which of the key's secrets it is.
     """
     told = [key.person] if key.person is not None else keepers_of({key.team_id})[key.team_id]
+    once = f"key-leaked:{key.pk}:{secret}"
+    facts: dict[str, Fact] = {
+        "leak_id": str(leak.pk),
+        "key_id": str(key.pk),
+        "key": key.name,
+        "public_id": key.public_id,
+        "team": key.team.name,
+        "holder": "" if key.service_account is None else key.service_account.name,
+    }
     for person in told:
-        notify(
-            person,
-            NotificationKind.KEY_LEAKED,
-            once=f"key-leaked:{key.pk}:{secret}:{person.pk}",
-            leak_id=str(leak.pk),
-            key_id=str(key.pk),
-            key=key.name,
-            public_id=key.public_id,
-            team=key.team.name,
-            holder="" if key.service_account is None else key.service_account.name,
-        )
+        notify(person, NotificationKind.KEY_LEAKED, once=f"{once}:{person.pk}", **facts)
+    if key.person is None:
+        tell_webhooks(key.team_id, NotificationKind.KEY_LEAKED, once=once, **facts)
 
 
 def _readable(text: str, length_max: int) -> str:

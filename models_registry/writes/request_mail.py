@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from accounts.models import Notification, User
 from accounts.models.notifications import NotificationKind
 from accounts.writes.notifications import Fact, notify
+from accounts.writes.webhooks import tell_webhooks
 from models_registry.access import may_decide
 from models_registry.models import AccessRequest, AiModel, RequestComment, RequestStep
 from models_registry.step_access import is_approver_of, people_in
@@ -53,9 +54,10 @@ def tell_of_comment(comment: RequestComment) -> None:
 
 
 def tell_of_decision(request: AccessRequest, *, models: Sequence[AiModel]) -> None:
+    facts = _facts(request, models)
+    facts |= {"status": request.status, "reason": request.decision_reason}
+    tell_webhooks(request.team_id, NotificationKind.REQUEST_DECIDED, once=None, **facts)
     if request.requested_by is not None:
-        facts = _facts(request, models)
-        facts |= {"status": request.status, "reason": request.decision_reason}
         _tell([request.requested_by], NotificationKind.REQUEST_DECIDED, facts)
 
 

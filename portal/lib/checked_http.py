@@ -50,6 +50,22 @@ def get_bytes(
     )
 
 
+def post_bytes(
+    url: str,
+    body: bytes,
+    *,
+    headers: dict[str, str],
+    networks: NetworkPolicy,
+    timeout_s: float = 10.0,
+    max_bytes: int = 64 * 1024,
+) -> bytes:
+    """Send a body as it is, and return what is answered. Raises: requests.RequestException, AddressNotAllowed."""
+    request = requests.Request("POST", url, data=body, headers=headers)
+    return _exchange(
+        request, networks=networks, timeout_s=timeout_s, total_s=timeout_s, max_bytes=max_bytes
+    )
+
+
 def post_form(
     url: str,
     fields: dict[str, str],

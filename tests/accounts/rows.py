@@ -4,15 +4,17 @@ import datetime
 import secrets
 
 from accounts.audit import COMMAND
-from accounts.models import CustomRole, ServiceAccount, Team, User
+from accounts.models import CustomRole, ServiceAccount, Team, User, Webhook
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
+from accounts.models.webhooks import WEBHOOK_KINDS, WebhookFormat
 from accounts.roles import AnyPortalRole, AnyTeamRole, PortalRight, Right
 from accounts.writes.custom_roles import make_portal_role, make_team_role
 from accounts.writes.keys import IssuedKey, issue_key
 from accounts.writes.people import create_person
 from accounts.writes.portal_roles import give_portal_role
 from accounts.writes.teams import add_member, create_service_account, create_team
+from accounts.writes.webhooks import add_webhook
 from portal.lib.clock import utc_now
 
 PASSWORD = "a long enough passphrase"
@@ -64,6 +66,17 @@ def new_team_role(team: Team, *rights: Right) -> CustomRole:
 
 def tomorrow() -> datetime.datetime:
     return utc_now() + datetime.timedelta(days=1)
+
+
+def new_webhook(team: Team, url: str = "https://hooks.corp.example/latchkey") -> Webhook:
+    return add_webhook(
+        team,
+        name=new_name("hook"),
+        url=url,
+        form=WebhookFormat.SIGNED,
+        kinds=WEBHOOK_KINDS,
+        actor=COMMAND,
+    ).webhook
 
 
 def new_key(holder: ServiceAccount | None = None) -> IssuedKey:

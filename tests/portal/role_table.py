@@ -230,6 +230,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "team-trust-rule": ("login 404 200 200 200 200 404", "login 405 405 405 405 405 405"),
     "team-trust-rules": ("login 404 200 200 200 200 404", "login 404 403 403 302 302 404"),
     "teams": ("login 200 200 200 200 200 200", "login 405 405 405 405 405 405"),
+    "team-webhooks": ("login 404 403 403 200 200 404", "login 404 403 403 200 200 404"),
+    "webhook-remove": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),
     "trust-rule-change": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),
     "trust-rule-disable": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),
     "trust-rule-enable": ("login 405 405 405 405 405 405", "login 404 403 403 302 302 404"),

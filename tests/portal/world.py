@@ -27,6 +27,7 @@ from accounts.models.teams import Role
 from accounts.roles import PortalRight, Right
 from accounts.two_person_roles import ask_to_give
 from accounts.writes.oauth_clients import ClientGrant, register_client
+from accounts.writes.webhooks import tell_webhooks
 from models_registry.models import AccessRequest, AiModel, Grant, Provider, StepBy
 from models_registry.policy_rules import Step
 from models_registry.writes.catalogue import deploy_model
@@ -41,6 +42,7 @@ from tests.accounts.rows import (
     new_portal_role,
     new_team,
     new_team_role,
+    new_webhook,
     tomorrow,
 )
 from tests.accounts.sign_on_rows import new_mapping
@@ -199,6 +201,10 @@ def new_world() -> World:
     world.objects["accounts_trustedissuer"] = str(rule.issuer_id)
     world.objects["accounts_trustrule"] = str(rule.pk)
     world.bodies |= _bodies_of_trust(rule)
+    webhook = new_webhook(team)
+    world.places["uuid:webhook_id"] = str(webhook.pk)
+    tell_webhooks(team.pk, NotificationKind.KEY_ENDING, key="First", ends_at=tomorrow().isoformat())
+    world.objects["accounts_webhookdelivery"] = str(webhook.deliveries.get().pk)
     return world
 
 
@@ -359,6 +365,12 @@ def _bodies_of_trust(rule: TrustRule) -> dict[str, dict[str, Any]]:
         "team-token-test": {"token": "no.token.x"},
         "trust-rule-change": {"scopes": ["chat"], "networks": "10.0.0.0/8"},
         "trust-rule-disable": {"reason": "It is retired."},
+        "team-webhooks": {
+            "name": "New",
+            "format": "signed",
+            "url": "https://hooks.corp.example/",
+            "kinds": ["key_ending"],
+        },
         "api:trust-rules": made,
         "api:explain-token": {"token": "no.token.x"},
         "api:disable-trust-rule": {"reason": "It is retired."},

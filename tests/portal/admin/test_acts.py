@@ -27,6 +27,7 @@ from accounts.models import (
     TrustedIssuer,
     TrustRule,
     User,
+    WebhookDelivery,
 )
 from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
@@ -140,6 +141,7 @@ DONE: dict[tuple[type[Model], str], tuple[dict[str, Any], str | None]] = {
     (ApiKey, "end-old-secret"): ({}, "key.old_secret_ended"),
     (ApiKey, "revoke"): (REASON, "key.revoked"),
     (Notification, "send-again"): ({}, "mail.sent_again"),
+    (WebhookDelivery, "deliver-again"): ({}, "webhook.delivered_again"),
     (AiModel, "change"): (FACTS, "model.changed"),
     (AiModel, "deploy"): ({"upstream_name": "other", "position": "3"}, "deployment.added"),
     (AiModel, "publish"): ({}, "model.status_changed"),

@@ -32,6 +32,7 @@ from accounts.models import (
     TrustedIssuer,
     TrustRule,
     User,
+    WebhookDelivery,
 )
 from models_registry.models import (
     AccessRequest,
@@ -45,7 +46,7 @@ from models_registry.models import (
 )
 from portal.lib.ids import new_id
 from proxy.models import Call, UsageDay, UsageHour
-from tests.accounts.rows import new_name
+from tests.accounts.rows import new_name, new_webhook
 from tests.models_registry.rows import CREDENTIAL
 from tests.portal.admin.world import ESCAPED, HOSTILE, call_facts, hostile_world, parts
 from tests.walks import IS_WHOLE
@@ -264,6 +265,7 @@ def _copy(
         AuditEntry: {"team_id": team.pk, "actor_id": person.pk},
         Notification: {"person_id": person.pk, "email": person.email},
         CaughtMail: {},
+        WebhookDelivery: {"webhook": new_webhook(team)},
         Invitation: {"team_id": team.pk},
         Provider: {"name": new_name("provider")},
         TrustedIssuer: {"name": new_name("i"), "issuer": f"https://{new_name('i')}.test"},

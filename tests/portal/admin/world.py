@@ -20,11 +20,14 @@ from accounts.models import (
     SignOnConnection,
     Team,
     User,
+    Webhook,
+    WebhookDelivery,
 )
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from accounts.models.notifications import NotificationState
 from accounts.models.teams import Role
+from accounts.models.webhooks import DeliveryState
 from accounts.roles import PortalRight
 from accounts.two_person_roles import ask_to_give
 from accounts.writes.custom_roles import make_portal_role
@@ -46,7 +49,7 @@ from portal.lib.ids import new_id
 from proxy.models import Call, UsageDay, UsageHour
 from tests.accounts.leaks.rows import new_leak
 from tests.accounts.oauth.world import new_machine
-from tests.accounts.rows import new_name, new_person, tomorrow
+from tests.accounts.rows import new_name, new_person, new_webhook, tomorrow
 from tests.accounts.sign_on_rows import new_mapping
 from tests.accounts.workload.issuing import new_issuer, new_rule
 from tests.models_registry.rows import (
@@ -249,6 +252,7 @@ def _mail(person: User, team: Team) -> list[Model]:
             facts={HOSTILE: HOSTILE},
             fault=HOSTILE,
         ),
+        _delivery(team),
         CaughtMail.objects.create(to=person.email, subject=HOSTILE, text=HOSTILE, html=HOSTILE),
         Invitation.objects.create(
             team=team,
@@ -257,6 +261,18 @@ def _mail(person: User, team: Team) -> list[Model]:
             ends_at=utc_now() + datetime.timedelta(days=1),
         ),
     ]
+
+
+def _delivery(team: Team) -> Model:
+    webhook = new_webhook(team)
+    Webhook.objects.filter(pk=webhook.pk).update(name=HOSTILE[:100], host=HOSTILE)
+    return WebhookDelivery.objects.create(
+        webhook=webhook,
+        kind="key_ending",
+        payload={"text": HOSTILE},
+        state=DeliveryState.DEAD,
+        fault=HOSTILE,
+    )
 
 
 def parts() -> dict[type[Model], Any]:

@@ -1,0 +1,10 @@
+from celery import shared_task
+
+
+@shared_task(ignore_result=True)
+def deliver_webhooks() -> int:
+    """Deliver what is due; return how much was. Any number of runs at once share the work."""
+    # Imported here: the write that wakes this task is asked for by what delivers.
+    from accounts.webhooks.send import deliver_due  # noqa: PLC0415
+
+    return deliver_due()
