@@ -22,6 +22,7 @@ from accounts.models import (
     TrustedIssuer,
     TrustRule,
     User,
+    Webhook,
 )
 from accounts.models.roles import PortalRole
 from accounts.roles import (
@@ -224,6 +225,15 @@ def access_invitation(person: User, invitation_id: uuid.UUID) -> Invitation:
 def issuers_open_to_teams() -> QuerySet[TrustedIssuer]:
     """The issuers for which managers of teams make rules, by name."""
     return TrustedIssuer.objects.filter(is_open_to_teams=True, disabled_at=None).order_by("name")
+
+
+def access_webhook(person: User, webhook_id: uuid.UUID) -> Webhook:
+    """Return a webhook of a team whose keys they manage. Raises: Http404, PermissionDenied."""
+    webhook = Webhook.objects.select_related("team").filter(pk=webhook_id).first()
+    if webhook is None:
+        raise Http404
+    access_team(person, webhook.team_id, right=Right.MANAGE_KEYS)
+    return webhook
 
 
 def access_trust_rule(

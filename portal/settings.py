@@ -479,6 +479,7 @@ SPECTACULAR_SETTINGS = {
             "service-accounts",
             "oauth-clients",
             "issuers",
+            "webhooks",
             "trust-rules",
             "team-roles",
             "models",

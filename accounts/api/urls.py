@@ -12,6 +12,7 @@ from accounts.api import (
     leaks,
     me,
     members,
+    notifications,
     oauth_clients,
     portal_roles,
     proposals,
@@ -19,10 +20,12 @@ from accounts.api import (
     team_roles,
     teams,
     trust_rules,
+    webhooks,
 )
 
 urlpatterns = [
     path("me", me.Me.as_view(), name="me"),
+    path("me/notifications", notifications.MyNotifications.as_view(), name="my-notifications"),
     path("teams", teams.Teams.as_view(), name="teams"),
     path("teams/<slug:team>", teams.TeamView.as_view(), name="team"),
     path("teams/<slug:team>/members", members.Members.as_view(), name="members"),
@@ -94,6 +97,8 @@ urlpatterns = [
     ),
     path("teams/<slug:team>/roles", team_roles.TeamRoles.as_view(), name="team-roles"),
     path("team-roles/<uuid:role>", team_roles.TeamRoleView.as_view(), name="team-role"),
+    path("teams/<slug:team>/webhooks", webhooks.Webhooks.as_view(), name="webhooks"),
+    path("webhooks/<uuid:webhook>", webhooks.WebhookView.as_view(), name="webhook"),
     path("teams/<slug:team>/audit", audit.TeamAudit.as_view(), name="team-audit"),
     path("admin/issuers", issuers.Issuers.as_view(), name="issuers"),
     path("admin/issuers/<uuid:issuer>", issuers.IssuerView.as_view(), name="issuer"),

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from accounts.access import access_team
+from accounts.access import access_team, access_webhook
 from accounts.audit import acting
 from accounts.models import Team, User, Webhook
 from accounts.models.notifications import NotificationKind
@@ -85,13 +85,12 @@ def webhooks(request: HttpRequest, slug: str) -> HttpResponse:
 @require_POST
 def webhook_remove(request: HttpRequest, slug: str, webhook_id: uuid.UUID) -> HttpResponse:
     person = person_of(request)
-    team = access_team(person, slug, right=Right.MANAGE_KEYS)
-    webhook = Webhook.objects.filter(team=team, pk=webhook_id).first()
-    if webhook is None:
+    webhook = access_webhook(person, webhook_id)
+    if webhook.team.slug != slug:
         raise Http404
     remove_webhook(webhook, actor=acting(person))
     messages.success(request, _("The webhook is removed. Nothing more is sent to it."))
-    return redirect(TAB, team.slug)
+    return redirect(TAB, slug)
 
 
 def _made(team: Team, form: WebhookForm, person: User) -> NewWebhook | None:

@@ -27,6 +27,7 @@ from accounts.models import (
     User,
 )
 from accounts.models.keys import CALL_SCOPES, Scope
+from accounts.models.notifications import CHOSEN_KINDS
 from accounts.models.teams import Role
 from accounts.roles import RIGHTS, Right, team_rights_of
 from accounts.roles import rights_of as rights_of_member
@@ -41,6 +42,7 @@ from tests.accounts.rows import (
     new_name,
     new_team,
     new_team_role,
+    new_webhook,
     tomorrow,
 )
 from tests.accounts.workload.issuing import new_issuer, new_rule
@@ -134,6 +136,7 @@ def build(role: AnyRole) -> House:
         "account_id": str(account.pk),
         "limit": limit.pk,
         "role": watcher.pk,
+        "webhook": new_webhook(team).pk,
         "role_id": str(watcher.pk),
         "until": tomorrow().isoformat(),
     }
@@ -149,6 +152,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "make_team_role": {"name": "new", "description": "", "rights": ["see_team"]},
     "change_team_role": {"name": "new", "description": "", "rights": ["see_team"]},
     "remove_team_role": {},
+    "add_webhook": {
+        "name": "new",
+        "format": "signed",
+        "url": "https://hooks.corp.example/",
+        "kinds": ["key_ending"],
+    },
+    "remove_webhook": {},
+    "choose_my_deliveries": {kind.value: "daily" for kind in CHOSEN_KINDS},
     "remove_member": {},
     "leave_team": {},
     "create_service_account": {"name": "new", "description": ""},

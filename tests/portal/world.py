@@ -202,7 +202,7 @@ def new_world() -> World:
     world.objects["accounts_trustrule"] = str(rule.pk)
     world.bodies |= _bodies_of_trust(rule)
     webhook = new_webhook(team)
-    world.places["uuid:webhook_id"] = str(webhook.pk)
+    world.places |= dict.fromkeys(("uuid:webhook_id", "uuid:webhook"), str(webhook.pk))
     tell_webhooks(team.pk, NotificationKind.KEY_ENDING, key="First", ends_at=tomorrow().isoformat())
     world.objects["accounts_webhookdelivery"] = str(webhook.deliveries.get().pk)
     return world
@@ -338,6 +338,13 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "api:request-comments": {"text": f"A comment. {TEMPLATE}"},
         "api:requests": request | {"team": team.slug, "wanted_until": until},
         "api:revoke-key": reason,
+        "api:webhooks": {
+            "name": f"New {TEMPLATE}",
+            "format": "signed",
+            "url": "https://hooks.corp.example/",
+            "kinds": ["key_ending"],
+        },
+        "patch api:my-notifications": {"limit_alert": "daily"},
         "patch api:member": {"role": "auditor"},
         "patch api:team": {"name": f"New {TEMPLATE}"},
         "patch api:limit": {"amount": 1},
