@@ -49,6 +49,7 @@ class Changes:
     """What changed since the last look; `everything` where that cannot be told.
 
     ended_tokens: those of the ids that are of access tokens which ended early. signing: whether the keys did that sign them.
+    decoys: whether there are others.
     """
 
     ids: frozenset[uuid.UUID]
@@ -56,6 +57,7 @@ class Changes:
     everything: bool
     ended_tokens: frozenset[uuid.UUID] = frozenset()
     signing: bool = False
+    decoys: bool = False
 
 
 EVERYTHING = Changes(frozenset(), registry=True, everything=True)
@@ -167,6 +169,7 @@ class ChangeFeed:
             everything="all" in topics or len(self._seen) > _SEEN_MAX,
             ended_tokens=frozenset(row[3] for row in fresh if row[3] and row[2] == "token"),
             signing="signing" in topics,
+            decoys="decoy" in topics,
         )
 
 

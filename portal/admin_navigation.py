@@ -47,6 +47,7 @@ _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
         [
             (gettext_lazy("API keys"), "key", "accounts_apikey"),
             (gettext_lazy("Leaked keys"), "leak_add", "accounts_leak"),
+            (gettext_lazy("Decoy keys"), "phishing", "accounts_decoykey"),
             (gettext_lazy("OAuth clients"), "apps", "accounts_oauthapplication"),
             (gettext_lazy("Trusted issuers"), "verified_user", "accounts_trustedissuer"),
             (gettext_lazy("Trust rules"), "rule", "accounts_trustrule"),

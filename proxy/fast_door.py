@@ -4,6 +4,7 @@ It holds the allowed hosts itself, wants exactly one Host, and answers every pat
 a page. A body is bounded before it is read, and while it is read.
 """
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -31,6 +32,9 @@ _LAST_OF_THEIR_CONNECTION = frozenset({Code.MALFORMED_REQUEST, Code.STOPPING})
 _KNOWN_HOSTS_MAX = 100
 # A key may hold this part of the room for bodies that are still arriving, and one whole body in any case.
 KEYS_SHARE = 8
+# What is said of keys that nobody knows: these may be decoys, and are looked at once the answer went out.
+_OF_STRANGERS = frozenset({Code.INVALID_CREDENTIAL, Code.TOO_MANY_UNKNOWN_CREDENTIALS})
+_LOOKED_AT_AFTER_S = 0.05
 _log = logging.getLogger("latchkey.calls")
 
 
@@ -111,12 +115,20 @@ class FastDoor:
             query=request.query,
             model_in_path=model_in_path,
         )
-        if kind is CallKind.MODELS:
-            await answer_models(head, self._gateway.pipeline, request)
-            return
-        await self._gateway.pipeline.answer(
-            head, partial(self._read_body, fields, request), request
-        )
+        try:
+            if kind is CallKind.MODELS:
+                await answer_models(head, self._gateway.pipeline, request)
+                return
+            await self._gateway.pipeline.answer(
+                head, partial(self._read_body, fields, request), request
+            )
+        except Refusal as refusal:
+            if refusal.code in _OF_STRANGERS:
+                # After the answer, so that its time tells nothing.
+                asyncio.get_running_loop().call_later(
+                    _LOOKED_AT_AFTER_S, self._gateway.decoys.see, head, request.headers
+                )
+            raise
 
     def _check_host(self, hosts: list[bytes]) -> None:
         # Some servers hand on a missing one as an empty one.

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from accounts.change_feed import ChangeFeed, Changes
+from accounts.decoys.known import load_decoys
 from accounts.key_use import note_key_use, note_old_secret_use
 from proxy import readiness
 from proxy.closed_periods import reopen_periods
+from proxy.decoy_watch import DecoyWatch
 from proxy.errors import Code
 from proxy.identities import FRESH_S, Identities
 from proxy.journal.journal import Journal
@@ -50,6 +52,7 @@ class Gateway:
     open_calls: OpenCalls
     recorder: Recorder
     pipeline: Pipeline
+    decoys: DecoyWatch
     drain_s: float
     shipper: Shipper | None = None
     _stopping: asyncio.Task[None] | None = None
@@ -103,6 +106,7 @@ class Gateway:
         await self.book.stop()
         await self.client.aclose()
         self.identities.close()
+        await asyncio.to_thread(self.decoys.close)
         self.recorder.close()
         if self.shipper is not None:
             await asyncio.to_thread(self.shipper.stop, SHIP_S)
@@ -151,8 +155,11 @@ def build_gateway() -> Gateway:
         + settings.LATCHKEY_WRITE_TIMEOUT_S,
     )
 
+    decoys = DecoyWatch(load_decoys)
+
     def apply(changes: Changes) -> None:
         identities.apply(changes)
+        decoys.apply(changes)
         open_calls.apply(changes)
 
     feed.on_changes = apply
@@ -208,6 +215,7 @@ def build_gateway() -> Gateway:
         open_calls,
         recorder,
         pipeline,
+        decoys,
         drain_s=settings.LATCHKEY_DRAIN_S,
     )
     return gateway

@@ -2,6 +2,7 @@
 
 from accounts.admin import (
     audit,
+    decoys,
     invitations,
     issuers,
     keys,
@@ -21,6 +22,7 @@ from accounts.admin import (
 
 __all__ = [
     "audit",
+    "decoys",
     "invitations",
     "issuers",
     "keys",

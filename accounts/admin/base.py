@@ -253,10 +253,17 @@ class PortalAdmin(ModelAdmin):  # type: ignore[misc]
             made, is_done = self._write(act, form, found)
             if is_done:
                 is_proposed = isinstance(made, Proposal)
+                shown = self._after_write(request, made)
+                if shown is not None:
+                    return shown
                 messages.success(request, str(PROPOSED if is_proposed else act.done))
                 return HttpResponseRedirect(self._after(made, found))
         context = self.act_context(request, act, form, found)
         return TemplateResponse(request, self.act_template, context)
+
+    def _after_write(self, request: HttpRequest, made: Any) -> HttpResponse | None:
+        """The page that shows what was made, where it is shown this once; None where the list or its own page does."""
+        return None
 
     def _write(self, act: Act, form: ActForm, found: Any) -> tuple[Any, bool]:
         """Call the write. Returns what it made and whether it was done; what it refused stands in the form."""

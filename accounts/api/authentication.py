@@ -15,12 +15,14 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from accounts.api.problems import Problem, ProblemCode
+from accounts.decoys.known import find_decoy
+from accounts.decoys.sightings import sightings
 from accounts.key_use import note_key_use, note_old_secret_use
 from accounts.models import User
 from accounts.oauth.challenges import challenge
 from accounts.second_factors import must_set_one_up
 from accounts.signing_in.recent_proof import proved_recently
-from accounts.ways_in.presented import read_presented
+from accounts.ways_in.presented import Presented, read_presented
 from accounts.ways_in.prove import prove
 from accounts.ways_in.proven import REFUSED_AFTER_S, Door, Proven
 from portal.lib.client_address import within
@@ -99,6 +101,7 @@ def _proven(request: Request, text: str) -> Proven:
     now, refused_at = utc_now(), time.monotonic() + REFUSED_AFTER_S
     proven = prove(presented, door=Door.MANAGEMENT, now=now)
     if proven is None:
+        _note_decoy(request, presented)
         _has_failed_too_often(request, count_this=True)
         # The thread is this request's own, and a peer holds one so no oftener than its unknown keys are counted.
         time.sleep(max(0.0, refused_at - time.monotonic()))
@@ -113,6 +116,14 @@ def _proven(request: Request, text: str) -> Proven:
     if proven.by_previous_secret:
         note_old_secret_use(connection.connection, {proven.credential_id: (1, now, peer)})
     return proven
+
+
+def _note_decoy(request: Request, presented: Presented) -> None:
+    """Have the use of a decoy noted, by somebody else: it is refused like any unknown key, and after the same time."""
+    decoy = find_decoy(presented)
+    if decoy is not None:
+        agent = request.META.get("HTTP_USER_AGENT", "")
+        sightings.add(decoy, peer=_peer(request), user_agent=agent, door=Door.MANAGEMENT)
 
 
 def _has_failed_too_often(request: Request, *, count_this: bool) -> bool:

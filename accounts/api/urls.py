@@ -7,6 +7,7 @@ from accounts.api import (
     audit,
     bounds,
     converters,  # noqa: F401 - registers what stands in the addresses.
+    decoys,
     invitations,
     issuers,
     leaks,
@@ -149,6 +150,9 @@ urlpatterns = [
     ),
     path("admin/teams/<uuid:team>/bounds", bounds.TeamBounds.as_view(), name="team-bounds"),
     path("admin/keys/<uuid:key>/bounds", bounds.KeyBounds.as_view(), name="key-bounds"),
+    path("admin/decoys", decoys.Decoys.as_view(), name="decoys"),
+    path("admin/decoys/<uuid:decoy>", decoys.DecoyView.as_view(), name="decoy"),
+    path("admin/decoys/<uuid:decoy>/end", decoys.EndDecoy.as_view(), name="end-decoy"),
     path("admin/leaks", leaks.Leaks.as_view(), name="leaks"),
     path("admin/audit", audit.Audit.as_view(), name="audit"),
     path("admin/people", administration.People.as_view(), name="people"),

@@ -30,6 +30,7 @@ SUBJECTS = {
     NotificationKind.KEY_LEAKED: _("The key %(key)s was found where others can read it"),
     NotificationKind.KEY_IDLE: _("Nobody uses the key %(key)s, which is disabled on %(ends_on)s"),
     NotificationKind.KEY_DISABLED: _("The key %(key)s was disabled, as nobody used it"),
+    NotificationKind.DECOY_USED: _("A decoy key was used from %(peer)s"),
     NotificationKind.LIMIT_ALERT: _("%(percent)s %% of the limit of %(of)s is used"),
     NotificationKind.PROPOSAL_MADE: _("%(by)s asks for a second person: %(action)s"),
     NotificationKind.PROPOSAL_DECIDED: _("Your proposal was %(state)s: %(action)s"),
@@ -49,6 +50,7 @@ FACTOR_CHANGES = {
     ),
     ("used", "recovery_codes"): _("One of your recovery codes was used."),
 }
+_DECOY = "admin:accounts_decoykey_change"
 _PROPOSALS = {"confirmed": _("confirmed"), "refused": _("refused")}
 STATUSES = {"approved": _("approved"), "denied": _("denied"), "withdrawn": _("withdrawn")}
 
@@ -113,9 +115,6 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             | NotificationKind.REQUEST_AGREED
         ):
             return facts | _of_request(facts)
-        case NotificationKind.LIMIT_ALERT | NotificationKind.KEY_LEAKED:
-            is_leak = kind is NotificationKind.KEY_LEAKED
-            return facts | (_of_leak(facts["leak_id"]) if is_leak else _of_limit(facts))
         case (
             NotificationKind.KEY_ENDING
             | NotificationKind.KEY_IDLE
@@ -123,6 +122,10 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             | NotificationKind.GRANT_ENDING
         ):
             return facts | _of_key_or_grant(facts, kind)
+        case (
+            NotificationKind.LIMIT_ALERT | NotificationKind.KEY_LEAKED | NotificationKind.DECOY_USED
+        ):
+            return facts | _of_alert(facts, kind)
     return facts | _of_people(facts, kind)
 
 
@@ -143,6 +146,23 @@ def _of_people(
             return _of_proposal(facts, kind)
         case NotificationKind.DIGEST:
             return {"link": page_link("notifications")}
+    assert_never(kind)
+
+
+def _of_alert(
+    facts: dict[str, Any],
+    kind: Literal[
+        NotificationKind.LIMIT_ALERT, NotificationKind.KEY_LEAKED, NotificationKind.DECOY_USED
+    ],
+) -> dict[str, Any]:
+    match kind:
+        case NotificationKind.LIMIT_ALERT:
+            return _of_limit(facts)
+        case NotificationKind.KEY_LEAKED:
+            return _of_leak(facts["leak_id"])
+        case NotificationKind.DECOY_USED:
+            at = datetime.datetime.fromisoformat(facts["at"])
+            return {"at": at, "link": page_link(_DECOY, uuid.UUID(facts["decoy_id"]))}
     assert_never(kind)
 
 

@@ -1,5 +1,6 @@
 from accounts.models.audit import AuditEntry
 from accounts.models.changes import Change
+from accounts.models.decoys import DecoyKey, DecoyUse
 from accounts.models.idempotency import IdempotentReply
 from accounts.models.invitations import Invitation
 from accounts.models.keys import ApiKey, IdleKey, KeyUse, PreviousSecretUse
@@ -35,6 +36,8 @@ __all__ = [
     "CaughtMail",
     "Change",
     "CustomRole",
+    "DecoyKey",
+    "DecoyUse",
     "EndedToken",
     "IdempotentReply",
     "IdleKey",

@@ -47,6 +47,9 @@ class AuditTag(models.TextChoices):
     KEY_ROTATED = "key.rotated"
     KEY_OLD_SECRET_ENDED = "key.old_secret_ended"  # noqa: S105 - a tag.
     KEY_LEAKED = "key.leaked"
+    DECOY_ISSUED = "decoy.issued"
+    DECOY_USED = "decoy.used"
+    DECOY_ENDED = "decoy.ended"
     LEAK_REPORTER_KEYS_REPLACED = "leak_reporter.keys_replaced"
     PROVIDER_ADDED = "provider.added"
     PROVIDER_CHANGED = "provider.changed"

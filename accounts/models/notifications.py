@@ -21,6 +21,7 @@ class NotificationKind(models.TextChoices):
     KEY_DISABLED = "key_disabled"
     GRANT_ENDING = "grant_ending"
     KEY_LEAKED = "key_leaked"
+    DECOY_USED = "decoy_used"
     LIMIT_ALERT = "limit_alert"
     SECOND_FACTOR_CHANGED = "second_factor_changed"
     PROPOSAL_MADE = "proposal_made"
@@ -36,6 +37,7 @@ ALWAYS_AT_ONCE = frozenset(
         NotificationKind.INVITATION,
         NotificationKind.PASSWORD_RESET,
         NotificationKind.KEY_LEAKED,
+        NotificationKind.DECOY_USED,
         NotificationKind.SECOND_FACTOR_CHANGED,
         NotificationKind.PROPOSAL_MADE,
         NotificationKind.DIGEST,

@@ -22,7 +22,7 @@ from accounts.writes.webhooks import tell_webhooks
 from portal.lib.clock import utc_now
 from portal.lib.redaction import redact
 
-REASON = "It was found where others can read it. Its page says where."
+REASON = "It was found where others can read it."
 # A key in a thousand copies of a repository is one leak to whoever reads of it.
 PLACES_MAX = 100
 

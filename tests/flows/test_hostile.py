@@ -17,6 +17,7 @@ import pytest
 from accounts.audit import COMMAND
 from accounts.credential import checksum, make_credential
 from accounts.models import ApiKey, User
+from accounts.writes.decoys import issue_decoy
 from accounts.writes.keys import revoke_key
 from accounts.writes.people import disable_person
 from accounts.writes.teams import disable_team, remove_member
@@ -526,6 +527,7 @@ def test_no_key_that_is_refused_is_told_from_an_unknown_one_by_time(
             "unknown": unknown[:ROUNDS],
             "unknown again": unknown[ROUNDS:],
             "wrong": [wrong_secret_of(caller.text) for _ in range(ROUNDS)],
+            "decoy": [issue_decoy(name="A test", actor=COMMAND).text for _ in range(ROUNDS)],
             "wrong of a revoked one": [wrong_secret_of(text) for text in ended["revoked"]],
         }
         time.sleep(0.7)

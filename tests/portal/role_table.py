@@ -37,6 +37,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:call": ("401 404 200 404 200 200 404", "401 405 405 405 405 405 405"),
     "api:calls": ("401 200 200 200 200 200 200", "401 405 405 405 405 405 405"),
     "api:confirm-proposal": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 200"),
+    "api:decoy": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 405"),
+    "api:decoys": ("401 403 403 403 403 403 200", "401 403 403 403 403 403 400"),
     "api:deny-request": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:deployment": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 405"),
     "api:deployments": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
@@ -64,6 +66,7 @@ ROWS: dict[str, tuple[str, str]] = {
     "api:enable-service-account": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
     "api:enable-team": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 200"),
     "api:enable-trust-rule": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
+    "api:end-decoy": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 200"),
     "api:end-grant": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 400"),
     "api:explain-token": ("401 405 405 405 405 405 405", "401 404 403 403 200 200 404"),
     "api:give-portal-role": ("401 403 403 403 403 403 405", "401 403 403 403 403 403 200"),
@@ -286,6 +289,9 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
     "api:end-grant": ("403 403 403", "403 403 400"),
     "api:give-portal-role": ("403 403 403", "403 403 403"),
     "api:leaks": ("403 200 403", "403 400 403"),
+    "api:decoy": ("403 200 403", "403 405 403"),
+    "api:decoys": ("403 200 403", "403 400 403"),
+    "api:end-decoy": ("403 403 403", "403 200 403"),
     "api:model-status": ("403 403 403", "403 403 405"),
     "api:people": ("403 200 200", "403 400 403"),
     "api:person": ("403 200 200", "403 403 403"),
@@ -314,7 +320,7 @@ PORTAL_ROWS: dict[str, tuple[str, str]] = {
 ADMIN_PARTS = {
     "approver": "models_registry_accessrequest",
     "security": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
-    "accounts_apikey accounts_leak accounts_oauthapplication accounts_auditentry models_registry_aimodel models_registry_approvalpolicy models_registry_deployment models_registry_grant "
+    "accounts_apikey accounts_decoykey accounts_leak accounts_oauthapplication accounts_auditentry models_registry_aimodel models_registry_approvalpolicy models_registry_deployment models_registry_grant "
     "models_registry_limit models_registry_provider proxy_call proxy_usagehour proxy_usageday",
     "registry_admin": "accounts_user accounts_team accounts_membership accounts_serviceaccount accounts_invitation "
     "accounts_apikey accounts_oauthapplication accounts_proposal models_registry_aimodel models_registry_approvalpolicy models_registry_deployment models_registry_grant "
@@ -330,6 +336,8 @@ ADMIN_ACTS: dict[str, list[str]] = {
         "accounts_apikey enable",
         "accounts_apikey end-old-secret",
         "accounts_apikey revoke",
+        "accounts_decoykey add",
+        "accounts_decoykey end",
         "accounts_oauthapplication disable",
     ],
     "registry_admin": [

@@ -20,6 +20,7 @@ from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
 from accounts.roles import PortalRight, portal_rights
 from accounts.two_person_roles import ask_to_give
+from accounts.writes.decoys import issue_decoy
 from accounts.writes.oauth_clients import ClientGrant, register_client
 from accounts.writes.teams import add_member
 from models_registry.models import ApprovalPolicy, Grant, Limit, StepBy
@@ -129,6 +130,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "enable_issuer": {},
     "change_key_bounds": BOUNDS,
     "revoke_any_key": WHY,
+    "issue_decoy": {"name": "new"},
+    "end_decoy": {},
     "report_leak": {"token": "x", "place": "y", "found_in": "z"},
     "set_any_limit": LIMIT
     | {
@@ -255,6 +258,7 @@ def build(person: User, *, is_own: bool) -> dict[str, str]:
         "name": model.name,
         "client": str(client.credential_id),
         "policy": str(new_policy(Step(StepBy.SECURITY), on=False).pk),
+        "decoy": str(issue_decoy(name="A page", actor=COMMAND).decoy.pk),
         "person": str(somebody.pk),
         "role": str(of_portal.pk),
         "proposal": str(proposal.pk),

@@ -26,6 +26,7 @@ from accounts.models.notifications import NotificationKind
 from accounts.models.teams import Role
 from accounts.roles import PortalRight, Right
 from accounts.two_person_roles import ask_to_give
+from accounts.writes.decoys import issue_decoy
 from accounts.writes.oauth_clients import ClientGrant, register_client
 from accounts.writes.webhooks import tell_webhooks
 from models_registry.models import AccessRequest, AiModel, Grant, Provider, StepBy
@@ -189,6 +190,8 @@ def new_world() -> World:
     world.places |= {"uuid:deployment": str(deployment.pk), "uuid:provider": str(provider.pk)}
     world.places |= _places_of_roles(team, requester)
     world.objects = _objects(world, account=account.pk, deployment=deployment.pk)
+    decoy = issue_decoy(name="A page", actor=COMMAND).decoy
+    world.places["uuid:decoy"] = world.objects["accounts_decoykey"] = str(decoy.pk)
     world.objects["accounts_leak"] = str(new_leak(key).pk)
     world.objects["models_registry_limit"] = str(limit.pk)
     world.bodies = _bodies(team, model, key)

@@ -54,6 +54,14 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.KEY_IDLE: OF_END | OF_KEY | {"idle_since": "2026-01-02T03:04:05+00:00"},
     Kind.KEY_DISABLED: {"team": "Search", "holder": ""} | OF_KEY | {"removes_at": "2999-01-02"},
     Kind.GRANT_ENDING: OF_END | {"model": "house-chat"},
+    Kind.DECOY_USED: {
+        "decoy_id": str(new_id()),
+        "name": "The wiki",
+        "public_id": "ab12cd34",
+        "peer": "203.0.113.9",
+        "agent": "curl/8.5",
+        "at": "2026-01-02T03:04:05+00:00",
+    },
     Kind.KEY_LEAKED: {"key": "Batch", "public_id": "ab12cd34", "team": "Search", "holder": "Bot"},
     Kind.LIMIT_ALERT: {
         "limit_id": str(new_id()),
@@ -94,6 +102,11 @@ EXPECTED = {
     Kind.PROPOSAL_MADE: ["Ada proposed", "Give a portal role", "She guards the keys."],
     Kind.DIGEST: ["The key Batch ends on 2999-01-02", "once a day"],
     Kind.PROPOSAL_DECIDED: ["Your proposal has been refused", "Less would do."],
+    Kind.DECOY_USED: [
+        "lk_ab12cd34_… was used from 203.0.113.9 on 2026-01-02 03:04 UTC",
+        "The wiki",
+        "curl/8.5",
+    ],
     Kind.KEY_LEAKED: [
         "The key Batch (lk_ab12cd34_…) of Bot in the team Search was found",
         "0 calls were let in with it",
@@ -186,6 +199,7 @@ CHOOSES = {Kind.SECOND_FACTOR_CHANGED, Kind.DIGEST}
 def test_hostile_text_stays_text(kind: NotificationKind) -> None:
     fixed = {"request_id", "key_id", "ends_at", "status", "models", "model"}
     fixed |= {"limit_id", "resets_at", "idle_since", "removes_at", "slug", "in_admin", "is_soft"}
+    fixed |= {"decoy_id", "at"}
     hostile = {name: HOSTILE for name in FACTS[kind] if name not in fixed}
     mail = write_mail(of_kind(kind, **hostile))
     assert "<script" not in mail.html

@@ -31,6 +31,7 @@ from accounts.models.webhooks import DeliveryState
 from accounts.roles import PortalRight
 from accounts.two_person_roles import ask_to_give
 from accounts.writes.custom_roles import make_portal_role
+from accounts.writes.decoys import issue_decoy
 from accounts.writes.keys import issue_key
 from accounts.writes.teams import add_member, create_service_account, create_team
 from models_registry.models import (
@@ -157,6 +158,7 @@ def hostile_world() -> dict[type[Model], Model]:
         request,
         key,
         new_leak(key, HOSTILE),
+        issue_decoy(name=HOSTILE[:200], actor=COMMAND).decoy,
         call,
         new_limit(team=team),
         UsageHour.objects.create(**usage_facts(call)),
