@@ -1,7 +1,9 @@
 """What keys' pages and mails want to know of calls. Who keeps the ledger says how to ask; until then nothing is known."""
 
 import datetime
-from collections.abc import Callable
+import ipaddress
+import uuid
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from accounts.models import ApiKey
@@ -28,14 +30,20 @@ class CallsOfKey:
     is_cut: bool = False
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 CallSource = Callable[[ApiKey, datetime.datetime], CallsOfKey]
-_sources: list[CallSource] = []
+NetworkSource = Callable[[Network], Collection[uuid.UUID]]
+_sources: list[tuple[CallSource, NetworkSource]] = []
 
 
-def answer_with(source: CallSource) -> None:
-    """Ask `source` from now on: it gets a key and a time, and says what was called since."""
-    _sources[:] = [source]
+def answer_with(of_key: CallSource, of_network: NetworkSource) -> None:
+    """Ask these from now on: what was called with a key since a time, and which keys called from a network lately."""
+    _sources[:] = [(of_key, of_network)]
 
 
 def calls_of_key(key: ApiKey, *, since: datetime.datetime) -> CallsOfKey:
-    return _sources[0](key, since) if _sources else CallsOfKey(0, [])
+    return _sources[0][0](key, since) if _sources else CallsOfKey(0, [])
+
+
+def keys_called_from(network: Network) -> Collection[uuid.UUID]:
+    return _sources[0][1](network) if _sources else ()

@@ -8,8 +8,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-# The one page that is of no table.
-EXPLAIN = "explain"
+# The pages that are of no table.
+EXPLAIN, REVOKE_KEYS = "explain", "revoke-keys"
 # Each group with its items: title, symbol, and the name of the part of the admin.
 _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
     (
@@ -46,6 +46,7 @@ _GROUPS: "list[tuple[str | Promise, list[tuple[str | Promise, str, str]]]]" = [
         gettext_lazy("Ways in"),
         [
             (gettext_lazy("API keys"), "key", "accounts_apikey"),
+            (gettext_lazy("Revoke keys"), "key_off", REVOKE_KEYS),
             (gettext_lazy("Leaked keys"), "leak_add", "accounts_leak"),
             (gettext_lazy("Decoy keys"), "phishing", "accounts_decoykey"),
             (gettext_lazy("OAuth clients"), "apps", "accounts_oauthapplication"),
@@ -93,7 +94,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _item(title: "str | Promise", symbol: str, name: str) -> dict[str, Any]:
-    route = f"admin:{name}" if name == EXPLAIN else f"admin:{name}_changelist"
+    route = f"admin:{name}" if name in {EXPLAIN, REVOKE_KEYS} else f"admin:{name}_changelist"
     return {"title": title, "icon": symbol, "link": reverse_lazy(route)}
 
 
@@ -101,10 +102,14 @@ def _may_see(request: HttpRequest, name: str) -> bool:
     """Ask the part of the admin itself, so that the side bar shows no door that is locked."""
     from django.contrib import admin  # noqa: PLC0415 - the site is made from this module's settings.
 
+    from accounts.admin.base import may_in_admin  # noqa: PLC0415 - as above.
+    from accounts.roles import PortalRight  # noqa: PLC0415 - as above.
     from portal.admin_explain import may_explain  # noqa: PLC0415 - as above.
 
     if name == EXPLAIN:
         return may_explain(request)
+    if name == REVOKE_KEYS:
+        return may_in_admin(request, PortalRight.REVOKE_KEYS)
     for model, part in admin.site._registry.items():  # noqa: SLF001 - there is no other way to it by name.
         if f"{model._meta.app_label}_{model._meta.model_name}" == name:  # noqa: SLF001 - Django's own name for it.
             return part.has_view_permission(request)

@@ -43,12 +43,17 @@ class PortalAdminSite(UnfoldAdminSite):  # type: ignore[misc]
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         # The form is of the admin's parts, which register with this site.
+        from accounts.admin.revoke_keys import revoke_keys_page  # noqa: PLC0415 - as above.
         from portal.admin_explain import explain_page  # noqa: PLC0415
 
         served = [
             found for found in super().get_urls() if getattr(found, "name", None) not in _NOT_SERVED
         ]
-        return [path("explain/", self.admin_view(explain_page), name="explain"), *served]
+        return [
+            path("explain/", self.admin_view(explain_page), name="explain"),
+            path("revoke-keys/", self.admin_view(revoke_keys_page), name="revoke-keys"),
+            *served,
+        ]
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:  # noqa: FBT001, FBT002 - Django's own form.
         inner = csp_update(ALLOW_EVAL)(super().admin_view(view, cacheable))

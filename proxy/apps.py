@@ -22,12 +22,13 @@ class ProxyConfig(AppConfig):
         )
         from proxy.usage.of_key import (  # noqa: PLC0415 - as above.
             calls_since,
+            keys_from,
         )
         from proxy.usage.of_team import (  # noqa: PLC0415 - as above.
             use_by_model,
         )
 
-        call_source.answer_with(calls_since)
+        call_source.answer_with(calls_since, keys_from)
         usage_source.answer_with(use_by_model)
         limit_standings.answer_with(standings_now)
         limit_openings.open_with(open_written)

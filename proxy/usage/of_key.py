@@ -1,15 +1,23 @@
 """What was called with one key since a time, for whoever has to know what a stranger did with it."""
 
 import datetime
+import uuid
 
-from accounts.call_source import CallsFrom, CallsOfKey
+from django.db.models.expressions import RawSQL
+
+from accounts.call_source import CallsFrom, CallsOfKey, Network
 from accounts.models import ApiKey
+from portal.lib.clock import utc_now
 from proxy.call import CallStatus
 from proxy.models import Call, first_id_since
 
 # The newest are looked at, so that a busy key does not have its whole week read.
 CALLS_MAX = 5_000
 PEERS_MAX = 10
+KEYS_MAX = 10_000
+LOOKED_BACK = datetime.timedelta(days=7)
+# What is no address is not cast to one, which would fail.
+_FROM = "CASE WHEN peer ~ '^[0-9a-fA-F:.]+$' THEN peer::inet <<= %s::inet ELSE false END"
 
 
 def calls_since(key: ApiKey, since: datetime.datetime) -> CallsOfKey:
@@ -30,3 +38,10 @@ def calls_since(key: ApiKey, since: datetime.datetime) -> CallsOfKey:
         )
     peers = sorted(found.values(), key=lambda one: (-one.calls, one.peer))
     return CallsOfKey(len(rows[:CALLS_MAX]), peers[:PEERS_MAX], is_cut=len(rows) > CALLS_MAX)
+
+
+def keys_from(network: Network) -> set[uuid.UUID]:
+    """Return the keys that calls of the last week came with from the network, refused ones included."""
+    calls = Call.objects.filter(id__gte=first_id_since(utc_now() - LOOKED_BACK))
+    there = calls.annotate(is_there=RawSQL(_FROM, [str(network)])).filter(is_there=True)  # noqa: S611 - a constant with a parameter.
+    return set(there.order_by().values_list("key_id", flat=True).distinct()[:KEYS_MAX])

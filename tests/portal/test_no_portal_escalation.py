@@ -21,6 +21,7 @@ from accounts.models.teams import Role
 from accounts.roles import PortalRight, portal_rights
 from accounts.two_person_roles import ask_to_give
 from accounts.writes.decoys import issue_decoy
+from accounts.writes.key_selections import KeySelection, preview_selection
 from accounts.writes.oauth_clients import ClientGrant, register_client
 from accounts.writes.teams import add_member
 from models_registry.models import ApprovalPolicy, Grant, Limit, StepBy
@@ -75,6 +76,13 @@ MODEL: dict[str, Any] = {
     "hang_up": "close",
 }
 LIMIT: dict[str, Any] = {"amount": 9, "zone": "UTC", "is_soft": False, "alert_percents": [90]}
+SELECTION: dict[str, Any] = {
+    "team_id": "{team}",
+    "person_id": LEFT_OUT,
+    "issued_too": False,
+    "network": LEFT_OUT,
+    "leaked": False,
+}
 BOUNDS: dict[str, Any] = {"networks": ["10.1.0.0/16"], "hours": None}
 ISSUER: dict[str, Any] = {
     "audiences": ["latchkey"],
@@ -130,6 +138,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "enable_issuer": {},
     "change_key_bounds": BOUNDS,
     "revoke_any_key": WHY,
+    "preview_revocation": SELECTION,
+    "revoke_keys": WHY | SELECTION | {"fingerprint": "{fingerprint}"},
     "issue_decoy": {"name": "new"},
     "end_decoy": {},
     "report_leak": {"token": "x", "place": "y", "found_in": "z"},
@@ -266,6 +276,7 @@ def build(person: User, *, is_own: bool) -> dict[str, str]:
         "access": str(ask(somebody, team, asked, wanted_until=until).pk),
         "asked": asked.name,
         "team": str(team.pk),
+        "fingerprint": preview_selection(KeySelection(team=team)).fingerprint,
         "account": str(account.pk),
         "rule": str(rule.pk),
         "until": until.isoformat(),
