@@ -12,6 +12,8 @@ from accounts.models.leaks import LeakOutcome
 from accounts.roles import PortalRight
 
 SHOWN_MAX = 50
+# A list has room for the beginning of a place; all of it stands on the page.
+SHORT = 60
 _TONES = {
     LeakOutcome.REVOKED: "ok",
     LeakOutcome.OLD_SECRET_ENDED: "ok",
@@ -32,7 +34,7 @@ class LeakAdmin(PortalAdmin):
 
     sees = PortalRight.REVOKE_KEYS
     right = PortalRight.REVOKE_KEYS
-    list_display = ("shown", "team", "found_in", "place", "result", "since")
+    list_display = ("shown", "team", "result", "since", "where")
     list_filter = (("outcome", ChoicesFilter), ("reporter", ChoicesFilter))
     list_select_related = ("key__team",)
     search_fields = ("place",)
@@ -46,6 +48,11 @@ class LeakAdmin(PortalAdmin):
     @display(description=gettext_lazy("team"))
     def team(self, leak: Leak) -> Cell:
         return str(leak.key.team)
+
+    @display(description=gettext_lazy("place"), ordering="place")
+    def where(self, leak: Leak) -> Cell:
+        is_long = len(leak.place) > SHORT
+        return f"{leak.place[:SHORT]}…" if is_long else leak.place or NOTHING
 
     @display(description=gettext_lazy("what became of it"), ordering="outcome")
     def result(self, leak: Leak) -> SafeString:
