@@ -10,7 +10,7 @@ WATCH = "SELECT latchkey_watch('accounts_decoykey', 'decoy', 'id');"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0021_disable_idle_keys")]
+    dependencies = [("accounts", "0022_webhooks_of_teams")]
 
     operations = [
         migrations.CreateModel(
