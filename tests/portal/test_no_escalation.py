@@ -414,14 +414,12 @@ def tries(case: int, number: int, *, is_weighed: bool) -> bool:
     """Whether the case sends the operation's body of this number.
 
     A form does not know who asks: what it refuses, and what an operation is sent that lets nobody in, one of the cases
-    tries, of every second. What is weighed by who asks, each role tries as it is accepted, and of the greedy ones a
-    quarter, an eighth signed in and an eighth by a key: the next role the others. The proof `gate` lets one case try all of the first, and each all of the second.
+    tries, of every fourth. What is weighed by who asks, each case tries as it is accepted, and of each two of the greedy
+    ones one of the cases tries one. The proof `gate` lets one case try all of the first, and each all of the second.
     """
     if not is_weighed:
-        return number % len(CASES) == case and (IS_WHOLE or number // len(CASES) % 2 == case % 2)
-    role, _ = CASES[case]
-    is_as_accepted = number == 0
-    return IS_WHOLE or is_as_accepted or not isinstance(role, Role) or number % 8 == case
+        return number % len(CASES) == case and (IS_WHOLE or number // len(CASES) % 4 == case % 4)
+    return IS_WHOLE or number == 0 or number % (2 * len(CASES)) == 2 * case + case % 2
 
 
 @pytest.mark.parametrize(

@@ -38,17 +38,18 @@ def text_routes() -> list[Route]:
 def addresses(world: World, routes: list[Route]) -> Iterator[tuple[Route, str]]:
     """The routes' addresses with a traversal in each place for text.
 
-    Places of one kind in one app are read by the same code: the first has every traversal, the others each one by turn,
-    and in the proof `gate` a twelfth.
+    Places of one kind and name in one namespace are read by the same code: the first has every traversal, the others each
+    one by turn, and in the proof `gate` a twelfth.
     """
-    met: Counter[tuple[str, str]] = Counter()
+    met: Counter[tuple[str, str, str]] = Counter()
     for route in routes:
         for place in PLACE.finditer(route.pattern):
             kind = place[1] or "str"
             if kind not in TEXTS:
                 continue
-            before = met[route.name.partition(":")[0], kind]
-            met[route.name.partition(":")[0], kind] += 1
+            namespace = route.name.rpartition(":")[0]
+            before = met[namespace, kind, place[2]]
+            met[namespace, kind, place[2]] += 1
             led = route._replace(pattern=route.pattern.replace(place[0], "\0"))
             step = 12 if IS_WHOLE else len(TRAVERSALS)
             for traversal in TRAVERSALS[before % step :: step] if before else TRAVERSALS:
