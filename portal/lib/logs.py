@@ -82,6 +82,8 @@ def logging_config(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
         "loggers": {
-            name: {"level": level} for name in ("latchkey", "django.request", "celery", "uvicorn")
-        },
+            # Set up again, "uvicorn" would take its child back in. Calls are logged once, and as LATCHKEY_CALL_LOG says.
+            "uvicorn.access": {"handlers": [], "propagate": False},
+        }
+        | {name: {"level": level} for name in ("latchkey", "django.request", "celery", "uvicorn")},
     }

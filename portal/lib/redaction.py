@@ -11,6 +11,8 @@ _CREDENTIALS = re.compile(
     | (?<![0-9A-Za-z_\-])eyJ[0-9A-Za-z_\-]{8,}\.[0-9A-Za-z_\-]+(?:\.[0-9A-Za-z_\-]*)?   # a JWT
     | (?<=bearer\ )[^\s"',]{8,}
     | (?<=://)[^\s/:]{0,256}:[^\s/]{1,256}(?=@)   # user:password in a URL, also without the user
+    | (?<=invitations/)[^\s/?#"']{8,}        # a link's token; the page that knows it from the session is open/
+    | (?<=password/reset/)[^\s/?#"'\[]{1,64}/[^\s/?#"']{8,}   # the link of a new password
     | (?<=password=)[^\s&"']+                # in a query or a connection's parameters
     """,
     re.VERBOSE | re.IGNORECASE,

@@ -44,7 +44,11 @@ def test_limits_and_the_ledger_hold_whatever_is_logged_and_kept(
         assert {answer.json()["error"]["param"] for answer in answers[2:]} == {"tokens_per_minute"}
         used = find_calls(by_tokens.key.id, count=5)
         assert sum(row.input_tokens + row.output_tokens for row in used) <= 1000
+        assert caller.send("GET", "/v1/models").status == 429
         log = gateway.log()
     assert (replies[0].request_id in log) == (call_log == "all")
+    # The server's own line for each request would say more than the setting lets it.
+    assert "GET /v1/models" not in log
+    assert "GET /health/" not in log
     assert SECRET_PROMPT not in log
     assert caller.text not in log

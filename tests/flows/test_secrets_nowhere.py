@@ -10,11 +10,16 @@ from typing import Any
 import psycopg
 import pytest
 import redis
+from django.conf import settings
 from psycopg import sql
 
 from accounts.audit import COMMAND
-from accounts.models import AuditEntry
+from accounts.links import invitation_link, reset_link
+from accounts.models import AuditEntry, Team, User
+from accounts.models.teams import Role
+from accounts.writes.invitations import invite
 from accounts.writes.keys import revoke_key
+from accounts.writes.teams import change_member_role
 from models_registry.writes.providers import add_provider
 from tests.flows.answers import (
     CHAT,
@@ -31,7 +36,7 @@ from tests.flows.answers import (
     whole,
 )
 from tests.flows.conftest import SCRIPTED_KEY, CallerMaker, Catalogue, wait_until_listed
-from tests.flows.house import new_model, unique
+from tests.flows.house import new_member, new_model, unique
 from tests.flows.ledger import find_call, find_calls
 from tests.flows.processes import UPSTREAM_KEY, RunningGateway
 from tests.flows.scripted_upstream import ScriptedUpstream
@@ -148,6 +153,34 @@ class Pieces:
         # Megabytes are looked through: one search for each piece takes a tenth of what one pattern of all takes.
         lower = text.lower()
         return any(piece in lower for piece in self._pieces)
+
+
+def test_links_that_let_somebody_in_stand_in_no_log(
+    catalogue: Catalogue, new_caller_of: CallerMaker, gateway: RunningGateway
+) -> None:
+    caller = new_caller_of()
+    guest = f"{unique('guest')}@latchkey.test"
+    invitation = invite(caller.team, email=guest, role=Role.MEMBER, by=_owner(caller.team))
+    links = [invitation_link(invitation), reset_link(new_member(caller.team))]
+    opened = [link.removeprefix(settings.LATCHKEY_BASE_URL) for link in links]
+    wrong = [path + more for path in opened for more in ("nowhere/", "%0Awhere/")]
+    mangled = [path.replace("/", "//", 1) for path in opened]
+    told = [caller.send("GET", path).status for path in [*opened, *wrong, *mangled]]
+
+    assert told == [302, 302] + [404] * 6
+    log = gateway.log()
+    assert log.count("/invitations/[redacted]") >= 3
+    assert log.count("/password/reset/[redacted]") >= 3
+    for path in opened:
+        token = path.rstrip("/").rpartition("/")[2]
+        assert token[:16] not in log
+
+
+def _owner(team: Team) -> User:
+    """A person who may invite others into the team."""
+    person = new_member(team)
+    change_member_role(team.memberships.get(person=person), role=Role.OWNER, actor=COMMAND)
+    return person
 
 
 DIRECTIVES = [

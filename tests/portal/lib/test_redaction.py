@@ -30,6 +30,14 @@ SECRETS = {
     "password in a URL": ("postgresql://{}@host/db", "app:hunter2hunter2"),
     "password without a user": ("redis://{}@host/0", ":hunter2hunter2"),
     "password with an at": ("redis://{}@host/0", "u:hunter2@hunter2"),
+    "an invitation's link": (
+        "GET /invitations/{}/",
+        "018f4e7a12347abc8def0123456789ab.AbCdEfGh-1234_IjKl",
+    ),
+    "an invitation's link, cut short": ("Not Found: /invitations/{}", "018f4e7a12347abc"),
+    "an invitation's link, encoded": ("/invitations/{}?x=1", "018f4e7a%2EAbCdEfGh"),
+    "a new password's link": ("GET /password/reset/{}/", "MDE4Zg/cxyz12-0123456789abcdef"),
+    "a new password's link, cut short": ("/password/reset/{}", "MDE4Zg/cxyz12-0123"),
     "password of a connection": ("host=h password={} port=1", "hunter2hunter2"),
 }
 
@@ -51,6 +59,8 @@ def test_secret_is_taken_out_of_the_text_around_it(case: tuple[str, str]) -> Non
         "018f4e7a-1234-7abc-8def-0123456789ab",
         "The task-queue desk-top risk-assessment went well.",
         "mail@example.test",
+        "GET /invitations/open/",
+        "GET /password/reset/done/",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:
@@ -80,6 +90,9 @@ def test_long_hostile_text_is_redacted_in_time() -> None:
         "eyJaaaaaaaa.",
         "sk-",
         "bearer ",
+        "invitations/",
+        "password/reset/",
+        "password/reset/a",
     ):
         redact("://" + part * 100_000)
     assert time.monotonic() - started < 5
