@@ -25,7 +25,7 @@ from proxy.parse import Fields, parse_head, read_fields
 from proxy.principal import Principal
 
 PREFIX = "/v1/"
-_MODELS = "/v1/models"
+MODELS = "/v1/models"
 # Where a malformed request ends is a matter of opinion, so nothing after it is read as the next one; and whoever asks a
 # process that is stopping has to find another.
 _LAST_OF_THEIR_CONNECTION = frozenset({Code.MALFORMED_REQUEST, Code.STOPPING})
@@ -160,10 +160,10 @@ def _kind_of(method: str, path: str) -> tuple[CallKind, str]:
         if method != "POST":
             raise Refusal(Code.METHOD_NOT_ALLOWED, seen="It takes POST.", allow="POST")
         return kind, ""
-    if path == _MODELS or path.startswith(_MODELS + "/"):
+    if path == MODELS or path.startswith(MODELS + "/"):
         if method != "GET":
             raise Refusal(Code.METHOD_NOT_ALLOWED, seen="It takes GET.", allow="GET")
-        return CallKind.MODELS, path[len(_MODELS) + 1 :]
+        return CallKind.MODELS, path[len(MODELS) + 1 :]
     raise Refusal(Code.UNKNOWN_PATH)
 
 

@@ -22,6 +22,8 @@ from accounts.writes.keys import revoke_key
 from accounts.writes.people import disable_person
 from accounts.writes.teams import disable_team, remove_member
 from bench.noise import chance_of
+from proxy.call import POSTED, CallKind
+from proxy.fast_door import MODELS
 from proxy.json_outline import SLICE_BYTES
 from proxy.models import Call
 from proxy.refusal_log import LINES_PER_SECOND
@@ -49,7 +51,10 @@ from tests.flows.wire import (
 )
 
 JSON = ("Content-Type", "application/json")
-ROUTES = [("GET", "/v1/models"), ("POST", CHAT), ("POST", EMBEDDINGS)]
+# The fast door's own table, so that a path that it begins to serve is tried here by itself.
+SERVED = [MODELS, *POSTED]
+ROUTES = [("GET", MODELS), *(("POST", path) for path in POSTED)]
+BODIES = {CallKind.CHAT: chat_body, CallKind.EMBEDDINGS: embeddings_body}
 
 
 @pytest.fixture
@@ -71,22 +76,19 @@ DANGEROUS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("path", [CHAT, EMBEDDINGS])
+@pytest.mark.parametrize("path", POSTED)
 def test_no_member_leads_a_call_elsewhere(
     catalogue: Catalogue, new_caller_of: CallerMaker, canary: socket.socket, path: str
 ) -> None:
     """A peer sent its provider's key to whatever address `api_base` named."""
     caller = new_caller_of(catalogue.chat, catalogue.embeddings)
+    kind = POSTED[path]
+    model = catalogue.embeddings if kind is CallKind.EMBEDDINGS else catalogue.chat
     url = f"http://127.0.0.1:{canary.getsockname()[1]}/v1"
     for name in DANGEROUS:
         values: list[Any] = [url, {"url": url, "Authorization": url}, [url]]
         for value in values:
-            body = (
-                chat_body(catalogue.chat.name, **{name: value})
-                if path == CHAT
-                else embeddings_body(catalogue.embeddings.name, **{name: value})
-            )
-            reply = caller.post(path, body)
+            reply = caller.post(path, BODIES[kind](model.name, **{name: value}))
             assert (reply.status, reply.code) == (400, "member_not_accepted"), name
             assert UPSTREAM_KEY not in reply.body.decode()
 
@@ -230,6 +232,14 @@ def test_both_carriers_decide_alike_and_a_query_is_refused(
 ) -> None:
     caller, other = new_caller_of(catalogue.chat), new_caller_of(catalogue.chat)
     body = chat_body(catalogue.chat.name)
+    for method, path in ROUTES:
+        for text in (caller.text, "lk_junk"):
+            told = [
+                caller.send(method, path, b"", headers=[JSON, one]).status
+                for one in (("Authorization", f"Bearer {text}"), ("X-Api-Key", text))
+            ]
+            assert told[0] == told[1], (path, told)
+            assert (told[0] == 401) == (text == "lk_junk"), (path, told)
 
     def status(*headers: tuple[str, str], target: str = CHAT) -> tuple[int, str]:
         reply = caller.send("POST", target, body, headers=[JSON, *headers])
@@ -253,8 +263,8 @@ def test_both_carriers_decide_alike_and_a_query_is_refused(
 
 
 PATHS = [
-    "/v1", "/v1/", "/v1/models", "/v1/models/", "/v1/models/x", "/v1/models/..", "/v1/models/%2e%2e/%2e%2e/health",
-    "/v1/chat/completions", "/v1/chat/completions/", "/v1/embeddings", "/v1/completions", "/v1/responses", "/v1/files",
+    *SERVED, *(f"{path}/" for path in SERVED), "/v1", "/v1/", "/v1/models/x", "/v1/models/..", "/v1/models/%2e%2e/%2e%2e/health",
+    "/v1/completions", "/v1/responses", "/v1/files",
     "/v1/../health/live", "/v1/..;/health/live", "/v1/%2e%2e/sign-in/", "/v1//models", "/v1/models;/../x", "/v1/\\..\\",
     "/v1/models/%00", "/v1/models/%ff", "/v1/models/..%2f..%2fetc%2fpasswd", "/v1/./models", "/v1/chat/../models",
     "/%761/models", "/v1%2Fmodels",
@@ -269,7 +279,7 @@ def test_no_path_is_answered_without_a_key(
     for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "HEAD", "PATCH", "TRACE"):
         reply = caller.send(method, path, headers=[JSON])
         assert reply.status in (400, 401, 404, 405), (method, reply.status)
-    if path not in ("/v1/models", "/v1/models/", "/v1%2Fmodels", "/%761/models"):
+    if path not in (MODELS, f"{MODELS}/", "/v1%2Fmodels", "/%761/models"):
         assert caller.send("GET", path).status in (400, 404, 405)
 
 
