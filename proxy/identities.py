@@ -97,7 +97,7 @@ class Identities:
         """The remembered principal, if memory may be believed. The steady path: no await, no look-up."""
         if not self.may_be_believed:
             return None
-        return self._current(_digest(credential))
+        return self._current(credential_digest(credential))
 
     async def find(self, presented: Presented, *, peer: str | None) -> Principal | None:
         """Return the principal, loading it when it is not remembered; None for a credential that is not valid.
@@ -106,7 +106,7 @@ class Identities:
         Raises: Refusal identity_unavailable, too_many_unknown_credentials.
         """
         self._refuse_blindness()
-        digest = _digest(presented.text)
+        digest = credential_digest(presented.text)
         principal = self._current(digest)
         if principal is not None:
             return principal
@@ -364,7 +364,7 @@ def outrun() -> Refusal:
     return Refusal(Code.IDENTITY_UNAVAILABLE, retry_after_s=1, detail="changes outran the loads")
 
 
-def _digest(credential: str) -> bytes:
+def credential_digest(credential: str) -> bytes:
     """The whole credential under a digest: two that share any prefix never share an entry."""
     return hashlib.sha256(credential.encode()).digest()
 

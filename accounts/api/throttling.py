@@ -1,3 +1,5 @@
+import uuid
+
 from django.conf import settings
 from django_ratelimit.core import is_ratelimited
 from rest_framework.request import Request
@@ -28,5 +30,11 @@ class CallerThrottle(BaseThrottle):
 
 def caller_name(request: Request) -> str:
     """Name who asks: the person, by the credential they came with where they did not sign in."""
-    person, proven = f"person:{request.user.pk}", request.auth
-    return f"{person}:{proven.credential_id}" if isinstance(proven, Proven) else person
+    proven = request.auth
+    return name_of(request.user.pk, proven.credential_id if isinstance(proven, Proven) else None)
+
+
+def name_of(person_id: uuid.UUID | None, credential_id: uuid.UUID | None) -> str:
+    """The name under which a caller's requests are counted and their replies kept."""
+    person = f"person:{person_id}"
+    return person if credential_id is None else f"{person}:{credential_id}"

@@ -100,7 +100,7 @@ def sign_on_saml(request: HttpRequest, connection: SignOnConnection) -> HttpResp
     except SignOnRefused as refused:
         return _refused(request, connection, refused)
     handle = secrets.token_urlsafe(24)
-    cache.set(_laid_aside(handle), answer, ANSWER_KEPT_S)
+    cache.set(laid_aside_name(handle), answer, ANSWER_KEPT_S)
     query = urlencode({"answer": handle})
     return redirect(f"{reverse('sign-on-answer', args=[connection.slug])}?{query}")
 
@@ -111,7 +111,7 @@ def sign_on_saml(request: HttpRequest, connection: SignOnConnection) -> HttpResp
 def sign_on_answer(request: HttpRequest, connection: SignOnConnection) -> HttpResponse:
     """Read the answer in the session that has begun it, once. All that fails reads the same."""
     kept = request.session.pop(_SESSION_KEY, None)
-    key = _laid_aside(request.GET.get("answer", "")[:64])
+    key = laid_aside_name(request.GET.get("answer", "")[:64])
     try:
         begun = saml.Begun.from_session(kept)
         answer = str(cache.get(key) or "")
@@ -133,7 +133,8 @@ def sign_on_metadata(request: HttpRequest, connection: SignOnConnection) -> Http
     )
 
 
-def _laid_aside(handle: str) -> str:
+def laid_aside_name(handle: str) -> str:
+    """The name in the cache of a SAML answer that waits for the session that has begun it."""
     return f"saml-answer:{hashlib.sha256(handle.encode()).hexdigest()}"
 
 

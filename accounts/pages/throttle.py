@@ -21,11 +21,10 @@ def refuse_too_many(
     named: what is tried, such as an e-mail address, which counts as one in whatever spelling it is looked up by;
     per_name, per_peer: how often, such as "10/m".
     """
-    # Forms normalise what is typed, and the database compares in capitals.
-    named = unicodedata.normalize("NFKC", named[:_KEY_MAX]).strip().upper()
+    counted = counted_name(named)
     try:
         by_name = is_ratelimited(
-            request, group=f"{group}-name", key=lambda *_: named, rate=per_name, increment=True
+            request, group=f"{group}-name", key=lambda *_: counted, rate=per_name, increment=True
         )
         by_peer = is_ratelimited(
             request,
@@ -38,6 +37,12 @@ def refuse_too_many(
         # Without a count everything could be tried.
         return _refusal(request, "503.html", status=503)
     return _refusal(request, "429.html", status=429) if by_name or by_peer else None
+
+
+def counted_name(named: str) -> str:
+    """The name under which tries at something are counted."""
+    # Forms normalise what is typed, and the database compares in capitals.
+    return unicodedata.normalize("NFKC", named[:_KEY_MAX]).strip().upper()
 
 
 def _refusal(request: HttpRequest, template: str, *, status: int) -> HttpResponse:

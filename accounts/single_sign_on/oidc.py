@@ -10,6 +10,7 @@ import hmac
 import json
 import secrets
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self, cast
@@ -169,7 +170,7 @@ def _fetched(
     connection: SignOnConnection, what: str, address: str, *, anew: bool = False
 ) -> dict[str, Any]:
     """A JSON document of the provider, kept for ten minutes."""
-    key = f"sign-on:{connection.pk}:{what}:{hashlib.sha256(address.encode()).hexdigest()}"
+    key = kept_name(connection.pk, what, address)
     kept = None if anew else cache.get(key)
     if kept is None:
         try:
@@ -180,6 +181,11 @@ def _fetched(
             raise SignOnRefused(f"its {what} is no object")
         cache.set(key, kept, KEPT_S)
     return cast("dict[str, Any]", kept)
+
+
+def kept_name(connection_id: uuid.UUID, what: str, address: str) -> str:
+    """The name in the cache of what one connection's provider said at an address; what: a word of ours, without a colon."""
+    return f"sign-on:{connection_id}:{what}:{hashlib.sha256(address.encode()).hexdigest()}"
 
 
 def _exchange(

@@ -7,6 +7,7 @@ be encrypted; see encryption.
 
 import hashlib
 import time
+import uuid
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -182,11 +183,16 @@ def _audiences(auth: Any, answer: str) -> list[str]:
 
 def _refuse_replay(connection: SignOnConnection, auth: Any) -> None:
     """Remember the assertion for as long as it could be sent again. Raises: SignOnRefused."""
-    name = f"{connection.pk}:{auth.get_last_assertion_id()}"
     ends_in = int((auth.get_last_assertion_not_on_or_after() or 0) - time.time()) + 600
-    key = f"saml-assertion:{hashlib.sha256(name.encode()).hexdigest()}"
+    key = used_name(connection.pk, str(auth.get_last_assertion_id()))
     if not cache.add(key, "used", max(ends_in, REMEMBERED_MIN_S)):
         raise SignOnRefused("the assertion was used before")
+
+
+def used_name(connection_id: uuid.UUID, assertion_id: str) -> str:
+    """The name in the cache of one connection's assertion that was used."""
+    name = f"{connection_id}:{assertion_id}"
+    return f"saml-assertion:{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def _named(connection: SignOnConnection, auth: Any) -> Named:

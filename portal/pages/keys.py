@@ -74,7 +74,7 @@ def new_key(request: HttpRequest) -> HttpResponse:
     if not form.has_holder:
         raise PermissionDenied
     if request.method == "POST" and form.is_valid():
-        form_name = f"key-form:{person.pk}:{form.cleaned_data['form_id']}"
+        form_name = form_name_of(person.pk, form.cleaned_data["form_id"])
         if not _is_first(form_name):
             messages.warning(
                 request, _("This form has issued its key already, whose text was shown once.")
@@ -182,6 +182,11 @@ def _holder_stands(key: ApiKey) -> bool:
     if key.service_account is not None:
         return key.service_account.disabled_at is None
     return key.person is not None and key.person.is_active
+
+
+def form_name_of(person_id: uuid.UUID, form_id: uuid.UUID) -> str:
+    """The name in the cache of one person's copy of the form."""
+    return f"key-form:{person_id}:{form_id}"
 
 
 def _is_first(form_name: str) -> bool:

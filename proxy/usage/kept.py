@@ -24,7 +24,7 @@ SHAPE = 1
 
 def kept_summary(sight: Sight, span: Span, *, keys_max: int = KEYS_MAX) -> Summary:
     """What `summarise` returns, counted once. Without the cache it is counted each time."""
-    name = _name(sight, span, keys_max)
+    name = summary_name(sight, span, keys_max=keys_max, counted=_last_counted())
     try:
         found = cache.get(name)
     except RedisError:
@@ -37,12 +37,12 @@ def kept_summary(sight: Sight, span: Span, *, keys_max: int = KEYS_MAX) -> Summa
     return summary
 
 
-def _name(sight: Sight, span: Span, keys_max: int) -> str:
+def summary_name(sight: Sight, span: Span, *, keys_max: int, counted: int) -> str:
     """Names all that the sums depend on: what is seen, of which days, as it was last counted."""
     seen = [sorted(map(str, teams)) for teams in (sight.whole_teams, sight.own_teams)]
     # Two owners of a team see the same; of somebody's own keys only they see the sums.
     person = str(sight.person_id) if sight.own_teams else ""
-    facts = (SHAPE, *seen, person, str(span.first), str(span.last), keys_max, _last_counted())
+    facts = (SHAPE, *seen, person, str(span.first), str(span.last), keys_max, counted)
     return f"usage-summary:{hashlib.sha256(repr(facts).encode()).hexdigest()}"
 
 

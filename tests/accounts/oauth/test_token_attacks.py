@@ -27,7 +27,6 @@ from accounts.oauth.signing_keys import COLUMN, sign, verifying_keys
 from accounts.ways_in.proven import Door
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Sealer
-from proxy.identities import _digest
 from tests.accounts.oauth.world import Visit, claims_of, new_web_client
 from tests.asking_api import Asker, code_of
 from tests.proxy.loading import loaded
@@ -230,18 +229,6 @@ def test_token_ends_at_its_second(genuine: str) -> None:
     for now, is_over in ((ends_at - instant, False), (ends_at, True), (ends_at + instant, True)):
         found = read_access_token(genuine, keys, door=Door.CALLS, now=now)
         assert (found is None) is is_over
-
-
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_tokens_that_share_any_prefix_share_no_identity(data: st.DataObject) -> None:
-    text = data.draw(
-        st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=2, max_size=300)
-    )
-    at = data.draw(st.integers(0, len(text) - 1))
-    other = text[:at] + data.draw(st.sampled_from("abcXYZ019-_.")) + text[at + 1 :]
-    assert (_digest(text) == _digest(other)) == (text == other)
-    assert _digest(text[:at]) != _digest(text)
 
 
 @settings(
