@@ -1,8 +1,10 @@
 """People and teams, for administrators."""
 
 import uuid
+from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import Lower
 from django.shortcuts import get_object_or_404
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -23,6 +25,11 @@ from accounts.writes.teams import add_member, create_team, disable_team, enable_
 _MISSING = [ProblemCode.NOT_FOUND]
 
 
+class SignOnIdentityGiven(Given):
+    connection = serializers.SlugField(source="connection.slug")
+    subject = serializers.CharField(help_text="The provider's own name for the person.")
+
+
 class PersonGiven(Given):
     id = serializers.UUIDField()
     email = serializers.EmailField()
@@ -30,6 +37,9 @@ class PersonGiven(Given):
     is_active = serializers.BooleanField()
     is_administrator = serializers.BooleanField(source="is_superuser")
     created_at = serializers.DateTimeField()
+    sign_on_identities = SignOnIdentityGiven(
+        many=True, help_text="Who the person is at providers for single sign-on."
+    )
 
 
 class NewPerson(Taken):
@@ -48,6 +58,23 @@ class SearchQuery(PageQuery):
     search = Text(required=False, max_length=100, help_text="A part of the name or address.")
 
 
+class PeopleQuery(SearchQuery):
+    email = Text(required=False, max_length=254, help_text="The whole address, in any case.")
+    connection = Text(
+        required=False, max_length=60, help_text="The slug of a connection for single sign-on."
+    )
+    subject = Text(
+        required=False, max_length=500, help_text="The person's name at that connection's provider."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if ("connection" in attrs) != ("subject" in attrs):
+            # A subject means somebody else at every provider.
+            text = "Name a connection and the subject there, both or neither."
+            raise serializers.ValidationError({"subject": [text]})
+        return attrs
+
+
 class People(AdministratorView):
     sees = PortalRight.SEE_PEOPLE
     right = PortalRight.MANAGE_PEOPLE
@@ -56,15 +83,26 @@ class People(AdministratorView):
         "list_people",
         "List people.",
         gives=page_of(PersonGiven, "PersonPageGiven"),
-        query=SearchQuery,
+        query=PeopleQuery,
     )
     def get(self, request: Request) -> Response:
-        """Answer everybody, the newest first."""
+        """Answer everybody, the newest first; of an exact address, or of a subject at a connection, the one it is."""
         people: QuerySet[User] = User.objects.all()
         if "search" in self.asked:
             people = people.filter(email__icontains=self.asked["search"]) | people.filter(
                 name__icontains=self.asked["search"]
             )
+        if "email" in self.asked:
+            people = people.alias(in_lower_case=Lower("email")).filter(
+                in_lower_case=self.asked["email"].lower()
+            )
+        if "subject" in self.asked:
+            # One join, so that the subject is the one at this very connection.
+            people = people.filter(
+                sign_on_identities__connection__slug=self.asked["connection"],
+                sign_on_identities__subject=self.asked["subject"],
+            )
+        people = people.prefetch_related("sign_on_identities__connection")
         return self.page(people, PersonGiven, by="-id", of="people")
 
     @operation(

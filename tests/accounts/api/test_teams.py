@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
@@ -14,6 +15,7 @@ from accounts.models.teams import Role
 from accounts.writes.invitations import invite
 from accounts.writes.teams import disable_team
 from tests.accounts.rows import REASON, new_account, new_member, new_name, new_person, new_team
+from tests.accounts.sign_on_rows import new_connection
 from tests.asking_api import Asker, administrator, code_of, data_of, fields_of, member_of
 
 pytestmark = pytest.mark.django_db
@@ -253,6 +255,7 @@ def test_administrator_makes_and_disables() -> None:
     assert data_of(chief.post(f"{path}/enable"))["is_active"] is True
     found = data_of(chief.get(f"admin/people?search={email.upper()}"))["data"]
     assert [row["id"] for row in found] == [person["id"]]
+    assert found[0]["sign_on_identities"] == []
     found = data_of(chief.get(f"admin/audit?team_id={team['id']}&tag=team.disabled"))["data"]
     assert len(found) == 1
     missing = "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071"
@@ -260,6 +263,34 @@ def test_administrator_makes_and_disables() -> None:
         assert code_of(chief.get(f"admin/{kind}/{missing}")) == "not_found"
     reply = chief.post(f"admin/teams/{team['id']}/members", {"person_id": missing, "role": "owner"})
     assert fields_of(reply) == {"person_id"}
+
+
+def test_person_is_found_by_the_whole_address_or_by_who_they_are_at_a_provider() -> None:
+    chief, person, other = administrator(), new_person(), new_person()
+    here, there = new_connection(), new_connection(issuer="https://other.latchkey.test")
+    for connection, subject, whose in ((here, "a&1", person), (there, "a&1", other)):
+        connection.identities.create(subject=subject, person=whose)
+    there.identities.create(subject="b", person=person)
+
+    def found(**query: str) -> list[str]:
+        rows = data_of(chief.get(f"admin/people?{urlencode(query)}"))["data"]
+        return [row["id"] for row in rows]
+
+    one = [str(person.pk)]
+    assert found(email=person.email.upper()) == one
+    assert found(email=person.email[1:]) == found(email=f"{person.email}x") == []
+    assert found(connection=here.slug, subject="a&1") == one
+    assert found(connection=there.slug, subject="a&1") == [str(other.pk)]
+    assert found(connection=here.slug, subject="b") == []
+    assert found(connection=here.slug, subject="A&1") == []
+    assert found(connection=here.slug, subject="a&1", email=other.email) == []
+    for half in ({"connection": here.slug}, {"subject": "a&1"}):
+        assert fields_of(chief.get(f"admin/people?{urlencode(half)}")) == {"subject"}
+    told = data_of(chief.get(f"admin/people/{person.pk}"))["sign_on_identities"]
+    assert {(one["connection"], one["subject"]) for one in told} == {
+        (here.slug, "a&1"),
+        (there.slug, "b"),
+    }
 
 
 def test_administrator_does_not_shut_themselves_out() -> None:

@@ -13,7 +13,7 @@ from accounts.models.teams import Role
 from accounts.oauth.issuer import issuer, resource_of
 from accounts.ways_in.proven import Door
 from accounts.writes.oauth_clients import disable_client
-from accounts.writes.people import disable_person
+from accounts.writes.people import disable_person, enable_person
 from accounts.writes.teams import add_member, disable_team, remove_member
 from portal.lib.clock import utc_now
 from tests.accounts.oauth.world import (
@@ -299,6 +299,11 @@ def test_what_ends_a_right_ends_its_tokens_and_their_renewal(how: str) -> None:
     assert loaded(tokens["access_token"]) is None
     assert code_of(Asker(text=tokens["access_token"]).get("me")) == "invalid_credential"
     assert visit.refresh(tokens["refresh_token"]).status_code in (400, 401)
+    if how == "disabled person":
+        # Enabled again, they have what has not ended by itself.
+        enable_person(visit.person, actor=COMMAND)
+        assert loaded(tokens["access_token"]) is not None
+        assert visit.refresh(tokens["refresh_token"]).status_code == 200
 
 
 def test_member_who_may_no_longer_have_credentials_gets_no_new_token() -> None:
