@@ -1,10 +1,11 @@
-"""What Celery does for grants and limits, by the clock."""
+"""What Celery does for grants, limits and requests, by the clock."""
 
 from celery import shared_task
 
 from models_registry.ending_grants import tell_of_ending_grants
 from models_registry.idle_keys import look_for_idle_keys
 from models_registry.limit_alerts import tell_of_limits
+from models_registry.writes.request_deadlines import carry_requests_on
 from portal.lib.clock import utc_now
 
 
@@ -24,3 +25,9 @@ def alert_of_limits() -> int:
 def look_for_idle() -> None:
     """Warn of keys that nobody uses, disable those that were warned of, and revoke those that stay disabled."""
     look_for_idle_keys(now=utc_now())
+
+
+@shared_task(ignore_result=True)
+def carry_on_requests() -> int:
+    """Remind of requests that wait, and do what policies say of late ones; return how many requests that touched."""
+    return carry_requests_on(now=utc_now())

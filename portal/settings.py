@@ -565,6 +565,10 @@ CELERY_BEAT_SCHEDULE = {
     "look-for-idle-keys": {"task": "models_registry.tasks.look_for_idle", "schedule": 60 * 60},
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},
     "remind-of-grants": {"task": "models_registry.tasks.remind_of_grants", "schedule": 60 * 60},
+    "carry-on-requests": {
+        "task": "models_registry.tasks.carry_on_requests",
+        "schedule": 5 * 60,
+    },
     "alert-of-limits": {"task": "models_registry.tasks.alert_of_limits", "schedule": 60},
     "fetch-github-keys": {"task": "accounts.tasks.fetch_github_keys", "schedule": 15 * 60},
     "fetch-issuer-keys": {"task": "accounts.tasks.fetch_issuer_keys", "schedule": 15},

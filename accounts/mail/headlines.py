@@ -19,6 +19,7 @@ _PAGES: dict[NotificationKind, tuple[str, tuple[str, ...]]] = {
     NotificationKind.REQUEST_DECIDED: _OF_REQUEST,
     NotificationKind.REQUEST_WITHDRAWN: _OF_REQUEST,
     NotificationKind.REQUEST_AGREED: _OF_REQUEST,
+    NotificationKind.REQUEST_WAITS: _OF_REQUEST,
     NotificationKind.KEY_ENDING: ("key", ("key_id",)),
     NotificationKind.KEY_IDLE: ("key", ("key_id",)),
     NotificationKind.KEY_DISABLED: ("key", ("key_id",)),

@@ -35,6 +35,7 @@ SUBJECTS = {
     NotificationKind.PROPOSAL_MADE: _("%(by)s asks for a second person: %(action)s"),
     NotificationKind.PROPOSAL_DECIDED: _("Your proposal was %(state)s: %(action)s"),
     NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
+    NotificationKind.REQUEST_WAITS: _("The request of %(team)s for %(models)s waits for you"),
     NotificationKind.REQUEST_AGREED: _("%(by)s agreed to your request for %(models)s"),
     NotificationKind.SECOND_FACTOR_CHANGED: _("Your second factor for Latchkey has changed"),
     NotificationKind.DIGEST: _("Your day on Latchkey: %(count)s notifications"),
@@ -113,6 +114,7 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             | NotificationKind.REQUEST_DECIDED
             | NotificationKind.REQUEST_WITHDRAWN
             | NotificationKind.REQUEST_AGREED
+            | NotificationKind.REQUEST_WAITS
         ):
             return facts | _of_request(facts)
         case (
@@ -173,8 +175,9 @@ def _of_reset(notification: Notification) -> dict[str, Any]:
 
 
 def _of_request(facts: dict[str, Any]) -> dict[str, Any]:
-    status = facts.get("status", "")
+    status, since = facts.get("status", ""), facts.get("since", "")
     return {
+        "since": datetime.datetime.fromisoformat(since) if since else None,
         "models": ", ".join(facts["models"]),
         "status": STATUSES.get(status, status),
         "is_approved": status == "approved",

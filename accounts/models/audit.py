@@ -98,6 +98,7 @@ class AuditTag(models.TextChoices):
     PROPOSAL_REFUSED = "proposal.refused"
     PROPOSAL_WITHDRAWN = "proposal.withdrawn"
     REQUEST_AGREED = "request.agreed"
+    REQUEST_ESCALATED = "request.escalated"
     POLICY_MADE = "policy.made"
     POLICY_VERSION_ADDED = "policy.version_added"
     POLICY_SWITCHED_ON = "policy.switched_on"

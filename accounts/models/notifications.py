@@ -28,6 +28,7 @@ class NotificationKind(models.TextChoices):
     PROPOSAL_DECIDED = "proposal_decided"
     REQUEST_AGREED = "request_agreed"
     DIGEST = "digest"
+    REQUEST_WAITS = "request_waits"
 
 
 # What guards an account or waits for a second person is told at once, whatever somebody chose for the rest; a digest is made

@@ -37,6 +37,18 @@ def tell_of_agreement(
         tell_of_request(request, steps=begun, models=models)
 
 
+def tell_again(request: AccessRequest, step: RequestStep) -> None:
+    """Remind those who can agree in a step and have not; of one that was escalated those, too, who may by that."""
+    done = set(step.approvals.values_list("person_id", flat=True))
+    told = [person for person in _approvers(request, [step]) if person.pk not in done]
+    models = AiModel.objects.filter(requested_models__request=request).order_by("name")
+    facts = _facts(request, models) | {
+        "since": "" if step.turn_at is None else step.turn_at.isoformat(),
+        "is_late": step.late_at is not None,
+    }
+    _tell(told, NotificationKind.REQUEST_WAITS, facts)
+
+
 def tell_of_comment(comment: RequestComment) -> None:
     """Tell the requester what an approver said, and approvers what the team said: those in the talk, or else all."""
     request, author = comment.request, comment.author

@@ -40,6 +40,7 @@ from models_registry.writes.request_steps import NOT_OWN, agree, steps_for, writ
 from portal.lib.clock import utc_now
 
 COMMENTS_MAX = 200
+LATE = "Not everybody who has to agree did so in time."
 _NO_BUDGET = "A budget is of a whole team's calls. What a service account may spend is set as a limit of its own."
 _ONE_OPEN = "one_open_request_per_team_and_model"
 
@@ -95,7 +96,7 @@ def ask_for_access(
     request.save()
     _name_models(request, models)
     steps = write_steps(request, models)
-    _record(
+    record_request(
         AuditTag.REQUEST_MADE,
         request,
         actor=acting(person),
@@ -130,7 +131,7 @@ def comment_on_request(request: AccessRequest, *, actor: User, text: str) -> Req
     )
     comment.full_clean()
     comment.save()
-    _record(AuditTag.REQUEST_COMMENTED, request, actor=acting(actor))
+    record_request(AuditTag.REQUEST_COMMENTED, request, actor=acting(actor))
     tell_of_comment(comment)
     return comment
 
@@ -145,7 +146,7 @@ def withdraw_request(request: AccessRequest, *, actor: User) -> None:
     access_team(actor, request.team_id, right=Right.SEE_TEAM if is_own else Right.MANAGE_KEYS)
     request = _locked(request)
     _close(request, RequestStatus.WITHDRAWN, actor=actor, reason="")
-    _record(AuditTag.REQUEST_WITHDRAWN, request, actor=acting(actor))
+    record_request(AuditTag.REQUEST_WITHDRAWN, request, actor=acting(actor))
     tell_of_withdrawal(request, by=actor)
 
 
@@ -189,7 +190,7 @@ def approve_request(
     begun = agree(actor, own, steps, allowed=allowed, reason=reason)
     if all(step.met_at is not None for step in steps):
         return _grant_all(request, allowed, by=actor, reason=reason)
-    _record(
+    record_request(
         AuditTag.REQUEST_AGREED,
         request,
         actor=acting(actor),
@@ -213,7 +214,14 @@ def deny_request(request: AccessRequest, *, actor: User, reason: str) -> None:
         steps_for(actor, list(request.steps.all()))
     reason = terms.checked_text(reason, field="reason", longest=REASON_MAX)
     _close(request, RequestStatus.DENIED, actor=actor, reason=reason)
-    _record(AuditTag.REQUEST_DENIED, request, actor=acting(actor), reason=reason)
+    record_request(AuditTag.REQUEST_DENIED, request, actor=acting(actor), reason=reason)
+    tell_of_decision(request, models=[named.model for named in _named(request)])
+
+
+def deny_late(request: AccessRequest) -> None:
+    """Deny a request in the system's name, as the policy of a late step says. Whoever calls holds the request's lock."""
+    _close(request, RequestStatus.DENIED, actor=None, reason=LATE)
+    record_request(AuditTag.REQUEST_DENIED, request, actor=SYSTEM, reason=LATE)
     tell_of_decision(request, models=[named.model for named in _named(request)])
 
 
@@ -313,7 +321,7 @@ def _grant_all(
         for model in allowed.models:
             set_budget(request.team, model, allowed.budget_micro_usd, actor=actor)
     _close(request, RequestStatus.APPROVED, actor=by, reason=reason)
-    _record(
+    record_request(
         AuditTag.REQUEST_APPROVED,
         request,
         actor=actor,
@@ -347,7 +355,8 @@ def _close(
     request.requested_models.update(is_open=False)
 
 
-def _record(tag: AuditTag, request: AccessRequest, *, actor: Actor, **facts: Fact) -> None:
+def record_request(tag: AuditTag, request: AccessRequest, *, actor: Actor, **facts: Fact) -> None:
+    """Append to the trail what becomes of the request."""
     record_audit(
         tag,
         actor=actor,

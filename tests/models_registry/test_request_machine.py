@@ -345,7 +345,9 @@ class RequestMachine(RuleBasedStateMachine):
                 kind__in=["request_made", "request_agreed", "request_decided"],
             ).values_list("kind", "person")
             numbers = {person.pk: number for number, person in enumerate(self.people)}
-            assert Counter((kind, numbers[person]) for kind, person in mails) == one.mails
+            # What other tests committed may hold others who decide.
+            known = [(kind, numbers[person]) for kind, person in mails if person in numbers]
+            assert Counter(known) == one.mails
             is_open = set(row.requested_models.values_list("is_open", flat=True))
             assert is_open == {one.status == "open"}
 

@@ -50,6 +50,7 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.REQUEST_DECIDED: OF_REQUEST | {"status": "approved", "reason": "Go on."},
     Kind.REQUEST_WITHDRAWN: OF_REQUEST | {"withdrawn_by": "Bob"},
     Kind.REQUEST_AGREED: OF_REQUEST | {"by": "Bob"},
+    Kind.REQUEST_WAITS: OF_REQUEST | {"since": "2999-01-02T03:04:05+00:00", "is_late": True},
     Kind.KEY_ENDING: OF_END | {"key_id": str(new_id()), "key": "Batch", "public_id": "ab12cd34"},
     Kind.KEY_IDLE: OF_END | OF_KEY | {"idle_since": "2026-01-02T03:04:05+00:00"},
     Kind.KEY_DISABLED: {"team": "Search", "holder": ""} | OF_KEY | {"removes_at": "2999-01-02"},
@@ -84,6 +85,7 @@ EXPECTED = {
     Kind.REQUEST_MADE: ["Ada asks for the team Search", "house-chat", "We answer tickets."],
     Kind.REQUEST_COMMENTED: ["Bob says", "Which tickets?"],
     Kind.REQUEST_DECIDED: ["has been approved", "Go on.", "call it now"],
+    Kind.REQUEST_WAITS: ["Search", "house-chat", "since 2999-01-02 03:04 UTC", "It is late."],
     Kind.REQUEST_AGREED: ["Bob agreed that the team Search", "Others still have to agree"],
     Kind.REQUEST_WITHDRAWN: [
         "Bob has withdrawn the request of Search for house-chat",
@@ -199,7 +201,7 @@ CHOOSES = {Kind.SECOND_FACTOR_CHANGED, Kind.DIGEST}
 def test_hostile_text_stays_text(kind: NotificationKind) -> None:
     fixed = {"request_id", "key_id", "ends_at", "status", "models", "model"}
     fixed |= {"limit_id", "resets_at", "idle_since", "removes_at", "slug", "in_admin", "is_soft"}
-    fixed |= {"decoy_id", "at"}
+    fixed |= {"decoy_id", "at", "since", "is_late"}
     hostile = {name: HOSTILE for name in FACTS[kind] if name not in fixed}
     mail = write_mail(of_kind(kind, **hostile))
     assert "<script" not in mail.html
