@@ -89,6 +89,15 @@ AnyPortalRole = PortalRole | CustomRole
 AnyTeamRole = Role | CustomRole
 
 
+# Whoever has one of these gives on what others may do, or holds what is the whole team's.
+_LEADING = RIGHTS[Role.OWNER] - RIGHTS[Role.MEMBER] - RIGHTS[Role.AUDITOR]
+
+
+def leads(rights: frozenset[Right]) -> bool:
+    """Whether they are an owner's or a manager's, in whole or in part, whatever the role is called."""
+    return bool(rights & _LEADING)
+
+
 def rights_of(membership: Membership) -> frozenset[Right]:
     """What the member may do in the team."""
     if membership.custom_role is not None:

@@ -12,7 +12,8 @@ from accounts.models import Team, User
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
 from accounts.writes.keys import IssuedKey, issue_key
-from tests.accounts.rows import new_member, new_name, new_person, tomorrow
+from portal.lib.clock import days_ahead
+from tests.accounts.rows import new_member, new_name, new_person
 
 _addresses = itertools.count(1)
 API = "/api/v1/"
@@ -65,13 +66,13 @@ class Asker:
 
 
 def personal_key(person: User, team: Team, *scopes: Scope, **facts: Any) -> IssuedKey:
-    """A key of a person; it may manage unless other scopes are named."""
+    """A key of a person; it may chat and manage unless other scopes are named. It outlives what ends tomorrow."""
+    facts = {"expires_at": days_ahead(2)} | facts
     return issue_key(
         team,
         holder=person,
         name=new_name("key"),
-        scopes=list(scopes) or [Scope.MANAGE],
-        expires_at=tomorrow(),
+        scopes=list(scopes) or [Scope.CHAT, Scope.MANAGE],
         actor=COMMAND,
         **facts,
     )

@@ -8,11 +8,12 @@ from accounts.access import access_invitation, access_team
 from accounts.api.fields import Choice, Given, Taken
 from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, page_of
+from accounts.api.permissions import refuse_credential_to_lead
 from accounts.api.problems import ProblemCode
 from accounts.api.views import ManagementView, done
 from accounts.models import Invitation
 from accounts.models.teams import Role
-from accounts.roles import Right
+from accounts.roles import RIGHTS, Right
 from accounts.writes.invitations import invite, withdraw_invitation
 
 
@@ -54,10 +55,14 @@ class Invitations(ManagementView):
         example={"email": "ada@corp.example", "role": "member"},
     )
     def post(self, request: Request, team: str) -> Response:
-        """Send somebody a link by which they join, once, within a week. Only owners invite owners."""
+        """Send somebody a link by which they join, once, within a week. Only owners invite owners.
+
+        A key or token invites no owner or manager.
+        """
         role = Role(self.taken["role"])
         right = Right.MANAGE_OWNERS if role is Role.OWNER else Right.MANAGE_MEMBERS
         found = access_team(self.person, team, right=right)
+        refuse_credential_to_lead(request.auth, RIGHTS[role])
         made = invite(found, email=self.taken["email"], role=role, by=self.person)
         return Response(InvitationGiven(made).data, status=201)
 

@@ -8,12 +8,13 @@ from accounts.access import access_membership, access_team, role_in
 from accounts.api.fields import Choice, Given, Id, Taken
 from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, page_of
+from accounts.api.permissions import refuse_credential_to_lead
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import ManagementView, done
 from accounts.models import Membership
 from accounts.models.teams import Role
 from accounts.role_choices import read_team_role
-from accounts.roles import Right
+from accounts.roles import Right, rights_of, team_rights_of
 from accounts.writes.teams import change_member_role, leave_team, remove_member
 
 
@@ -75,9 +76,13 @@ class MemberView(ManagementView):
         example={"role": "manager"},
     )
     def patch(self, request: Request, member: int) -> Response:
-        """Change what a member may do. Nobody gives a right that they do not have, nor themselves more."""
+        """Change what a member may do. Nobody gives a right that they do not have, nor themselves more.
+
+        A key or token makes no owner or manager, and unmakes none.
+        """
         found = access_membership(self.person, member, right=Right.MANAGE_MEMBERS)
         role = read_team_role(found.team, one_role_of(self.taken))
+        refuse_credential_to_lead(request.auth, rights_of(found), team_rights_of(role))
         change_member_role(found, role=role, actor=self.actor)
         return Response(MemberGiven(access_membership(self.person, member)).data)
 
@@ -89,8 +94,12 @@ class MemberView(ManagementView):
         refuses=[ProblemCode.NOT_FOUND],
     )
     def delete(self, request: Request, member: int) -> Response:
-        """End a membership and revoke the person's keys of this team. An owner's is for owners to end."""
+        """End a membership and revoke the person's keys of this team. An owner's is for owners to end.
+
+        A key or token ends none of an owner or manager.
+        """
         found = access_membership(self.person, member, right=Right.MANAGE_MEMBERS)
+        refuse_credential_to_lead(request.auth, rights_of(found))
         remove_member(found, actor=self.actor)
         return done()
 
@@ -100,7 +109,11 @@ class LeaveTeam(ManagementView):
         "leave_team", "Leave a team.", gives=None, status=204, refuses=[ProblemCode.NOT_FOUND]
     )
     def post(self, request: Request, team: str) -> Response:
-        """End your own membership. Your keys of this team are revoked with it; the last owner cannot leave."""
+        """End your own membership. Your keys of this team are revoked with it; the last owner cannot leave.
+
+        A key or token ends no owner's or manager's.
+        """
         found = role_in(self.person, access_team(self.person, team))
+        refuse_credential_to_lead(request.auth, rights_of(found))
         leave_team(found, person=self.person)
         return done()

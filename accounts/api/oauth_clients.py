@@ -16,12 +16,12 @@ from accounts.api.bounds import Networks
 from accounts.api.fields import Choice, DisabledThrough, Flag, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of
-from accounts.api.problems import Problem, ProblemCode
+from accounts.api.permissions import refuse_credential
+from accounts.api.problems import ProblemCode
 from accounts.api.views import AdministratorView, ManagementView, done
 from accounts.models import OAuthApplication
 from accounts.models.keys import Scope
 from accounts.roles import PortalRight, Right
-from accounts.ways_in.proven import Proven
 from accounts.writes.oauth_clients import (
     KEYS_LENGTH_MAX,
     ClientGrant,
@@ -122,7 +122,7 @@ class OAuthClients(ManagementView):
         A key or token cannot do this: what comes of it would outlive them.
         """
         found = access_team(self.person, team, right=Right.MANAGE_KEYS)
-        _refuse_credential(request)
+        refuse_credential(request.auth)
         facts: dict[str, Any] = dict(self.taken)
         account = facts.pop("service_account_id", None)
         if account is not None:
@@ -178,7 +178,7 @@ class EnableOAuthClient(ManagementView):
     def post(self, request: Request, client: uuid.UUID) -> Response:
         """Let it get tokens again; those it had stay ended. A key or token cannot do this, nor a team what an administrator disabled."""
         found = access_oauth_client(self.person, client, right=Right.MANAGE_KEYS)
-        _refuse_credential(request)
+        refuse_credential(request.auth)
         enable_client(found, actor=self.actor)
         return Response(OAuthClientGiven(access_oauth_client(self.person, client)).data)
 
@@ -193,7 +193,7 @@ class ReplaceOAuthClientSecret(ManagementView):
     def post(self, request: Request, client: uuid.UUID) -> Response:
         """Answer another secret, once; the old one is wrong at once. A key or token cannot do this."""
         found = access_oauth_client(self.person, client, right=Right.MANAGE_KEYS)
-        _refuse_credential(request)
+        refuse_credential(request.auth)
         return _registered(replace_client_secret(found, actor=self.actor), status=200)
 
 
@@ -252,12 +252,6 @@ class EnableAnyOAuthClient(AdministratorView):
         enable_client(found, actor=self.actor, by_administrator=True)
         found.refresh_from_db()
         return Response(OAuthClientGiven(found).data)
-
-
-def _refuse_credential(request: Request) -> None:
-    """A stolen key or token begets nothing that acts beyond it. Raises: Problem."""
-    if isinstance(request.auth, Proven):
-        raise Problem(ProblemCode.FORBIDDEN, "Sign in for this; no key or token can do it.")
 
 
 def _registered(registered: RegisteredClient, *, status: int) -> Response:

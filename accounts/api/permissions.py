@@ -7,8 +7,8 @@ from rest_framework.views import APIView
 from accounts.api.problems import Problem, ProblemCode
 from accounts.models import User
 from accounts.models.keys import Scope
-from accounts.roles import PortalRight, holds, is_administrator, portal_rights
-from accounts.ways_in.proven import Proven
+from accounts.roles import PortalRight, Right, holds, is_administrator, leads, portal_rights
+from accounts.ways_in.proven import CredentialKind, Proven
 
 
 class MayManage(BasePermission):
@@ -58,6 +58,26 @@ def has_scope(request: Request, *scopes: Scope) -> bool:
         named = " or ".join(f"`{scope.value}`" for scope in scopes)
         raise Problem(ProblemCode.SCOPE_MISSING, f"The {_noun(proven)} needs the scope {named}.")
     return True
+
+
+def refuse_credential(presented: object) -> None:
+    """A stolen key or token begets nothing that acts beyond it. Raises: Problem."""
+    if isinstance(presented, Proven):
+        raise Problem(ProblemCode.FORBIDDEN, "Sign in for this; no key or token can do it.")
+
+
+def refuse_token(presented: object) -> None:
+    """A token ends within minutes, and with its client: what it begot would outlive both. Raises: Problem."""
+    if isinstance(presented, Proven) and presented.kind is not CredentialKind.API_KEY:
+        raise Problem(
+            ProblemCode.FORBIDDEN, "Sign in for this or come with a key; no token can do it."
+        )
+
+
+def refuse_credential_to_lead(presented: object, *rights: frozenset[Right]) -> None:
+    """Who leads a team is settled by signing in: whom a stolen key had made a manager would stay one. Raises: Problem."""
+    if any(leads(one) for one in rights):
+        refuse_credential(presented)
 
 
 def _noun(proven: Proven) -> str:

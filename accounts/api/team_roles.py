@@ -8,10 +8,11 @@ from accounts.access import access_team, access_team_role
 from accounts.api.fields import Choice, Given, Taken, Text
 from accounts.api.operations import operation
 from accounts.api.pages import PageQuery, page_of
+from accounts.api.permissions import refuse_credential_to_lead
 from accounts.api.problems import ProblemCode
 from accounts.api.views import ManagementView, done
 from accounts.models import CustomRole
-from accounts.roles import Right
+from accounts.roles import Right, team_rights_of
 from accounts.writes.custom_roles import change_team_role, make_team_role, remove_role
 
 _MISSING = [ProblemCode.NOT_FOUND]
@@ -79,13 +80,18 @@ class TeamRoleView(ManagementView):
         example={"name": "Cost watcher", "rights": ["see_team", "see_usage", "see_audit"]},
     )
     def put(self, request: Request, role: uuid.UUID) -> Response:
-        """Replace what the role allows; it counts from everybody's next request on."""
+        """Replace what the role allows; it counts from everybody's next request on.
+
+        A key or token changes no role with a right that begins with `manage_`, and makes none of another.
+        """
         found = access_team_role(self.person, role)
+        rights = frozenset(Right(right) for right in self.taken["rights"])
+        refuse_credential_to_lead(request.auth, team_rights_of(found), rights)
         change_team_role(
             found,
             name=self.taken["name"],
             description=self.taken.get("description", ""),
-            rights=[Right(right) for right in self.taken["rights"]],
+            rights=list(rights),
             actor=self.actor,
         )
         found.refresh_from_db()

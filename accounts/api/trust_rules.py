@@ -1,6 +1,7 @@
 """Rules of trust: seen by a team's members, kept by whoever manages its keys, and by administrators."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from accounts.api.bounds import Networks, lie_within
 from accounts.api.fields import Choice, DisabledThrough, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of
+from accounts.api.permissions import refuse_token
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView, ManagementView
 from accounts.models import ServiceAccount, Team, TrustedIssuer, TrustRule
@@ -176,11 +178,11 @@ class TrustRules(ManagementView):
     def post(self, request: Request, team: str) -> Response:
         """Let tokens of a workload call models as a service account of a team whose keys you manage.
 
-        What a rule matches never changes. A key makes no rule that goes further than itself.
+        What a rule matches never changes. A key makes no rule that goes further than itself or outlives it, a token none.
         """
         found = access_team(self.person, team, right=Right.MANAGE_KEYS)
         facts = _facts(self.taken)
-        _refuse_wider(request.auth, facts.get("networks", ()))
+        _refuse_wider(request.auth, facts)
         account = access_service_account(
             self.person, facts.pop("service_account_id"), right=Right.MANAGE_KEYS
         )
@@ -256,7 +258,7 @@ class EnableTrustRule(ManagementView):
     def post(self, request: Request, rule: uuid.UUID) -> Response:
         """Let its tokens call again. What an administrator disabled stays so."""
         found = access_trust_rule(self.person, rule, right=Right.MANAGE_KEYS)
-        _refuse_wider(request.auth, found.networks)
+        _refuse_wider(request.auth, _given_by(found))
         enable_trust_rule(found, actor=self.actor)
         return Response(TrustRuleGiven(access_trust_rule(self.person, rule)).data)
 
@@ -335,9 +337,8 @@ def _facts(taken: dict[str, Any]) -> dict[str, Any]:
 
 
 def _change(found: TrustRule, view: ManagementView) -> None:
-    now = {"scopes": found.scopes, "networks": found.networks, "expires_at": found.expires_at}
-    wanted = now | view.taken
-    _refuse_wider(view.request.auth, wanted["networks"])
+    wanted = _given_by(found) | view.taken
+    _refuse_wider(view.request.auth, wanted)
     change_trust_rule(
         found,
         actor=view.actor,
@@ -347,12 +348,24 @@ def _change(found: TrustRule, view: ManagementView) -> None:
     )
 
 
-def _refuse_wider(presented: object, networks: Any) -> None:
-    """Hold whoever came with a key to what the key itself may, so that a stolen one begets nothing wider. Raises: Problem."""
+def _given_by(rule: TrustRule) -> dict[str, Any]:
+    """What it gives; what it matches is no part of that."""
+    return {"scopes": rule.scopes, "networks": rule.networks, "expires_at": rule.expires_at}
+
+
+def _refuse_wider(presented: object, facts: Mapping[str, Any]) -> None:
+    """Hold whoever came with a key to what the key itself may, so that a stolen one begets nothing wider or longer. Raises: Problem."""
     if not isinstance(presented, Proven):
         return
+    refuse_token(presented)
+    if not set(facts["scopes"]) <= presented.scopes:
+        raise invalid({"scopes": ["Name scopes of the key you came with."]})
+    ends_at = facts.get("expires_at")
+    if ends_at is None or ends_at > presented.expires_at:
+        most = presented.expires_at.isoformat()
+        raise invalid({"expires_at": [f"At most {most}, when the key you came with ends."]})
     for own in presented.networks:
-        if not lie_within(networks, own):
+        if not lie_within(facts.get("networks", ()), own):
             raise invalid({"networks": ["Name networks within those you may come from yourself."]})
     key = presented.key
     if presented.hours or (key is not None and _is_narrow(key)):

@@ -1,4 +1,4 @@
-"""What a credential may give on: never more than it has, so that a stolen one begets nothing that outlives its bounds.
+"""What a credential may give on: never more than it has, so that a stolen one begets nothing wider and nothing that outlives it.
 
 Whoever signs in is bound by their role alone.
 """
@@ -9,6 +9,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from accounts.api.bounds import lie_within
+from accounts.api.permissions import refuse_token
 from accounts.api.problems import invalid
 from accounts.models import ApiKey
 from accounts.models.keys import CALL_SCOPES
@@ -23,10 +24,10 @@ def refuse_wider_key(
     """Refuse a new key that would be wider than the one presented. Raises: Problem."""
     if not isinstance(presented, Proven):
         return
-    if not set(facts["scopes"]) <= set(CALL_SCOPES):
-        raise invalid(
-            {"scopes": ["A key that may manage is issued by signing in, not by a key or token."]}
-        )
+    refuse_token(presented)
+    _refuse_wider_scopes(presented, facts["scopes"])
+    if facts["expires_at"] > presented.expires_at:
+        raise invalid({"expires_at": [_ends(presented)]})
     for own in presented.networks:
         if not lie_within(facts.get("networks", ()), own):
             raise invalid({"networks": ["Name networks within those you may come from yourself."]})
@@ -44,7 +45,14 @@ def refuse_wider_key(
 
 def refuse_wider_secret(presented: object, *, of: ApiKey) -> None:
     """Refuse to show a new secret of a key that is wider than the one presented. Raises: Problem."""
-    names = ("scopes", "networks", "hours", "requests_per_minute", "tokens_per_minute")
+    names = (
+        "scopes",
+        "expires_at",
+        "networks",
+        "hours",
+        "requests_per_minute",
+        "tokens_per_minute",
+    )
     listed = list(KeyModel.objects.filter(key=of).values_list("model__name", flat=True))
     models = listed if of.is_narrowed or listed else None
     refuse_wider_key(presented, {name: getattr(of, name) for name in names}, models)
@@ -60,6 +68,17 @@ def refuse_wider_models(presented: object, models: Sequence[str] | None, *, of: 
     listed = set(KeyModel.objects.filter(key=of).values_list("model__name", flat=True))
     if (of.is_narrowed or listed) and (models is None or not set(models) <= listed):
         raise invalid({"models": ["Name models of the list that narrows the key."]})
+
+
+def _refuse_wider_scopes(presented: Proven, scopes: Sequence[str]) -> None:
+    if not set(scopes) <= set(CALL_SCOPES):
+        raise invalid({"scopes": ["A key that may manage is issued by signing in, not by a key."]})
+    if not set(scopes) <= presented.scopes:
+        raise invalid({"scopes": ["Name scopes of the key you came with."]})
+
+
+def _ends(presented: Proven) -> str:
+    return f"At most {presented.expires_at.isoformat()}, when the key you came with ends."
 
 
 def _same_hours(key: ApiKey, hours: Mapping[str, Any] | None) -> bool:

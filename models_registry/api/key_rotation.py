@@ -45,7 +45,7 @@ class RotateKey(ManagementView):
 
         Nothing else about the key changes, its end and its limits included, which both secrets share. The new secret is in
         this answer and never again. While an old secret works, the next rotation is refused. A key cannot rotate a key
-        that may manage, or that is wider than itself.
+        that may manage, that ends later or that is wider than itself, and a token none.
         """
         found = access_key_to_rotate(self.person, key)
         refuse_wider_secret(request.auth, of=found)

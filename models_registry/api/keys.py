@@ -174,8 +174,8 @@ class Keys(ManagementView):
 
         It lasts at most a year, and its limits are at most what a key without limits gets; administrators set more.
         Its text is in this answer and never again. Under an Idempotency-Key a repetition gets it once more, for a day.
-        A key cannot issue a key that may manage, that works from more networks, in other hours, or that calls more models
-        than itself.
+        A key cannot issue a key that may manage, that ends later, that has other scopes, works from more networks, in other
+        hours, or calls more models than itself. A token issues none.
         """
         facts = dict(self.taken)
         team, holder = self._holder(facts.pop("team"), facts.pop("service_account_id", None))

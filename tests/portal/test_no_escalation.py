@@ -20,6 +20,8 @@ from accounts.models import (
     ApiKey,
     AuditEntry,
     CustomRole,
+    Invitation,
+    Membership,
     OAuthApplication,
     ServiceAccount,
     Team,
@@ -29,7 +31,7 @@ from accounts.models import (
 from accounts.models.keys import CALL_SCOPES, Scope
 from accounts.models.notifications import CHOSEN_KINDS
 from accounts.models.teams import Role
-from accounts.roles import RIGHTS, Right, team_rights_of
+from accounts.roles import RIGHTS, Right, leads, team_rights_of
 from accounts.roles import rights_of as rights_of_member
 from accounts.writes.invitations import invite
 from accounts.writes.oauth_clients import ClientGrant, register_client
@@ -274,11 +276,14 @@ class Rights:
     models: dict[Any, set[Any] | None]
     limits: dict[Any, Limit]
     rules: dict[Any, TrustRule]
+    leaders: dict[Any, frozenset[Right]]
+    invited: set[Any]
 
 
 def rights_of(house: House) -> Rights:
     person = User.objects.get(pk=house.person.pk)
     keys = ApiKey.objects.filter(team=house.team).prefetch_related("models")
+    members = Membership.objects.filter(team=house.team).select_related("custom_role")
     return Rights(
         (person.is_staff, person.is_superuser, person.portal_roles.count()),
         {
@@ -306,6 +311,12 @@ def rights_of(house: House) -> Rights:
         },
         {limit.pk: limit for limit in Limit.objects.all()},
         {rule.pk: rule for rule in TrustRule.objects.filter(team=house.team)},
+        {one.pk: rights_of_member(one) for one in members if leads(rights_of_member(one))},
+        {
+            one.pk
+            for one in Invitation.objects.filter(team=house.team, closed_at=None)
+            if leads(RIGHTS[Role(one.role)])
+        },
     )
 
 
@@ -315,6 +326,8 @@ def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: An
         assert allows <= rights_in(role) | before.own_roles.get(pk, frozenset())
     assert after.person == before.person
     assert set(after.roles) <= set(before.roles)
+    if by_key:
+        assert after.leaders == before.leaders
     for team, now in after.roles.items():
         assert now <= before.roles[team]
     assert after.grants == before.grants
@@ -338,6 +351,7 @@ def check(house: House, before: Rights, after: Rights, *, by_key: bool, role: An
             assert wider(after.models[pk], before.models[pk]) is False
     check_rules(before.rules, after.rules, by_key=by_key, role=role)
     check_limits(house, before.limits, after.limits, role=role)
+    assert after.invited <= before.invited or not by_key
 
 
 def check_rules(
@@ -398,7 +412,8 @@ def check_new_key(
     assert key.expires_at < utc_now() + datetime.timedelta(days=367)
     assert Scope.ADMINISTER not in key.scopes
     if by_key:
-        assert set(key.scopes) <= set(CALL_SCOPES)
+        assert set(key.scopes) <= set(CALL_SCOPES) & set(house.key.scopes)
+        assert key.expires_at <= house.key.expires_at
         assert key.networks
         assert all(text.startswith("10.") for text in key.networks)
         own = {AiModel.objects.get(name=house.values["model"]).pk}

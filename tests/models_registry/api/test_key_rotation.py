@@ -13,7 +13,7 @@ from accounts.models.teams import Role
 from accounts.writes.keys import revoke_key
 from accounts.writes.teams import change_member_role
 from models_registry.writes.grants import narrow_key
-from portal.lib.clock import utc_now
+from portal.lib.clock import days_ahead, utc_now
 from tests.accounts.rows import REASON, new_account, new_key, new_member, new_team
 from tests.asking_api import Asker, administrator, code_of, data_of, fields_of, personal_key
 from tests.models_registry.rows import new_offer
@@ -160,7 +160,9 @@ def test_key_is_shown_no_secret_of_a_wider_key() -> None:
     person = new_member(team, Role.OWNER)
     # The caller's key comes from anywhere in 10.0.0.0/8, five times a minute, for one model.
     bound = {"networks": ["10.0.0.0/8"], "requests_per_minute": 5}
-    came_with = personal_key(person, team, Scope.CHAT, Scope.MANAGE, **bound)
+    came_with = personal_key(
+        person, team, Scope.CHAT, Scope.MANAGE, expires_at=days_ahead(3), **bound
+    )
     narrow_key(came_with.key, models=[model], actor=COMMAND)
     asker = Asker(text=came_with.text)
 
@@ -181,6 +183,10 @@ def test_key_is_shown_no_secret_of_a_wider_key() -> None:
     assert rotated(Scope.CHAT, requests_per_minute=None) == 400
     assert rotated(Scope.CHAT, models=[model, other]) == 400
     assert rotated(Scope.CHAT, models=None) == 400
+    assert rotated(Scope.EMBEDDINGS) == 400
+    assert rotated(Scope.CHAT, expires_at=came_with.key.expires_at) == 200
+    later = came_with.key.expires_at + datetime.timedelta(seconds=1)
+    assert rotated(Scope.CHAT, expires_at=later) == 400
     # Nor of itself: a stolen key would lock its holder out.
     assert asker.post(f"keys/{came_with.key.pk}/rotate", {}).status_code == 400
     assert loaded(came_with.text)

@@ -10,6 +10,7 @@ from accounts.models import ApiKey, AuditEntry, Team
 from accounts.models.audit import AuditTag
 from accounts.models.keys import Scope
 from accounts.models.teams import Role
+from accounts.writes.key_rotation import rotate_key
 from models_registry.models import Visibility
 from models_registry.writes.grants import narrow_key
 from portal.lib.clock import utc_now
@@ -168,6 +169,36 @@ def test_key_issues_no_key_that_may_manage(scope: Scope) -> None:
     assert fields_of(Asker(text=personal_key(person, team).text).post("keys", body)) == {"scopes"}
     reply = Asker(person=person).post("keys", body)
     assert reply.status_code == (201 if scope is Scope.MANAGE else 400)
+
+
+def test_key_begets_none_that_outlives_it_or_has_another_scope() -> None:
+    team = new_team()
+    person, account = new_member(team, Role.OWNER), new_account(team)
+    ends_at = utc_now() + datetime.timedelta(hours=1)
+    own = personal_key(person, team, Scope.CHAT, Scope.MANAGE, expires_at=ends_at)
+    asker, later = Asker(text=own.text), ends_at + datetime.timedelta(seconds=1)
+    for holder in ({}, {"service_account_id": str(account.pk)}):
+        body = asked(team, expires_at=ends_at.isoformat(), **holder)
+        past_it = body | {"expires_at": later.isoformat()}
+        assert fields_of(asker.post("keys", past_it)) == {"expires_at"}
+        wider = body | {"scopes": ["chat", "embeddings"]}
+        assert fields_of(asker.post("keys", wider)) == {"scopes"}
+        made = data_of(asker.post("keys", body), 201)
+        assert datetime.datetime.fromisoformat(made["expires_at"]) == ends_at
+        for refused in (past_it, wider):
+            data_of(Asker(person=person).post("keys", refused), 201)
+    manages = Asker(text=personal_key(person, team, Scope.MANAGE).text)
+    assert fields_of(manages.post("keys", asked(team))) == {"scopes"}
+
+
+def test_old_secret_of_a_rotation_begets_none_that_outlives_it() -> None:
+    team = new_team()
+    person = new_member(team)
+    own = personal_key(person, team)
+    rotate_key(own.key, overlap=datetime.timedelta(hours=1), actor=COMMAND)
+    asker, soon = Asker(text=own.text), utc_now() + datetime.timedelta(minutes=50)
+    assert fields_of(asker.post("keys", asked(team))) == {"expires_at"}
+    assert asker.post("keys", asked(team, expires_at=soon.isoformat())).status_code == 201
 
 
 @pytest.mark.parametrize(
