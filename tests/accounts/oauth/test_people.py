@@ -28,7 +28,7 @@ from tests.accounts.oauth.world import (
     sent,
 )
 from tests.accounts.rows import REASON, new_member, new_person, new_team
-from tests.asking_api import Asker, code_of
+from tests.asking_api import Asker, code_of, data_of
 from tests.proxy.loading import loaded
 
 pytestmark = pytest.mark.django_db
@@ -60,6 +60,23 @@ def test_person_allows_a_client_for_one_team_and_it_acts_for_them_there() -> Non
     assert AuditEntry.objects.filter(
         tag=AuditTag.OAUTH_AUTHORIZED, actor_id=visit.person.pk, team_id=visit.team.pk
     ).exists()
+
+
+def test_token_begets_no_key_that_would_outlive_it_and_its_client() -> None:
+    visit = Visit.of(new_web_client(Scope.CHAT, Scope.MANAGE))
+    body = {
+        "team": visit.team.slug,
+        "name": "app",
+        "scopes": ["chat"],
+        "expires_at": (utc_now() + minutes(5)).isoformat(),
+    }
+    by_token = Asker(text=visit.tokens()["access_token"])
+    assert code_of(by_token.post("keys", body)) == "forbidden"
+    by_session = Asker(person=visit.person)
+    made = data_of(by_session.post("keys", body), 201)
+    rotate = f"keys/{made['id']}/rotate"
+    assert code_of(by_token.post(rotate, {})) == "forbidden"
+    assert by_session.post(rotate, {}).status_code == 200
 
 
 def test_consent_page_may_send_its_form_on_to_the_client_and_no_other_page_may() -> None:
