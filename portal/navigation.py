@@ -19,6 +19,7 @@ _PLACES = (
     (_("Keys"), "keys", "keys", "/keys/"),
     (_("Usage"), "usage", "usage", "/usage"),
     (_("Calls"), "calls", "calls", "/calls/"),
+    (_("Notifications"), "notifications", "mail", "/notifications/"),
     (_("Explain"), "explain", "explain", "/explain/"),
     (_("API"), "api-docs", "api", "/api/"),
 )
