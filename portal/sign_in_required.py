@@ -1,28 +1,23 @@
-"""Pages want a signed-in person unless they stand on this short list."""
+"""Pages want a signed-in person unless they stand on this short list, each kind of which has its reason."""
 
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 
 from portal.before_views import BeforeViews
 
-PUBLIC_VIEWS = frozenset(
+# The way in. The second step knows who has given the right password, and leads everybody else to the first.
+ENTRY = frozenset(
+    {"home", "sign-in", "sign-in-passkey", "second-factor", "sign-on", "password-forgotten"}
+)
+# Where an identity provider leads back to, and where it is told of that.
+PROVIDERS_ANSWERS = frozenset(
+    {"sign-on-answer", "sign-on-saml", "sign-on-callback", "sign-on-metadata"}
+)
+# They open to whoever holds a link's token.
+MAILED_LINKS = frozenset({"password-reset", "invitation"})
+# Clients prove themselves at the first four; the rest tells what everybody may know of the authorization server.
+OAUTH_PROTOCOL = frozenset(
     {
-        "home",
-        "sign-in",
-        "sign-in-passkey",
-        # It knows who has given the right password, and leads everybody else to the first step.
-        "second-factor",
-        # These lead to an identity provider and back, and tell it where that is.
-        "sign-on",
-        "sign-on-metadata",
-        "sign-on-answer",
-        "sign-on-saml",
-        "sign-on-callback",
-        "password-forgotten",
-        # These two open to whoever holds a link's token.
-        "password-reset",
-        "invitation",
-        # Clients prove themselves at these, and the rest tells what everybody may know of the authorization server.
         "oauth-token",
         "oauth-revoke",
         "oauth-introspect",
@@ -31,12 +26,12 @@ PUBLIC_VIEWS = frozenset(
         "oauth-resource-metadata",
         "oauth-resource-metadata-of",
         "oauth-jwks",
-        # GitHub proves itself here by a signature. It is not there until a setting says whose.
-        "leaks-github",
-        "health-live",
-        "health-ready",
     }
 )
+HEALTH = frozenset({"health-live", "health-ready"})
+# GitHub proves itself here by a signature. It is not there until a setting says whose.
+SIGNED_REPORTS = frozenset({"leaks-github"})
+PUBLIC_VIEWS = ENTRY | PROVIDERS_ANSWERS | MAILED_LINKS | OAUTH_PROTOCOL | HEALTH | SIGNED_REPORTS
 
 
 class SignInRequired(BeforeViews):

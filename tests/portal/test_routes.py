@@ -1,4 +1,7 @@
-"""T9: every route is closed to strangers unless it stands on a short list. T4: forged hosts change nothing."""
+"""T9: every route is closed to strangers unless it stands on a short list. T4: forged hosts change nothing.
+
+T5: neither does the header that a credential comes in.
+"""
 
 import itertools
 import re
@@ -8,42 +11,33 @@ from types import ModuleType
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.staticfiles import finders
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, path, resolve
 from pytest_django.fixtures import Settings
 
 import portal.urls
+from accounts.oauth.issuer import resource_of
+from accounts.ways_in.proven import Door
+from portal import sign_in_required
 from portal.sign_in_required import PUBLIC_VIEWS
+from tests.accounts.oauth.world import Visit, new_web_client
 from tests.accounts.rows import PASSWORD, new_member, new_person, new_team
+from tests.asking_api import personal_key
 from tests.walks import IS_WHOLE
 
 pytestmark = pytest.mark.django_db
-SHORT_LIST = {
-    "home",
-    "sign-in",
-    "sign-in-passkey",
-    "second-factor",
-    "sign-on",
-    "sign-on-answer",
-    "sign-on-saml",
-    "sign-on-metadata",
-    "sign-on-callback",
-    "password-forgotten",
-    "password-reset",
-    "invitation",
-    "oauth-token",
-    "oauth-revoke",
-    "oauth-introspect",
-    "oauth-device-authorization",
-    "oauth-server-metadata",
-    "oauth-resource-metadata",
-    "oauth-resource-metadata-of",
-    "oauth-jwks",
-    "leaks-github",
-    "health-live",
-    "health-ready",
+BY_KIND = {
+    "ENTRY": "home sign-in sign-in-passkey second-factor sign-on password-forgotten",
+    "PROVIDERS_ANSWERS": "sign-on-answer sign-on-saml sign-on-callback sign-on-metadata",
+    "MAILED_LINKS": "password-reset invitation",
+    "OAUTH_PROTOCOL": "oauth-token oauth-revoke oauth-introspect oauth-device-authorization oauth-server-metadata "
+    "oauth-resource-metadata oauth-resource-metadata-of oauth-jwks",
+    "HEALTH": "health-live health-ready",
+    "SIGNED_REPORTS": "leaks-github",
 }
+SHORT_LIST = {name for names in BY_KIND.values() for name in names.split()}
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 
@@ -88,6 +82,8 @@ PLACES = {
 
 
 def test_short_list_is_the_one_that_was_decided() -> None:
+    decided = {kind: set(names.split()) for kind, names in BY_KIND.items()}
+    assert {kind: getattr(sign_in_required, kind) for kind in BY_KIND} == decided
     assert PUBLIC_VIEWS == SHORT_LIST
     assert {name for _, name in every_route()} >= SHORT_LIST
 
@@ -113,6 +109,40 @@ def test_stranger_is_refused_by_every_route_of_the_api(client: Client, address: 
         reply = getattr(client, method)(address)
         assert reply.status_code == 401, method
         assert reply["Content-Type"] == "application/problem+json", method
+
+
+# Many routes by many methods in the proof, on a machine that may be busy.
+@pytest.mark.time_limit_s(600 if IS_WHOLE else 60)
+def test_credential_is_decided_on_alike_in_either_header_by_every_route_of_the_api(
+    client: Client, settings: Settings
+) -> None:
+    settings.LATCHKEY_API_REQUESTS_PER_MINUTE = 100_000
+    visit = Visit.of(new_web_client())
+    credentials = {
+        "key": personal_key(visit.person, visit.team).text,
+        "token": visit.tokens(resource=resource_of(Door.MANAGEMENT))["access_token"],
+        "junk": "no credential",
+    }
+    told: dict[str, set[int]] = {kind: set() for kind in credentials}
+    asked = [*itertools.product(METHODS, credentials)]
+    for number, address in enumerate(API):
+        # In the suite the pairs take turns at the routes.
+        for method, kind in asked if IS_WHOLE else (asked[number % len(asked)],):
+            text = credentials[kind]
+            carried = {"authorization": f"Bearer {text}"}, {"x-api-key": text}
+            statuses = {status_undone(client, method, address, one) for one in carried}
+            assert len(statuses) == 1, (method, address, kind)
+            told[kind] |= statuses
+    assert told["junk"] == {401}
+    assert 401 not in told["key"] | told["token"] >= {403, 404, 405}
+
+
+def status_undone(client: Client, method: str, address: str, headers: dict[str, str]) -> int:
+    """What is answered, with whatever it did undone."""
+    with transaction.atomic():
+        reply = getattr(client, method)(address, headers=headers, content_type="application/json")
+        transaction.set_rollback(True)
+    return int(reply.status_code)
 
 
 @pytest.mark.parametrize("address", [*CALLS, "/v1/nowhere", "/v1/", "/v1"])
