@@ -1,16 +1,12 @@
 """The gate suite: the tests that docs/gate.md lists, and sqlmap against what a stranger can put into a head (T2)."""
 
-import os
-import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
-from bench.processes import start
 from bench.proof import NotProven, Verdict
 from bench.rivals.environments import prepare_locked
+from bench.running_tests import Tests, run_tests
 from bench.stack import start_gateway, start_stack
 
 NAME = "gate"
@@ -30,14 +26,6 @@ DOORS = {
 HEADERS = ("Authorization: Bearer *", "X-API-Key: *", "Cookie: sessionid=*", "User-Agent: *")
 
 
-class Tests(NamedTuple):
-    """What pytest said of the gate's tests."""
-
-    passed: int
-    failed: int
-    skipped: int
-
-
 def run() -> Verdict:
     """Run the tests, then let sqlmap try each header at each door of a running gateway."""
     tests = _run_tests()
@@ -52,34 +40,11 @@ def run() -> Verdict:
 
 
 def _run_tests() -> Tests:
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "gate", "-n", "auto"]
-    with (
-        tempfile.TemporaryDirectory(prefix="latchkey-gate-") as name,
-        start(
-            [*command, "--dist", "loadscope"],
-            log=Path(name) / "tests.log",
-            folder=ROOT,
-            environment={**os.environ, "LATCHKEY_WHOLE_WALKS": "1"},
-        ) as running,
-    ):
-        try:
-            running.process.wait(TESTS_S)
-        except subprocess.TimeoutExpired:
-            raise NotProven(
-                f"the tests did not end in {TESTS_S} s:\n{running.describe_end()}"
-            ) from None
-        said = running.log.read_text(errors="replace").strip()
-    last = said.rpartition("\n")[2]
-    counted = {
-        name: int(number)
-        for number, name in re.findall(r"(\d+) (passed|failed|skipped|error)", last)
-    }
-    if not counted:
-        raise NotProven(f"pytest did not run:\n{said[-3000:]}")
-    failed = counted.get("failed", 0) + counted.get("error", 0)
-    if failed:
-        print(said[-20_000:], flush=True)
-    return Tests(counted.get("passed", 0), failed, counted.get("skipped", 0))
+    return run_tests(
+        ["-m", "gate", "-n", "auto", "--dist", "loadscope"],
+        environment={"LATCHKEY_WHOLE_WALKS": "1"},
+        timeout_s=TESTS_S,
+    )
 
 
 def _run_sqlmap() -> tuple[int, list[str]]:

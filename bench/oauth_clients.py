@@ -1,6 +1,7 @@
 """Clients that are none of ours go through every flow they know, against a running Latchkey.
 
 authlib from Python, and the newest `openid-client` and `oauth4webapi` from npm. People allow them on the pages, over HTTP.
+The other way round, people sign in here through a provider that is none of ours, by the browser's tests.
 """
 
 import json
@@ -15,14 +16,20 @@ from bench.administrator import start_administrator
 from bench.beginning import begin
 from bench.browser import NoPackages, install_packages
 from bench.proof import NotProven, Verdict
+from bench.running_tests import run_tests
 
 NAME = "oauth-clients"
-PROMISE = "authlib, openid-client and oauth4webapi, unmodified, pass every flow of the authorization server."
+PROMISE = (
+    "authlib, openid-client and oauth4webapi, unmodified, pass every flow of the authorization server; "
+    "people sign in through oidc-provider."
+)
 CLIENTS = ("authlib", "openid-client", "oauth4webapi")
 PROGRAM = Path(__file__).parent / "oauth_clients.mjs"
 WALKS_TIMEOUT_S = 180.0
 # No client has fewer flows than this.
 LEAST_WALKS = 6
+PROVIDER_TESTS = "tests/browser/test_oidc_provider.py"
+PROVIDER_S = 240.0
 
 
 class Walk(NamedTuple):
@@ -52,7 +59,19 @@ def run() -> Verdict:
     if any(counted[client] < LEAST_WALKS for client in CLIENTS):
         raise NotProven(f"not every client walked: {dict(counted)}.")
     figure = ", ".join(f"{client} {passed[client]} of {counted[client]}" for client in CLIENTS)
-    return Verdict(f"{figure} flows passed", "all", passed == counted)
+    is_signed_in = sign_in_through_provider()
+    figure += f" flows passed; oidc-provider {'signed in' if is_signed_in else 'FAILED'}"
+    return Verdict(figure, "all", passed == counted and is_signed_in)
+
+
+def sign_in_through_provider() -> bool:
+    """Run the browser's tests at the foreign provider; whether they passed. Raises: NotProven where one did not run."""
+    tests = run_tests(
+        [PROVIDER_TESTS], environment={"LATCHKEY_REQUIRE_BROWSER": "1"}, timeout_s=PROVIDER_S
+    )
+    if tests.skipped or not tests.passed + tests.failed:
+        raise NotProven(f"{tests.skipped} tests at the provider were left out.")
+    return not tests.failed
 
 
 def _install(folder: Path) -> Path:

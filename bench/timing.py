@@ -1,4 +1,4 @@
-"""Whether the time of a refusal tells what is wrong: keys at both doors, OAuth clients, and people at sign-in.
+"""Whether the time of a refusal tells what is wrong: keys at both doors, OAuth clients and tokens, and people at sign-in.
 
 Every try comes from an address of its own, as tries are throttled by it, and shows something that was never shown before. The
 kinds go in turns. Two runs of one kind say what medians differ by chance.
@@ -26,7 +26,9 @@ from bench.stack import start_gateway
 from tests.flows.wire import Reply, connect, read_reply, receive_all, write_request
 
 NAME = "timing"
-PROMISE = "How long a refusal takes tells nobody whether a key, a client or a person exists."
+PROMISE = (
+    "How long a refusal takes tells nobody whether a key, a token, a client or a person exists."
+)
 PROMISED = 200
 TRIES = int(os.environ.get("BENCH_TRIES", str(PROMISED)))
 # With the full hash a try takes half a second of a core, and what is asked is whether one of them is missing.
@@ -36,13 +38,14 @@ MOST_NOISE_S = 0.001
 MOST_NOISE_SHARE = 0.5
 # A difference that is there is there again; what another process does to one measurement is not.
 REPEATS = 3
-# After this nothing is measured again. Without repeats it takes three minutes, and no question more than one.
-REPEATS_UNTIL_S = 240.0
+# After this nothing is measured again. Without repeats it takes four minutes, and no question more than one.
+REPEATS_UNTIL_S = 300.0
 SETTLED_S = 1.5
 WARM_UP = 5
 QUICK_HASH = {"DJANGO_SETTINGS_MODULE": "bench.quick_hash_settings"}
 FORM = ("Content-Type", "application/x-www-form-urlencoded")
 JSON = ("Content-Type", "application/json")
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _FORM_TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="([^"]+)"')
 Times = dict[str, list[float]]
 
@@ -130,6 +133,12 @@ def _questions(port: int, quick: int, host: str) -> list[Question]:
         body = urlencode(form).encode()
         return write_request("POST", "/oauth/token", body, headers=[FORM], host=host)
 
+    def assert_for_token(pair: Sequence[str]) -> bytes:
+        form = {"grant_type": "client_credentials", "client_id": pair[0]}
+        form |= {"client_assertion_type": ASSERTION_TYPE, "client_assertion": pair[1]}
+        body = urlencode(form).encode()
+        return write_request("POST", "/oauth/token", body, headers=[FORM], host=host)
+
     def sign_in(pair: Sequence[str]) -> bytes:
         form = {"csrfmiddlewaretoken": form_token, "username": pair[0], "password": pair[1]}
         headers = [FORM, ("Cookie", cookie)]
@@ -145,11 +154,14 @@ def _questions(port: int, quick: int, host: str) -> list[Question]:
         port,
         facts={"is_quick": False},
     )
+    no_client = (401, b"invalid_client")
     return [
         Question("keys at the calls", "make_refused_keys", call, invalid, port),
+        Question("OAuth tokens at the calls", "make_refused_tokens", call, invalid, port),
         Question("keys at the management API", "make_refused_keys", manage, invalid, port),
+        Question("OAuth clients", "make_refused_clients", ask_for_token, no_client, port),
         Question(
-            "OAuth clients", "make_refused_clients", ask_for_token, (401, b"invalid_client"), port
+            "OAuth clients with keys", "make_refused_assertions", assert_for_token, no_client, port
         ),
         people._replace(name="people", port=quick, facts={"is_quick": True}),
         people._replace(tries=TRIES_OF_FULL_HASH, most_noise=MOST_NOISE_SHARE),
