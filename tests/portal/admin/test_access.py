@@ -134,7 +134,7 @@ def test_whoever_is_disabled_or_demoted_is_out_at_once() -> None:
 
 
 def test_only_the_portals_own_parts_are_there() -> None:
-    assert len(parts()) == 28
+    assert len(parts()) == 29
     assert all(isinstance(part, PortalAdmin) for part in parts().values())
 
 
