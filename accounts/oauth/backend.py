@@ -1,12 +1,16 @@
 """Between Django's requests and the OAuth library: what it reads, and that codes reach it as the digests they are stored under."""
 
 from functools import cache
+from typing import Any
 
 from django.http import HttpRequest
 from oauth2_provider.oauth2_backends import OAuthLibCore
 
 from accounts.oauth.secrets import digest_of
+from portal.lib.page_peer import page_peer
 
+# Under which name the library is told where a request comes from. No header's name has a space.
+PEER = "the peer"
 _CODES = frozenset({"code", "device_code"})
 
 
@@ -21,6 +25,10 @@ class Backend(OAuthLibCore):  # type: ignore[misc]
             (name, digest_of(value) if name in _CODES else value)
             for name, value in super().extract_body(request)
         ]
+
+    def extract_headers(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the headers, and the true peer beside them."""
+        return dict(super().extract_headers(request)) | {PEER: page_peer(request)}
 
 
 @cache

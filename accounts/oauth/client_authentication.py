@@ -15,6 +15,8 @@ from oauthlib.common import Request
 from accounts.models import OAuthApplication
 from accounts.oauth.assertions import ASSERTION_TYPE, is_proven, named_client
 from accounts.oauth.secrets import is_secret
+from accounts.ways_in.networks import lists_over
+from portal.lib.client_address import within
 from portal.lib.clock import utc_now
 
 
@@ -52,6 +54,13 @@ def shows_proof(request: Request) -> bool:
         or _text(request, "client_assertion")
         or _text(request, "client_assertion_type")
     )
+
+
+def comes_from_its_networks(client: OAuthApplication, peer: str) -> bool:
+    """Whether a token of the client could be used from there: by its own list, its service account's and its team's."""
+    holders = [one for one in (client, client.service_account, client.team) if one is not None]
+    lists = lists_over(*(one.networks for one in holders))
+    return all(within(peer, networks) for networks in lists)
 
 
 def find_client(client_id: str) -> OAuthApplication | None:

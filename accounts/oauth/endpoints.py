@@ -17,7 +17,7 @@ from django_ratelimit.core import is_ratelimited
 from oauthlib.common import Request, urlencode
 from redis.exceptions import RedisError
 
-from accounts.models import OAuthAccessToken, OAuthApplication, OAuthRefreshToken
+from accounts.models import OAuthApplication, OAuthRefreshToken
 from accounts.oauth.backend import backend
 from accounts.oauth.client_authentication import (
     authenticated_client,
@@ -33,9 +33,9 @@ from accounts.oauth.exchange import (
     NotProven,
     exchange,
 )
-from accounts.oauth.introspection import facts_of
+from accounts.oauth.introspection import facts_of, facts_of_exchanged
 from accounts.oauth.secrets import digest_of
-from accounts.oauth.writes import revoke_token
+from accounts.oauth.writes import access_tokens_of, revoke_token
 from accounts.ways_in.proven import REFUSED_AFTER_S
 from portal.lib.clock import utc_now
 from portal.lib.page_peer import page_peer
@@ -140,7 +140,7 @@ def exchange_reply(request: HttpRequest) -> HttpResponse:
 
 @endpoint
 def revoke(request: HttpRequest) -> HttpResponse:
-    """End a token of the client's own (RFC 7009). A token that is not there, or another's, is answered the same."""
+    """End a token of the client's own, or one that a workload of its team got in exchange (RFC 7009). A token that is not there, or another's, is answered the same."""
     client = _client_of(request)
     if client is None:
         return unknown_client()
@@ -153,17 +153,24 @@ def revoke(request: HttpRequest) -> HttpResponse:
 
 @endpoint
 def introspect(request: HttpRequest) -> HttpResponse:
-    """Say what a token of the client's own is worth (RFC 7662). Any other is not active, and nothing more."""
+    """Say what a token of the client's own, or one that a workload of its team got in exchange, is worth (RFC 7662).
+
+    Any other is not active, and nothing more.
+    """
     client = authenticated_client(_asked(request))
     if client is None:
         return unknown_client()
     text = request.POST.get("token", "")
     if not text:
         return refusal("invalid_request", "The token is missing.")
-    own = {"token_checksum": digest_of(text), "application": client}
-    access = OAuthAccessToken.objects.select_related("user", "team").filter(**own).first()
-    refresh = OAuthRefreshToken.objects.select_related("user", "team").filter(**own, revoked=None)
-    return JsonResponse(facts_of(client, access or refresh.first(), now=utc_now()))
+    access = access_tokens_of(client).select_related("user", "team")
+    found = access.filter(token_checksum=digest_of(text)).first()
+    if found is not None and found.application_id is None:
+        return JsonResponse(facts_of_exchanged(found, text, now=utc_now()))
+    refresh = OAuthRefreshToken.objects.select_related("user", "team").filter(
+        token_checksum=digest_of(text), application=client, revoked=None
+    )
+    return JsonResponse(facts_of(client, found or refresh.first(), now=utc_now()))
 
 
 @endpoint

@@ -19,7 +19,13 @@ from accounts.models import (
     OAuthRefreshToken,
 )
 from accounts.oauth.access_tokens import NewToken, make_access_token
-from accounts.oauth.client_authentication import authenticated_client, find_client, shows_proof
+from accounts.oauth.backend import PEER
+from accounts.oauth.client_authentication import (
+    authenticated_client,
+    comes_from_its_networks,
+    find_client,
+    shows_proof,
+)
 from accounts.oauth.device_grants import answer_poll
 from accounts.oauth.issuer import door_of, resource_of, scopes_of
 from accounts.oauth.replays import end_family
@@ -50,8 +56,16 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
         return client is None or not client.is_public
 
     def authenticate_client(self, request: Request, *args: Any, **kwargs: Any) -> bool:
-        request.client = authenticated_client(request)
-        return request.client is not None
+        """Whether a client proved itself and, where it asks for itself, came from where its token could be used.
+
+        From elsewhere a stolen secret reads like a wrong one.
+        """
+        request.client = client = authenticated_client(request)
+        if client is None:
+            return False
+        return request.grant_type != "client_credentials" or comes_from_its_networks(
+            client, request.headers[PEER]
+        )
 
     def authenticate_client_id(
         self, client_id: str, request: Request, *args: Any, **kwargs: Any

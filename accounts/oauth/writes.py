@@ -3,6 +3,7 @@
 import datetime
 
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from oauth2_provider.models import revoke_access_token
 
 from accounts.models import (
@@ -24,22 +25,35 @@ CODES_KEPT = datetime.timedelta(days=1)
 
 @transaction.atomic
 def revoke_token(client: OAuthApplication, digest: str) -> None:
-    """End a token of the client's own, and the other half of its pair. One that is not there is ended already."""
-    own = {"token_checksum": digest, "application": client}
-    for access in OAuthAccessToken.objects.filter(**own):
+    """End a token of the client's own, and the other half of its pair, or one that a workload of its team got in exchange.
+
+    One that is not there is ended already.
+    """
+    for access in access_tokens_of(client).filter(token_checksum=digest):
         revoke_access_token(access)
-    for refresh in OAuthRefreshToken.objects.filter(**own):
+    for refresh in OAuthRefreshToken.objects.filter(token_checksum=digest, application=client):
         refresh.revoke()
+
+
+def access_tokens_of(client: OAuthApplication) -> QuerySet[OAuthAccessToken]:
+    """Those that were issued to the client, and those that workloads of its team got in exchange.
+
+    An exchange needs no client, and the rule that a token rests on is the team's.
+    """
+    tokens: QuerySet[OAuthAccessToken] = OAuthAccessToken.objects.all()
+    return tokens.filter(Q(application=client) | Q(application=None, team=client.team_id))
 
 
 @transaction.atomic
 def end_tokens_of_member(person: User, team: Team) -> None:
     """End whatever was issued for the person in this team, so that a later membership does not bring it back."""
-    theirs = {"user": person, "team": team}
-    OAuthGrant.objects.filter(**theirs).delete()
-    OAuthDeviceGrant.objects.filter(**theirs).delete()
-    OAuthRefreshToken.objects.filter(**theirs).delete()
-    OAuthAccessToken.objects.filter(**theirs).delete()
+    _end(user=person, team=team)
+
+
+@transaction.atomic
+def end_tokens_of_person(person: User) -> None:
+    """End whatever was issued for the person in any team, so that enabling them again does not bring it back."""
+    _end(user=person)
 
 
 @transaction.atomic
@@ -49,6 +63,13 @@ def end_tokens_of_client(client: OAuthApplication) -> None:
     OAuthDeviceGrant.objects.filter(client_id=client.client_id).delete()
     OAuthRefreshToken.objects.filter(application=client).delete()
     OAuthAccessToken.objects.filter(application=client).delete()
+
+
+def _end(**whose: User | Team) -> None:
+    OAuthGrant.objects.filter(**whose).delete()
+    OAuthDeviceGrant.objects.filter(**whose).delete()
+    OAuthRefreshToken.objects.filter(**whose).delete()
+    OAuthAccessToken.objects.filter(**whose).delete()
 
 
 def forget_oauth(*, now: datetime.datetime) -> int:

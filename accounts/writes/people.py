@@ -12,6 +12,7 @@ from accounts.audit import Actor, acting, record_audit
 from accounts.models import User
 from accounts.models.audit import ActorKind, AuditTag
 from accounts.models.notifications import NotificationKind
+from accounts.oauth.writes import end_tokens_of_person
 from accounts.writes.notifications import notify, notify_address, send_after_commit
 from accounts.writes.portal_roles import lock_superusers, refuse_above, refuse_last_superuser
 from accounts.writes.reasons import checked_reason
@@ -101,7 +102,7 @@ def change_password(
 def disable_person(person: User, *, actor: Actor, reason: str) -> None:
     """Keep a person from signing in and refuse their keys in every team, until they are enabled again.
 
-    They are signed out everywhere and their running calls are cut. Disabling twice keeps the first reason.
+    They are signed out everywhere, their OAuth tokens end for good, and their running calls are cut. Disabling twice keeps the first reason.
     Raises: PermissionDenied where they may more in the portal than the actor; ValidationError for the last superuser, whom
     only a command on the host disables.
     """
@@ -115,6 +116,7 @@ def disable_person(person: User, *, actor: Actor, reason: str) -> None:
     person.is_active = False
     person.save(update_fields=["is_active"])
     _sign_out_everywhere(person)
+    end_tokens_of_person(person)
     record_audit(
         AuditTag.PERSON_DISABLED,
         actor=actor,
@@ -136,8 +138,9 @@ def enable_person(person: User, *, actor: Actor) -> None:
         return
     person.is_active = True
     person.save(update_fields=["is_active"])
-    # A sign-in that raced the disabling may have left a session behind.
+    # A sign-in or a refresh that raced the disabling may have left a session or a token behind.
     _sign_out_everywhere(person)
+    end_tokens_of_person(person)
     record_audit(AuditTag.PERSON_ENABLED, actor=actor, subject_kind="person", subject_id=person.id)
 
 

@@ -179,6 +179,35 @@ def test_client_that_is_given_has_to_stand_and_to_be_of_the_team() -> None:
     assert refused["error"] == "invalid_request"
 
 
+@pytest.mark.parametrize("is_named", [True, False])
+def test_clients_of_the_rules_team_see_and_end_what_was_exchanged_and_no_others(
+    is_named: bool,
+) -> None:
+    issuing = new_issuing()
+    own, other = new_machine(team=issuing.rule.team), new_machine()
+    mine, theirs = (basic(one.client, one.secret) for one in (own, other))
+    text = said(asked(issuing.token(), mine if is_named else None))["access_token"]
+    nothing = {"active": False}
+    assert said(post("introspect", theirs, token=text)) == nothing
+    assert post("revoke", theirs, token=text).status_code == 200
+    assert loaded(text) is not None
+    seen, claims = said(post("introspect", mine, token=text)), claims_of(text)
+    assert seen["active"] is True
+    assert seen["scope"] == "chat"
+    for name in ("client_id", "sub", "iss", "exp", "jti"):
+        assert seen[name] == claims[name], name
+    # The row is written after the token, perhaps in the next second.
+    assert 0 <= seen["iat"] - claims["iat"] <= 1
+    assert seen["aud"] == [resource_of(Door.CALLS)]
+    TrustRule.objects.filter(pk=issuing.rule.pk).update(expires_at=utc_now())
+    assert said(post("introspect", mine, token=text)) == nothing
+    TrustRule.objects.filter(pk=issuing.rule.pk).update(expires_at=None)
+    assert loaded(text) is not None
+    assert post("revoke", mine, token=text).status_code == 200
+    assert loaded(text) is None
+    assert said(post("introspect", mine, token=text)) == nothing
+
+
 def test_tries_of_one_peer_are_counted_and_a_right_token_waits_with_them() -> None:
     issuing = new_issuing()
     form = {"grant_type": TOKEN_EXCHANGE, "subject_token_type": JWT_TYPE}

@@ -387,3 +387,25 @@ def test_client_of_people_gets_nothing_by_itself() -> None:
         "token", basic(registered.client, registered.secret), grant_type="client_credentials"
     )
     assert said(reply, 400)["error"] == "unauthorized_client"
+
+
+@pytest.mark.parametrize("whose", ["client", "account", "team"])
+def test_token_is_given_where_it_could_be_used_and_elsewhere_a_secret_reads_like_a_wrong_one(
+    whose: str,
+) -> None:
+    registered = new_machine()
+    client = registered.client
+    subject: Any = {"client": client, "account": client.service_account, "team": client.team}[whose]
+    subject.networks = ["192.0.2.0/24"]
+    subject.save()
+
+    def ask(secret: str, address: str) -> Any:
+        headers = basic(registered.client, secret) | {"The-Peer": "192.0.2.7"}
+        return post("token", headers, address=address, grant_type="client_credentials")
+
+    outside, inside = "198.51.100.90", "192.0.2.7"
+    refused, wrong = ask(registered.secret, outside), ask("lkcs_x", outside)
+    assert refused.status_code == wrong.status_code == 401
+    assert refused.content == wrong.content
+    assert not OAuthAccessToken.objects.filter(application=registered.client).exists()
+    assert said(ask(registered.secret, inside))["access_token"]

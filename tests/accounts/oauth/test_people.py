@@ -317,10 +317,10 @@ def test_what_ends_a_right_ends_its_tokens_and_their_renewal(how: str) -> None:
     assert code_of(Asker(text=tokens["access_token"]).get("me")) == "invalid_credential"
     assert visit.refresh(tokens["refresh_token"]).status_code in (400, 401)
     if how == "disabled person":
-        # Enabled again, they have what has not ended by itself.
+        # Enabled again, they allow the client anew: what was issued before may be why they were disabled.
         enable_person(visit.person, actor=COMMAND)
-        assert loaded(tokens["access_token"]) is not None
-        assert visit.refresh(tokens["refresh_token"]).status_code == 200
+        assert loaded(tokens["access_token"]) is None
+        assert visit.refresh(tokens["refresh_token"]).status_code == 400
 
 
 def test_member_who_may_no_longer_have_credentials_gets_no_new_token() -> None:
@@ -328,6 +328,19 @@ def test_member_who_may_no_longer_have_credentials_gets_no_new_token() -> None:
     tokens = visit.tokens()
     ended("only audits", visit, tokens)
     assert said(visit.refresh(tokens["refresh_token"]), 400)["error"] == "invalid_grant"
+
+
+def test_person_who_is_enabled_again_does_not_get_old_tokens_back() -> None:
+    visit, other = Visit.of(new_web_client()), Visit.of(new_web_client())
+    (tokens, code), others = (visit.tokens(), visit.code()), other.tokens()
+    disable_person(visit.person, actor=COMMAND, reason=REASON)
+    enable_person(visit.person, actor=COMMAND)
+    visit.person.refresh_from_db()
+    assert loaded(tokens["access_token"]) is None
+    assert visit.refresh(tokens["refresh_token"]).status_code == 400
+    assert visit.exchange(code).status_code == 400
+    assert loaded(visit.tokens()["access_token"]) is not None
+    assert other.refresh(others["refresh_token"]).status_code == 200
 
 
 def test_refresh_token_idle_for_a_month_is_over() -> None:

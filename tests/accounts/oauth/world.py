@@ -60,9 +60,13 @@ def basic(client: OAuthApplication, secret: str) -> dict[str, str]:
     return {"Authorization": f"Basic {text}"}
 
 
-def post(endpoint: str, headers: dict[str, str] | None = None, **form: Any) -> Any:
-    """Ask an endpoint as a client does, from an address that no other test asks from."""
-    address = f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
+def post(
+    endpoint: str, headers: dict[str, str] | None = None, *, address: str = "", **form: Any
+) -> Any:
+    """Ask an endpoint as a client does, from an address that no other test asks from, unless one is named."""
+    address = (
+        address or f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
+    )
     return Client().post(
         f"/oauth/{endpoint}",
         urlencode(form, doseq=True),
