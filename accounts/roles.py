@@ -139,6 +139,11 @@ def portal_roles(person: User) -> list[AnyPortalRole]:
     return [PortalRole.SUPERUSER, *rows] if person.is_superuser else rows
 
 
+def has_portal_role(person: User) -> bool:
+    """Whether the person has, or had the flags of, any role for the whole portal, whether or not they act for it now."""
+    return person.is_staff or bool(portal_roles(person))
+
+
 def portal_rights(person: User) -> frozenset[PortalRight]:
     """What the person may do in the whole portal. Whoever acts in one team alone may nothing, whoever they are."""
     if person.acts_in_team_id is not None or not (person.is_active and person.is_staff):

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import Q
 
-from accounts.audit import SYSTEM, acting, record_audit
+from accounts.audit import SYSTEM, Actor, acting, record_audit
 from accounts.models import (
     Membership,
     SignOnConnection,
@@ -18,7 +19,7 @@ from accounts.models import (
 )
 from accounts.models.audit import AuditTag
 from accounts.models.teams import Role
-from accounts.roles import AnyTeamRole, team_rights_of
+from accounts.roles import AnyTeamRole, has_portal_role, team_rights_of
 from accounts.single_sign_on.connections import SignOnRefused, domain_of
 from accounts.writes.teams import add_member, change_member_role, remove_member
 
@@ -43,6 +44,7 @@ class Named:
 def arrive(connection: SignOnConnection, named: Named) -> User:
     """Return who this is, known, linked by a verified address or created, in the teams that the groups say.
 
+    Whoever has a role for the portal is linked by link_person alone.
     Raises: SignOnRefused.
     """
     person = _known(connection, named) or _linked_or_created(connection, named)
@@ -75,19 +77,46 @@ def _linked_or_created(connection: SignOnConnection, named: Named) -> User:
         validate_email(email)
     except ValidationError:
         raise SignOnRefused("the address is none") from None
-    person = User.objects.filter(email=email).first()
+    # Locked, so that a role that is given meanwhile sees the link, or the link the role.
+    person = User.objects.select_for_update(no_key=True).filter(email=email).first()
     if person is not None and person.sign_on_identities.filter(connection=connection).exists():
         raise SignOnRefused("the address belongs to another name at this provider")
+    if person is not None and has_portal_role(person):
+        # One administrator says for whom a connection speaks. Were that enough to come as another, each were two people.
+        raise SignOnRefused(
+            f"the person has a role for the portal, and is linked on the host, as {named.subject!r}"
+        )
     person = person or _created(email, named.name)
-    SignOnIdentity.objects.create(connection=connection, subject=named.subject, person=person)
+    _link(connection, named.subject, person, actor=acting(person))
+    return person
+
+
+@transaction.atomic
+def link_person(person: User, *, connection: SignOnConnection, subject: str, actor: Actor) -> None:
+    """Say that the provider's subject is this person, whatever address it names. The same again changes nothing.
+
+    Raises: ValidationError where either has another half at this connection.
+    """
+    person = User.objects.select_for_update(no_key=True).get(pk=person.pk)
+    found = connection.identities.filter(Q(subject=subject) | Q(person=person))
+    if [(one.subject, one.person_id) for one in found] == [(subject, person.pk)]:
+        return
+    if found:
+        raise ValidationError("This person or this subject is linked already at the connection.")
+    _link(connection, subject, person, actor=actor)
+
+
+def _link(connection: SignOnConnection, subject: str, person: User, *, actor: Actor) -> None:
+    identity = SignOnIdentity(connection=connection, subject=subject, person=person)
+    identity.full_clean()
+    identity.save()
     record_audit(
         AuditTag.SIGN_ON_LINKED,
-        actor=acting(person),
+        actor=actor,
         subject_kind="person",
         subject_id=person.id,
         connection_id=str(connection.id),
     )
-    return person
 
 
 def _created(email: str, name: str) -> User:

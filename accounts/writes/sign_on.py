@@ -1,14 +1,16 @@
 """Keep connections for single sign-on: add, change, switch, and say what groups mean."""
 
+import uuid
 from typing import Any
 
 from cryptography import x509
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.audit import Actor, record_audit
-from accounts.models import SignOnConnection, SignOnMapping, Team
+from accounts.models import SignOnConnection, SignOnMapping, Team, User
 from accounts.models.audit import AuditTag
 from accounts.models.sign_on import SignOnKind
 from accounts.models.teams import Role
@@ -55,6 +57,9 @@ def change_connection(
 ) -> None:
     """Change what is named; what is not stays. Changing nothing is not audited.
 
+    Another issuer ends whom the old one has named. Another certificate, given by an administrator, ends that of everybody
+    with a role for the portal but themselves: it says who signs for those people.
+
     secret: None keeps the sealed one, which is never taken to another issuer.
     Raises: ValidationError naming the field.
     """
@@ -67,6 +72,8 @@ def change_connection(
             raise ValidationError({"secret": "This is another issuer. Give the secret for it."})
         # Whom the old one has named is not whom the new one names.
         connection.identities.all().delete()
+    if "certificate" in changed and actor.id is not None:
+        _end_links_of_the_portals(connection, but=actor.id)
     for name in changed:
         setattr(connection, name, facts[name])
     if secret is not None:
@@ -82,6 +89,14 @@ def change_connection(
         changed=changed,
         new_secret=secret is not None,
     )
+
+
+def _end_links_of_the_portals(connection: SignOnConnection, *, but: uuid.UUID) -> None:
+    """Whoever signs with a new certificate comes as nobody who may confirm what its giver proposes."""
+    people = User.objects.filter(
+        Q(is_staff=True) | Q(is_superuser=True) | Q(portal_roles__isnull=False)
+    ).exclude(pk=but)
+    connection.identities.filter(person__in=people).delete()
 
 
 @transaction.atomic

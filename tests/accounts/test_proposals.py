@@ -10,21 +10,34 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
 from accounts.audit import COMMAND, acting
-from accounts.models import AuditEntry, CustomRole, Notification, Proposal, User
+from accounts.models import (
+    AuditEntry,
+    CustomRole,
+    Notification,
+    Proposal,
+    SignOnConnection,
+    User,
+)
 from accounts.models.audit import AuditTag
 from accounts.models.notifications import NotificationKind
 from accounts.models.proposals import ProposalState, ProposedAction
 from accounts.models.roles import PortalRole
+from accounts.models.sign_on import SignOnKind
 from accounts.roles import PortalRight, portal_rights, portal_roles
+from accounts.single_sign_on.connections import SignOnRefused
+from accounts.single_sign_on.encryption import make_encryption_key
 from accounts.two_person import act_of
 from accounts.two_person_roles import ask_to_change, ask_to_give, ask_to_make, ask_to_take
-from accounts.writes.portal_roles import take_portal_role
+from accounts.writes.arrival import Named, arrive
+from accounts.writes.portal_roles import give_portal_role, take_portal_role
 from accounts.writes.proposals import (
     PROPOSAL_LIFE,
     confirm_proposal,
     refuse_proposal,
     withdraw_proposal,
 )
+from accounts.writes.second_factors import remove_all_factors
+from accounts.writes.sign_on import add_connection, change_connection
 from portal.lib.clock import utc_now
 from tests.accounts.rows import new_holder, new_name, new_person, new_portal_role
 from tests.accounts.test_member_roles import outcome
@@ -234,6 +247,95 @@ def test_host_confirms_where_nobody_else_can() -> None:
     for wrong in (str(proposal.pk), "019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6071"):
         with pytest.raises(CommandError):
             call_command("confirm_proposal", wrong)
+
+
+def named(subject: str, email: str) -> Named:
+    return Named(subject=subject, email=email, is_verified=True, name="", groups=frozenset())
+
+
+def superuser_in(domain: str) -> User:
+    person = new_person(is_administrator=True)
+    User.objects.filter(pk=person.pk).update(email=f"{new_name('ada')}@{domain}")
+    person.refresh_from_db()
+    return person
+
+
+def link(person: User, connection: SignOnConnection, subject: str) -> None:
+    call_command("link_sign_on", person.email, connection.slug, subject, stdout=StringIO())
+
+
+@db
+@pytest.mark.parametrize("role", [None, PortalRole.APPROVER])
+def test_superuser_does_not_come_as_the_second_person_by_a_connection_of_their_own(
+    role: PortalRole | None,
+) -> None:
+    domain = f"{new_name('id')}.example"
+    one, other = new_person(is_administrator=True), superuser_in(domain)
+    if role is not None:
+        # Whoever has any role, and not superusers alone.
+        take_portal_role(other, role=PortalRole.SUPERUSER, actor=COMMAND)
+        give_portal_role(other, role=role, actor=COMMAND)
+    connection = add_connection(
+        new_name("corp"),
+        kind=SignOnKind.OIDC,
+        name="Corp",
+        issuer="https://idp.of-one.example",
+        client_id="x",
+        domains=[domain],
+        actor=acting(one),
+    )
+    remove_all_factors(other, actor=acting(one), reason=WHY)
+    for email in (other.email, other.email.upper(), f" {other.email} "):
+        with pytest.raises(SignOnRefused, match="role for the portal"):
+            arrive(connection, named("of one", email))
+    assert not connection.identities.exists()
+    # People without such a role are linked by their address as before.
+    member = new_person()
+    User.objects.filter(pk=member.pk).update(email=f"{new_name('bob')}@{domain}")
+    member.refresh_from_db()
+    assert arrive(connection, named("of a member", member.email)) == member
+    # Whoever operates the host says who the other one is there, and no other subject is.
+    link(other, connection, "of the other")
+    link(other, connection, "of the other")
+    assert arrive(connection, named("of the other", "whatever@elsewhere.example")) == other
+    with pytest.raises(SignOnRefused):
+        arrive(connection, named("of one", other.email))
+    for person, subject in ((other, "of one"), (one, "of the other")):
+        with pytest.raises(CommandError, match="linked already"):
+            link(person, connection, subject)
+    # Another issuer of the same name's domains speaks for them no more.
+    change_connection(connection, issuer="https://idp2.of-one.example", actor=acting(one))
+    for subject in ("of the other", "of one"):
+        with pytest.raises(SignOnRefused):
+            arrive(connection, named(subject, other.email))
+
+
+@db
+def test_another_certificate_ends_the_links_of_whoever_could_be_the_second_person() -> None:
+    domain, host = f"{new_name('id')}.example", "idp.latchkey.test"
+    one, other = superuser_in(domain), superuser_in(domain)
+    connection = add_connection(
+        new_name("corp"),
+        kind=SignOnKind.SAML,
+        name="Corp",
+        issuer="corp",
+        sso_url=f"https://{host}/sso",
+        certificate=make_encryption_key(host, now=utc_now()).certificate,
+        domains=[domain],
+        actor=acting(one),
+    )
+    link(one, connection, "of one")
+    link(other, connection, "of the other")
+    member = arrive(connection, named("of a member", f"{new_name('bob')}@{domain}"))
+    another = make_encryption_key(host, now=utc_now()).certificate
+    change_connection(connection, name="Corp 2", actor=acting(one))
+    assert arrive(connection, named("of the other", other.email)) == other
+    change_connection(connection, certificate=another, actor=acting(one))
+    with pytest.raises(SignOnRefused):
+        arrive(connection, named("of the other", other.email))
+    # A lone superuser who signs in with the provider goes on doing so, and so does everybody else.
+    assert arrive(connection, named("of one", one.email)) == one
+    assert arrive(connection, named("of a member", member.email)) == member
 
 
 def confirm_in_a_thread(proposal: Proposal, by: User) -> str:
