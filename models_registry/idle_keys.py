@@ -8,11 +8,12 @@ from django.conf import settings
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
+from accounts.key_facts import facts_of, told_of
 from accounts.key_use import SIGNS_OF_LIFE
 from accounts.models import ApiKey, IdleKey
 from accounts.models.notifications import NotificationKind
 from accounts.reminders import FIRST_WARNING, Ending, in_chunks, tell_of_endings
-from accounts.writes.idle_keys import disable_idle_key, facts_of, remove_idle_key, told_of
+from accounts.writes.idle_keys import disable_idle_key, remove_idle_key
 from models_registry.key_policies import days_for
 
 # A warning that comes late puts the end off: nobody hears of it later than this before.

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from models_registry.due_rotations import rotate_due_keys
 from models_registry.ending_grants import tell_of_ending_grants
 from models_registry.idle_keys import look_for_idle_keys
 from models_registry.limit_alerts import tell_of_limits
@@ -31,3 +32,9 @@ def look_for_idle() -> None:
 def carry_on_requests() -> int:
     """Remind of requests that wait, and do what policies say of late ones; return how many requests that touched."""
     return carry_requests_on(now=utc_now())
+
+
+@shared_task(ignore_result=True)
+def rotate_due() -> int:
+    """Rotate the keys whose secrets have come of age; return how many."""
+    return rotate_due_keys(now=utc_now())

@@ -33,6 +33,7 @@ PROOF_TO_SEND = PROOF_TO_OPEN | {
     "request-agree",
     "request-deny",
     "key-enable",
+    "key-rotation-set",
     "service-account-bounds",
     "team-limits",
     "team-webhooks",

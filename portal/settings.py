@@ -266,6 +266,11 @@ LATCHKEY_IDLE_KEY_DAYS = env.days_by_class(
     accepts="days, days by class of data such as confidential=90, secret=30, or never",
     default="90",
 )
+LATCHKEY_KEY_MAX_AGE_DAYS = env.days_by_class(
+    "LATCHKEY_KEY_MAX_AGE_DAYS",
+    accepts="days, days by class of data such as confidential=90, secret=30, or never",
+    default="never",
+)
 LATCHKEY_IDLE_KEY_REMOVE_DAYS = env.whole(
     "LATCHKEY_IDLE_KEY_REMOVE_DAYS",
     accepts="the days after which a key that was disabled as idle is revoked, or 0 for never",
@@ -562,6 +567,7 @@ CELERY_BEAT_SCHEDULE = {
     "send-mail": {"task": "accounts.mail.task.send_due_mail", "schedule": 30},
     "deliver-webhooks": {"task": "accounts.webhooks.task.deliver_webhooks", "schedule": 30},
     "gather-digests": {"task": "accounts.tasks.gather_digests", "schedule": 10 * 60},
+    "rotate-due-keys": {"task": "models_registry.tasks.rotate_due", "schedule": 10 * 60},
     "look-for-idle-keys": {"task": "models_registry.tasks.look_for_idle", "schedule": 60 * 60},
     "remind-of-keys": {"task": "accounts.tasks.remind_of_keys", "schedule": 60 * 60},
     "remind-of-grants": {"task": "models_registry.tasks.remind_of_grants", "schedule": 60 * 60},

@@ -5,7 +5,7 @@ is the same for either header.
 """
 
 import time
-from typing import cast
+from typing import Any, cast
 
 from django.db import connection
 from django.http import HttpRequest
@@ -51,6 +51,17 @@ class CredentialAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return challenge(Door.MANAGEMENT)
+
+
+class AnyKeyAuthentication(CredentialAuthentication):
+    """A key of anybody, a service account among them: for what concerns the key itself."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Proven] | None:
+        presented = _presented(request)
+        if presented is None:
+            return None
+        proven = _proven(request, presented)
+        return proven.person or proven.service_account, proven
 
 
 class BrowserSession(SessionAuthentication):

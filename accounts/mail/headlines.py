@@ -23,6 +23,7 @@ _PAGES: dict[NotificationKind, tuple[str, tuple[str, ...]]] = {
     NotificationKind.KEY_ENDING: ("key", ("key_id",)),
     NotificationKind.KEY_IDLE: ("key", ("key_id",)),
     NotificationKind.KEY_DISABLED: ("key", ("key_id",)),
+    NotificationKind.KEY_ROTATED: ("key", ("key_id",)),
     NotificationKind.KEY_LEAKED: ("key", ("key_id",)),
     NotificationKind.DECOY_USED: ("admin:accounts_decoykey_change", ("decoy_id",)),
     NotificationKind.GRANT_ENDING: ("model", ("model",)),

@@ -31,6 +31,7 @@ SUBJECTS = {
     NotificationKind.KEY_IDLE: _("Nobody uses the key %(key)s, which is disabled on %(ends_on)s"),
     NotificationKind.KEY_DISABLED: _("The key %(key)s was disabled, as nobody used it"),
     NotificationKind.DECOY_USED: _("A decoy key was used from %(peer)s"),
+    NotificationKind.KEY_ROTATED: _("The old secret of the key %(key)s ends on %(ends_on)s"),
     NotificationKind.LIMIT_ALERT: _("%(percent)s %% of the limit of %(of)s is used"),
     NotificationKind.PROPOSAL_MADE: _("%(by)s asks for a second person: %(action)s"),
     NotificationKind.PROPOSAL_DECIDED: _("Your proposal was %(state)s: %(action)s"),
@@ -121,6 +122,7 @@ def _facts(notification: Notification, kind: NotificationKind) -> dict[str, Any]
             NotificationKind.KEY_ENDING
             | NotificationKind.KEY_IDLE
             | NotificationKind.KEY_DISABLED
+            | NotificationKind.KEY_ROTATED
             | NotificationKind.GRANT_ENDING
         ):
             return facts | _of_key_or_grant(facts, kind)

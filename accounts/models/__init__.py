@@ -3,7 +3,7 @@ from accounts.models.changes import Change
 from accounts.models.decoys import DecoyKey, DecoyUse
 from accounts.models.idempotency import IdempotentReply
 from accounts.models.invitations import Invitation
-from accounts.models.keys import ApiKey, IdleKey, KeyUse, PreviousSecretUse
+from accounts.models.keys import ApiKey, HandOver, IdleKey, KeyUse, PreviousSecretUse
 from accounts.models.leaks import Leak, ReporterKey
 from accounts.models.notifications import CaughtMail, Notification, NotificationChoice
 from accounts.models.oauth import (
@@ -39,6 +39,7 @@ __all__ = [
     "DecoyKey",
     "DecoyUse",
     "EndedToken",
+    "HandOver",
     "IdempotentReply",
     "IdleKey",
     "Invitation",

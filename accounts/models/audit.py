@@ -45,6 +45,8 @@ class AuditTag(models.TextChoices):
     KEY_DISABLED = "key.disabled"
     KEY_ENABLED = "key.enabled"
     KEY_ROTATED = "key.rotated"
+    KEY_ROTATION_SET = "key.rotation_set"
+    KEY_HANDED_OVER = "key.handed_over"
     KEY_OLD_SECRET_ENDED = "key.old_secret_ended"  # noqa: S105 - a tag.
     KEY_LEAKED = "key.leaked"
     DECOY_ISSUED = "decoy.issued"

@@ -32,6 +32,7 @@ class ApiKey(models.Model):
     """One credential of one team, held by one service account or one person.
 
     is_narrowed: a list says which of the granted models it may call, and goes on saying so when nothing stands in it.
+    rotates_after_days: at which age of its secret it is rotated by itself; None leaves that to what the house demands.
     rotated_at: when its secret was last replaced; the columns of the previous secret are filled from then on.
     disabled_at: since when it is refused because nobody used it; enabled_at: when somebody last ended that.
     previous_ends_at: until when that secret works beside the new one. Nobody has to end it: it is over to the second.
@@ -41,6 +42,7 @@ class ApiKey(models.Model):
     public_id = models.CharField(max_length=16, unique=True, editable=False)
     pepper_id = models.CharField(max_length=16, editable=False)
     digest = models.BinaryField(max_length=32, editable=False)
+    rotates_after_days = models.PositiveSmallIntegerField(null=True, editable=False)
     rotated_at = models.DateTimeField(null=True, editable=False)
     previous_pepper_id = models.CharField(max_length=16, blank=True, editable=False)
     previous_digest = models.BinaryField(max_length=32, null=True, editable=False)
@@ -159,3 +161,13 @@ class IdleKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.key_id} since {self.idle_since:%Y-%m-%d}"
+
+
+class HandOver(models.Model):
+    """A new secret that waits, sealed, for whoever holds the old one. The row goes when it was fetched."""
+
+    key = models.OneToOneField(ApiKey, models.CASCADE, primary_key=True, related_name="hand_over")
+    sealed = models.BinaryField(editable=False)
+
+    def __str__(self) -> str:
+        return f"of {self.key_id}"

@@ -19,6 +19,7 @@ class NotificationKind(models.TextChoices):
     KEY_ENDING = "key_ending"
     KEY_IDLE = "key_idle"
     KEY_DISABLED = "key_disabled"
+    KEY_ROTATED = "key_rotated"
     GRANT_ENDING = "grant_ending"
     KEY_LEAKED = "key_leaked"
     DECOY_USED = "decoy_used"

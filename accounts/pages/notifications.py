@@ -35,6 +35,7 @@ KIND_LABELS: "dict[NotificationKind, str | Promise]" = {
     NotificationKind.KEY_ENDING: gettext_lazy("A key ends soon"),
     NotificationKind.KEY_IDLE: gettext_lazy("A key that nobody uses is disabled soon"),
     NotificationKind.KEY_DISABLED: gettext_lazy("A key was disabled, as nobody used it"),
+    NotificationKind.KEY_ROTATED: gettext_lazy("A key was rotated by its age"),
     NotificationKind.GRANT_ENDING: gettext_lazy("Access to a model ends soon"),
     NotificationKind.LIMIT_ALERT: gettext_lazy("A limit fills up"),
     NotificationKind.PROPOSAL_DECIDED: gettext_lazy("A proposal of yours is decided"),

@@ -7,11 +7,11 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from accounts.audit import SYSTEM, Actor, record_audit
+from accounts.key_facts import facts_of, told_of
 from accounts.key_use import last_sign_of_life
-from accounts.models import ApiKey, IdleKey, User
+from accounts.models import ApiKey, IdleKey
 from accounts.models.audit import AuditTag
 from accounts.models.notifications import NotificationKind
-from accounts.reminders import keepers_of
 from accounts.writes.keys import revoke_key
 from accounts.writes.notifications import notify
 from portal.lib.clock import utc_now
@@ -79,22 +79,6 @@ def remove_idle_key(key: ApiKey, *, now: datetime.datetime) -> bool:
     reason = f"Nobody used it, and it was disabled on {key.disabled_at:%Y-%m-%d}."
     revoke_key(key, actor=SYSTEM, reason=reason)
     return True
-
-
-def told_of(key: ApiKey) -> list[User]:
-    """Who looks after a key: the person it is of, or who manages the keys of a service account's team."""
-    return [key.person] if key.person is not None else keepers_of({key.team_id})[key.team_id]
-
-
-def facts_of(key: ApiKey) -> dict[str, str]:
-    """What a mail about a key tells of it."""
-    return {
-        "key_id": str(key.pk),
-        "key": key.name,
-        "public_id": key.public_id,
-        "team": key.team.name,
-        "holder": "" if key.service_account is None else key.service_account.name,
-    }
 
 
 def _locked(key: ApiKey) -> ApiKey:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from accounts.audit import Actor, record_audit
 from accounts.credential import make_credential
-from accounts.models import ApiKey
+from accounts.models import ApiKey, HandOver
 from accounts.models.audit import AuditTag
 from accounts.writes.keys import IssuedKey
 from portal.lib.clock import utc_now
@@ -49,6 +49,8 @@ def rotate_key(
     key.pepper_id = peppers.current_id
     key.digest = peppers.digest(credential.text, pepper_id=key.pepper_id)
     key.save(update_fields=_SECRETS)
+    # What waited to be fetched is no secret of this key any more.
+    HandOver.objects.filter(key=key).delete()
     record_audit(
         AuditTag.KEY_ROTATED,
         actor=actor,
@@ -71,6 +73,7 @@ def end_old_secret(key: ApiKey, *, actor: Actor) -> None:
     if not key.has_two_secrets(now=now):
         return
     key.previous_ends_at = now
+    HandOver.objects.filter(key=key).delete()
     key.save(update_fields=["previous_ends_at"])
     record_audit(
         AuditTag.KEY_OLD_SECRET_ENDED,

@@ -12,6 +12,7 @@ from accounts.api.operations import operation
 from accounts.api.problems import ProblemCode
 from accounts.api.views import ManagementView
 from accounts.writes.key_rotation import OVERLAP, OVERLAP_MAX, end_old_secret, rotate_key
+from accounts.writes.key_schedule import DAYS_MAX, DAYS_MIN, set_rotation
 from models_registry.api.key_bounds import refuse_wider_secret
 from models_registry.api.keys import IssuedKeyGiven, KeyGiven
 
@@ -58,6 +59,36 @@ class RotateKey(ManagementView):
         )
         given = KeyGiven(access_key(self.person, key)).data
         return Response(given | {"text": rotated.text})
+
+
+class RotationAge(Taken):
+    days = Whole(
+        allow_null=True,
+        min_value=DAYS_MIN,
+        max_value=DAYS_MAX,
+        help_text="The age of the secret in days; null leaves it to what the house demands.",
+    )
+
+
+class KeyRotation(ManagementView):
+    @operation(
+        "set_key_rotation",
+        "Have an API key rotated by itself.",
+        takes=RotationAge,
+        gives=KeyGiven,
+        refuses=_MISSING,
+        example={"days": 90},
+    )
+    def put(self, request: Request, key: uuid.UUID) -> Response:
+        """Rotate a key once its secret is so many days old, with an overlap of 7 days.
+
+        The new secret waits to be fetched by whoever holds the old one. What the house demands of the classes of data that the
+        key reaches holds all the same.
+        """
+        found = access_key_to_rotate(self.person, key)
+        refuse_wider_secret(request.auth, of=found)
+        set_rotation(found, days=self.taken["days"], actor=self.actor)
+        return Response(KeyGiven(access_key(self.person, key)).data)
 
 
 class EndOldSecret(ManagementView):

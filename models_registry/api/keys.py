@@ -66,6 +66,9 @@ class KeyGiven(Given):
     )
     last_peer = serializers.CharField(source="use.last_peer", default=None, allow_null=True)
     rotated_at = serializers.DateTimeField(allow_null=True)
+    rotates_after_days = serializers.IntegerField(
+        allow_null=True, help_text="At which age of its secret it is rotated by itself."
+    )
     old_secret = serializers.SerializerMethodField(
         help_text="Of the last rotation; null for a key that was never rotated."
     )

@@ -5,6 +5,7 @@ from django.urls import path
 from models_registry.api import (
     administration,
     converters,  # noqa: F401 - registers what stands in the addresses.
+    hand_over,
     key_rotation,
     keys,
     limits,
@@ -22,6 +23,8 @@ urlpatterns = [
     path("keys", keys.Keys.as_view(), name="keys"),
     path("keys/<uuid:key>", keys.KeyView.as_view(), name="key"),
     path("keys/<uuid:key>/revoke", keys.RevokeKey.as_view(), name="revoke-key"),
+    path("keys/<uuid:key>/rotation", key_rotation.KeyRotation.as_view(), name="key-rotation"),
+    path("keys/hand-over", hand_over.HandOverView.as_view(), name="hand-over"),
     path("keys/<uuid:key>/enable", keys.EnableKey.as_view(), name="enable-key"),
     path("keys/<uuid:key>/rotate", key_rotation.RotateKey.as_view(), name="rotate-key"),
     path(

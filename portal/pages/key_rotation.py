@@ -19,6 +19,7 @@ from accounts.key_use import use_of_old_secret
 from accounts.pages.parts import show_refusal
 from accounts.signed_in import person_of
 from accounts.writes.key_rotation import OVERLAP, end_old_secret, rotate_key
+from accounts.writes.key_schedule import set_rotation
 from portal.lib.clock import utc_now
 from portal.pages.keys import show_once
 
@@ -34,6 +35,16 @@ _OVERLAPS = [
 ]
 
 
+_AGES = [
+    ("", gettext_lazy("Only if its data ask for it")),
+    (30, gettext_lazy("Every 30 days")),
+    (60, gettext_lazy("Every 60 days")),
+    (90, gettext_lazy("Every 90 days")),
+    (180, gettext_lazy("Every 180 days")),
+    (365, gettext_lazy("Every 365 days")),
+]
+
+
 class RotateForm(forms.Form):
     overlap = forms.TypedChoiceField(
         label=gettext_lazy("How long does the old secret go on working?"),
@@ -41,6 +52,21 @@ class RotateForm(forms.Form):
         coerce=int,
         initial=int(OVERLAP.total_seconds()),
         help_text=gettext_lazy("Give every application its new secret within this time."),
+    )
+
+
+class AgeForm(forms.Form):
+    """At which age of its secret a key is rotated by itself."""
+
+    days = forms.TypedChoiceField(
+        label=gettext_lazy("Rotate it by itself"),
+        choices=_AGES,
+        coerce=int,
+        empty_value=None,
+        required=False,
+        help_text=gettext_lazy(
+            "The old secret then works for 7 days more, in which whatever holds it fetches the new one from the API."
+        ),
     )
 
 
@@ -75,10 +101,24 @@ def rotate(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
             "key": key,
             "form": form,
             "lost": LostForm(),
+            "age": AgeForm(initial={"days": key.rotates_after_days}),
             "has_two_secrets": has_two,
             "old_use": use_of_old_secret(key),
         },
     )
+
+
+@require_POST
+def rotation_set(request: HttpRequest, key_id: uuid.UUID) -> HttpResponse:
+    """Say at which age the key is rotated by itself."""
+    person = person_of(request)
+    key, form = access_key_to_rotate(person, key_id), AgeForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, _("Choose one of the ages that are offered."))
+        return redirect("key-rotate", key_id)
+    set_rotation(key, days=form.cleaned_data["days"], actor=acting(person))
+    messages.success(request, _("It is kept."))
+    return redirect("key", key_id)
 
 
 @require_POST

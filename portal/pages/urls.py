@@ -24,6 +24,7 @@ urlpatterns = [
         key_rotation.old_secret_end,
         name="key-old-secret-end",
     ),
+    path("keys/<uuid:key_id>/rotation/", key_rotation.rotation_set, name="key-rotation-set"),
     path("keys/<uuid:key_id>/enable/", keys.enable, name="key-enable"),
     path("keys/<uuid:key_id>/revoke/", keys.revoke, name="key-revoke"),
 ]

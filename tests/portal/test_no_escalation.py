@@ -201,6 +201,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "rotate_key": {"overlap_s": 60, "new_was_lost": False},
     "end_old_secret": {},
     "enable_key": {},
+    "set_key_rotation": {"days": 30},
+    "fetch_new_secret": {},
     "narrow_key": {"models": ["{other}"]},
     "ask_for_access": {
         "team": "{team}",

@@ -351,6 +351,8 @@ def _bodies(team: Team, model: AiModel, key_of_account: ApiKey) -> dict[str, dic
         "patch api:member": {"role": "auditor"},
         "patch api:team": {"name": f"New {TEMPLATE}"},
         "patch api:limit": {"amount": 1},
+        "key-rotation-set": {"days": "90"},
+        "put api:key-rotation": {"days": 90},
         "put api:key-models": {"models": [model.name]},
         "put api:team-role": {"name": f"New {TEMPLATE}", "rights": ["see_team"]},
         "api:service-accounts": {"name": f"New {TEMPLATE}"},

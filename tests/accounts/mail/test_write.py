@@ -54,6 +54,7 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.KEY_ENDING: OF_END | {"key_id": str(new_id()), "key": "Batch", "public_id": "ab12cd34"},
     Kind.KEY_IDLE: OF_END | OF_KEY | {"idle_since": "2026-01-02T03:04:05+00:00"},
     Kind.KEY_DISABLED: {"team": "Search", "holder": ""} | OF_KEY | {"removes_at": "2999-01-02"},
+    Kind.KEY_ROTATED: OF_END | OF_KEY | {"key_id": str(new_id())},
     Kind.GRANT_ENDING: OF_END | {"model": "house-chat"},
     Kind.DECOY_USED: {
         "decoy_id": str(new_id()),
@@ -93,6 +94,7 @@ EXPECTED = {
     ],
     Kind.KEY_ENDING: ["Your key Batch (lk_ab12cd34_…)", "2999-01-02 03:04 UTC"],
     Kind.KEY_IDLE: ["has not been used since 2026-01-02", "disabled on 2999-01-02 03:04 UTC"],
+    Kind.KEY_ROTATED: ["has a new secret", "The old one works until 2999-01-02 03:04 UTC"],
     Kind.KEY_DISABLED: ["was disabled, as nobody had used it", "for good on 2999-01-02"],
     Kind.LIMIT_ALERT: [
         "$41.20 of $50.00 a calendar month (UTC) are used: 80 % of the limit of Batch",

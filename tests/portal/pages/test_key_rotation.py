@@ -167,3 +167,17 @@ def test_page_needs_few_queries(django_assert_max_num_queries: MaxQueries) -> No
     for address in (page_of(key), rotation_of(key)):
         with django_assert_max_num_queries(QUERIES_MAX):
             browser.page(address)
+
+
+def test_age_at_which_it_is_rotated_by_itself_is_chosen_on_its_page() -> None:
+    account = new_account()
+    key = new_key(account).key
+    browser = Browser(new_member(account.team, Role.MANAGER))
+    address = reverse("key-rotation-set", args=[key.pk])
+    assert address in browser.page(rotation_of(key))
+    for days, kept in (("90", 90), ("7", 90), ("x", 90), ("", None)):
+        assert browser.post(address, days=days).status_code == 302
+        assert ApiKey.objects.get(pk=key.pk).rotates_after_days == kept
+    assert "by itself every" not in words_of(browser.page(page_of(key)))
+    browser.post(address, days="30")
+    assert "by itself every 30 days" in words_of(browser.page(page_of(key)))
