@@ -14,10 +14,11 @@ MOST_PER_MINUTE = 2_000_000_000
 # The copies have the digest of their pattern, so that nobody can call with them.
 _COPIES = """
     INSERT INTO accounts_apikey (id, public_id, pepper_id, digest, team_id, service_account_id, name, purpose, tags,
-        cost_centre, scopes, is_narrowed, networks, created_at, expires_at, revoked_reason)
+        cost_centre, scopes, is_narrowed, networks, created_at, expires_at, revoked_reason,
+        previous_pepper_id)
     SELECT gen_random_uuid(), lpad(n::text, 12, '0'), pepper_id, digest, team_id, service_account_id,
         'Application ' || n, purpose, tags, cost_centre, scopes, is_narrowed, networks,
-        created_at - n * interval '1 minute', expires_at + (n %% 300) * interval '1 day', ''
+        created_at - n * interval '1 minute', expires_at + (n %% 300) * interval '1 day', '', ''
     FROM accounts_apikey, generate_series(1, %s) AS n WHERE id = %s
 """
 
