@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from models_registry.pages import catalogue, limits, requests
+from models_registry.pages import catalogue, delegations, limits, requests
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("models/", catalogue.catalogue, name="catalogue"),
@@ -17,6 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="team-limit-remove",
     ),
     path("requests/", requests.requests, name="requests"),
+    path("requests/delegate/", delegations.delegate, name="delegate"),
+    path("requests/delegate/end/", delegations.delegate_end, name="delegate-end"),
     path("requests/<uuid:request_id>/", requests.request_page, name="request"),
     path("requests/<uuid:request_id>/comment/", requests.comment, name="request-comment"),
     path("requests/<uuid:request_id>/agree/", requests.agree, name="request-agree"),

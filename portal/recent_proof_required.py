@@ -32,6 +32,7 @@ PROOF_TO_SEND = PROOF_TO_OPEN | {
     "key-bounds",
     "request-agree",
     "request-deny",
+    "delegate",
     "key-enable",
     "key-rotation-set",
     "service-account-bounds",

@@ -20,6 +20,7 @@ _PAGES: dict[NotificationKind, tuple[str, tuple[str, ...]]] = {
     NotificationKind.REQUEST_WITHDRAWN: _OF_REQUEST,
     NotificationKind.REQUEST_AGREED: _OF_REQUEST,
     NotificationKind.REQUEST_WAITS: _OF_REQUEST,
+    NotificationKind.APPROVALS_DELEGATED: ("requests", ()),
     NotificationKind.KEY_ENDING: ("key", ("key_id",)),
     NotificationKind.KEY_IDLE: ("key", ("key_id",)),
     NotificationKind.KEY_DISABLED: ("key", ("key_id",)),

@@ -37,6 +37,7 @@ SUBJECTS = {
     NotificationKind.PROPOSAL_DECIDED: _("Your proposal was %(state)s: %(action)s"),
     NotificationKind.GRANT_ENDING: _("Access to %(model)s ends on %(ends_on)s"),
     NotificationKind.REQUEST_WAITS: _("The request of %(team)s for %(models)s waits for you"),
+    NotificationKind.APPROVALS_DELEGATED: _("You can agree to requests in the place of %(by)s"),
     NotificationKind.REQUEST_AGREED: _("%(by)s agreed to your request for %(models)s"),
     NotificationKind.SECOND_FACTOR_CHANGED: _("Your second factor for Latchkey has changed"),
     NotificationKind.DIGEST: _("Your day on Latchkey: %(count)s notifications"),
@@ -140,9 +141,12 @@ def _of_people(
         NotificationKind.PROPOSAL_MADE,
         NotificationKind.PROPOSAL_DECIDED,
         NotificationKind.DIGEST,
+        NotificationKind.APPROVALS_DELEGATED,
     ],
 ) -> dict[str, Any]:
     match kind:
+        case NotificationKind.APPROVALS_DELEGATED:
+            return _of_end(facts) | {"link": page_link("requests")}
         case NotificationKind.SECOND_FACTOR_CHANGED:
             told = FACTOR_CHANGES.get((facts["what"], facts["factor"]), SUBJECTS[kind])
             return {"told": told, "link": page_link("security")}

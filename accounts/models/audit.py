@@ -105,6 +105,8 @@ class AuditTag(models.TextChoices):
     POLICY_VERSION_ADDED = "policy.version_added"
     POLICY_SWITCHED_ON = "policy.switched_on"
     POLICY_SWITCHED_OFF = "policy.switched_off"
+    APPROVALS_DELEGATED = "approvals.delegated"
+    DELEGATION_ENDED = "approvals.delegation_ended"
 
 
 def audit_tags() -> list[tuple[str, str]]:

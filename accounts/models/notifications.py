@@ -30,6 +30,7 @@ class NotificationKind(models.TextChoices):
     REQUEST_AGREED = "request_agreed"
     DIGEST = "digest"
     REQUEST_WAITS = "request_waits"
+    APPROVALS_DELEGATED = "approvals_delegated"
 
 
 # What guards an account or waits for a second person is told at once, whatever somebody chose for the rest; a digest is made

@@ -29,6 +29,7 @@ KIND_LABELS: "dict[NotificationKind, str | Promise]" = {
     NotificationKind.REQUEST_MADE: gettext_lazy("A team asks for access"),
     NotificationKind.REQUEST_COMMENTED: gettext_lazy("A comment on a request"),
     NotificationKind.REQUEST_AGREED: gettext_lazy("Somebody agrees to a request of yours"),
+    NotificationKind.APPROVALS_DELEGATED: gettext_lazy("You agree in somebody's place"),
     NotificationKind.REQUEST_WAITS: gettext_lazy("A request waits for you too long"),
     NotificationKind.REQUEST_DECIDED: gettext_lazy("A request of yours is decided"),
     NotificationKind.REQUEST_WITHDRAWN: gettext_lazy("A request is withdrawn"),

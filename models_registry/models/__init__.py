@@ -9,6 +9,7 @@ from models_registry.models.catalogue import (
     Provider,
     Visibility,
 )
+from models_registry.models.delegations import ApprovalDelegation
 from models_registry.models.grants import Grant, KeyModel
 from models_registry.models.limits import Limit, LimitMeasure, LimitPeriod, SubjectKind
 from models_registry.models.policies import (
@@ -29,6 +30,7 @@ from models_registry.models.requests import (
 __all__ = [
     "AccessRequest",
     "AiModel",
+    "ApprovalDelegation",
     "ApprovalPolicy",
     "DataClass",
     "Deployment",

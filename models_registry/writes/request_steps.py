@@ -9,7 +9,7 @@ from accounts.models import User
 from models_registry.models import AccessRequest, AiModel, RequestStep, StepApproval
 from models_registry.policies_in_force import asked_by, rules_in_force
 from models_registry.policy_rules import Needed, in_turn, needed_for
-from models_registry.step_access import steps_of
+from models_registry.step_access import open_steps_of, place_taken
 from models_registry.writes.request_terms import Allowed
 from portal.lib.clock import utc_now
 
@@ -29,8 +29,8 @@ def write_steps(request: AccessRequest, models: Iterable[AiModel]) -> list[Reque
 def steps_for(person: User, steps: Sequence[RequestStep]) -> list[RequestStep]:
     """Those of a request's steps that wait for the person now. Raises: PermissionDenied where none does."""
     turn = [step.pk for step in in_turn(steps)]
-    theirs = RequestStep.objects.filter(steps_of(person), pk__in=turn)
-    waiting = set(theirs.exclude(approvals__person=person).values_list("pk", flat=True))
+    theirs = RequestStep.objects.filter(open_steps_of(person), pk__in=turn)
+    waiting = set(theirs.values_list("pk", flat=True))
     own = [step for step in steps if step.pk in waiting]
     if not own:
         raise PermissionDenied(NOT_NOW)
@@ -78,6 +78,7 @@ def _approval(
         step=step,
         at=now,
         person=person,
+        in_place_of=place_taken(person, step),
         reason=reason,
         model_ids=[model.pk for model in allowed.models],
         ends_at=allowed.ends_at,

@@ -198,6 +198,8 @@ ROWS: dict[str, tuple[str, str]] = {
     "prove": ("login 200 200 200 200 200 200", "login 200 200 200 200 200 200"),
     "recovery-codes": ("login 405 405 405 405 405 405", "login 302 302 302 302 302 302"),
     "request": ("login 404 200 200 200 200 200", "login 405 405 405 405 405 405"),
+    "delegate": ("login 200 200 200 200 200 200", "login 200 200 200 200 200 200"),
+    "delegate-end": ("login 405 405 405 405 405 405", "login 302 302 302 302 302 302"),
     "request-agree": ("login 405 405 405 405 405 405", "login 404 403 403 403 403 200"),
     "request-deny": ("login 405 405 405 405 405 405", "login 404 403 403 403 403 200"),
     "request-comment": ("login 405 405 405 405 405 405", "login 404 403 302 302 302 302"),

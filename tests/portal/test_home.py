@@ -145,6 +145,6 @@ def test_home_asks_no_more_for_more_rows(
         own_key(team, person, "Ends soon", days=3)
     client = Client()
     client.force_login(person)
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         page = client.get("/").content.decode()
     assert "All teams" in page

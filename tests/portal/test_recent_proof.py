@@ -44,6 +44,7 @@ NO_PROOF = {
     "request",
     "request-comment",
     "request-withdraw",
+    "delegate-end",
     "second-factor",
     "session-end",
     "sessions-end",

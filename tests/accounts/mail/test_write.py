@@ -50,6 +50,7 @@ FACTS: dict[NotificationKind, dict[str, Any]] = {
     Kind.REQUEST_DECIDED: OF_REQUEST | {"status": "approved", "reason": "Go on."},
     Kind.REQUEST_WITHDRAWN: OF_REQUEST | {"withdrawn_by": "Bob"},
     Kind.REQUEST_AGREED: OF_REQUEST | {"by": "Bob"},
+    Kind.APPROVALS_DELEGATED: {"by": "Bob", "ends_at": "2999-01-02T03:04:05+00:00"},
     Kind.REQUEST_WAITS: OF_REQUEST | {"since": "2999-01-02T03:04:05+00:00", "is_late": True},
     Kind.KEY_ENDING: OF_END | {"key_id": str(new_id()), "key": "Batch", "public_id": "ab12cd34"},
     Kind.KEY_IDLE: OF_END | OF_KEY | {"idle_since": "2026-01-02T03:04:05+00:00"},
@@ -86,6 +87,7 @@ EXPECTED = {
     Kind.REQUEST_MADE: ["Ada asks for the team Search", "house-chat", "We answer tickets."],
     Kind.REQUEST_COMMENTED: ["Bob says", "Which tickets?"],
     Kind.REQUEST_DECIDED: ["has been approved", "Go on.", "call it now"],
+    Kind.APPROVALS_DELEGATED: ["Bob is away", "in their place until 2999-01-02 03:04 UTC"],
     Kind.REQUEST_WAITS: ["Search", "house-chat", "since 2999-01-02 03:04 UTC", "It is late."],
     Kind.REQUEST_AGREED: ["Bob agreed that the team Search", "Others still have to agree"],
     Kind.REQUEST_WITHDRAWN: [
