@@ -297,6 +297,8 @@ INSTALLED_APPS = [
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "portal.apps.PortalAdminConfig",
+    # Before Django's accounts: of two commands of one name the first one's counts.
+    "accounts",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -307,7 +309,6 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_htmx",
     "csp",
-    "accounts",
     "allauth",
     "allauth.account",
     "allauth.mfa",

@@ -81,6 +81,28 @@ def test_administrator_is_refused_where_nobody_can_be_asked(
     assert "--password-stdin" in refuse("create_admin", "a@latchkey.test")
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["createsuperuser", "--noinput", "--email", "b@latchkey.test"],
+        ["createsuperuser"],
+        ["changepassword", "{person}"],
+    ],
+)
+def test_commands_that_would_set_a_password_without_a_trace_are_refused(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = new_person()
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "weak")
+    monkeypatch.setattr("getpass.getpass", lambda *_: PASSWORD * 2)
+    entries = AuditEntry.objects.count()
+    assert "create_admin" in refuse(*(one.format(person=person.email) for one in arguments))
+    person.refresh_from_db()
+    assert person.check_password(PASSWORD)
+    assert not User.objects.filter(email="b@latchkey.test").exists()
+    assert AuditEntry.objects.count() == entries
+
+
 def test_team_is_made_with_its_accounts_and_members() -> None:
     name, person = new_name("team"), new_person()
     member = f"{person.email.upper()}:manager"
