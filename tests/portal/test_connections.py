@@ -62,9 +62,15 @@ def named(url: str, name: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}application_name={name}"
 
 
-def is_ready(gateway: RunningGateway) -> bool:
-    url = f"http://127.0.0.1:{gateway.port}/health/ready"
-    with urllib.request.urlopen(url, timeout=10) as reply:
+# Its session is looked for in the database.
+COOKIE = f"sessionid={'a' * 32}"
+
+
+def is_answered(gateway: RunningGateway) -> bool:
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{gateway.port}/", headers={"Cookie": COOKIE}
+    )
+    with urllib.request.urlopen(request, timeout=10) as reply:
         return bool(reply.status == 200)
 
 
@@ -73,14 +79,14 @@ def test_hundred_requests_leave_no_more_than_the_pool(
     gateway: RunningGateway, services: Services, name: str, at_once: int
 ) -> None:
     with ThreadPoolExecutor(at_once) as callers:
-        assert all(callers.map(lambda _: is_ready(gateway), range(100)))
+        assert all(callers.map(lambda _: is_answered(gateway), range(100)))
     assert 0 < count(services, name) <= BOUND
 
 
 def test_callers_that_hang_up_or_never_read_keep_no_connection(
     gateway: RunningGateway, services: Services, name: str
 ) -> None:
-    request = b"GET /health/ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    request = f"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {COOKIE}\r\n\r\n".encode()
     silent = []
     for number in range(4 * BOUND):
         caller = socket.create_connection(("127.0.0.1", gateway.port), timeout=5)
@@ -88,11 +94,11 @@ def test_callers_that_hang_up_or_never_read_keep_no_connection(
         caller.close() if number % 2 else silent.append(caller)
     for caller in silent:
         assert caller.recv(12) == b"HTTP/1.1 200"
-    assert is_ready(gateway)
+    assert is_answered(gateway)
     assert count(services, name) <= BOUND
     for caller in silent:
         caller.close()
-    assert is_ready(gateway)
+    assert is_answered(gateway)
 
 
 def test_request_gives_the_connection_back_and_asks_for_none(
@@ -108,7 +114,7 @@ def test_request_gives_the_connection_back_and_asks_for_none(
 def test_transaction_around_a_request_stays_open(client: Client) -> None:
     name = new_name("team")
     create_team(name, actor=COMMAND)
-    client.get("/health/ready")
+    client.get("/", headers={"cookie": COOKIE})
     assert Team.objects.filter(name=name).exists()
 
 
