@@ -13,8 +13,14 @@ from tests.flows.processes import run_gateway
 
 @pytest.mark.time_limit_s(120)
 @pytest.mark.parametrize(
-    ("call_log", "level", "months"),
-    [("none", "ERROR", "0"), ("failures", "WARNING", "1"), ("all", "DEBUG", "24")],
+    ("call_log", "level", "months", "sync"),
+    # Each process is dear. Every value once, and calls logged and levels crossed: the quiet one with the loud other.
+    [
+        ("none", "DEBUG", "0", "each"),
+        ("failures", "WARNING", "1", "never"),
+        ("all", "ERROR", "0", "interval"),
+        ("all", "INFO", "24", "never"),
+    ],
 )
 def test_limits_and_the_ledger_hold_whatever_is_logged_and_kept(
     catalogue: Catalogue,
@@ -23,11 +29,13 @@ def test_limits_and_the_ledger_hold_whatever_is_logged_and_kept(
     call_log: str,
     level: str,
     months: str,
+    sync: str,
 ) -> None:
     settings = {
         "LATCHKEY_CALL_LOG": call_log,
         "LATCHKEY_LOG_LEVEL": level,
         "LATCHKEY_LEDGER_KEEP_MONTHS": months,
+        "LATCHKEY_JOURNAL_SYNC": sync,
     }
     with run_gateway(tmp_path, **settings) as gateway:
         caller = new_caller(gateway.port, catalogue.chat, requests_per_minute=3)
@@ -46,7 +54,7 @@ def test_limits_and_the_ledger_hold_whatever_is_logged_and_kept(
         assert sum(row.input_tokens + row.output_tokens for row in used) <= 1000
         assert caller.send("GET", "/v1/models").status == 429
         log = gateway.log()
-    assert (replies[0].request_id in log) == (call_log == "all")
+    assert (replies[0].request_id in log) == (call_log == "all" and level == "INFO")
     # The server's own line for each request would say more than the setting lets it.
     assert "GET /v1/models" not in log
     assert "GET /health/" not in log
