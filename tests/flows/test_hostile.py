@@ -411,9 +411,12 @@ def test_other_forms_of_body_are_refused(
     assert (reply.status, reply.code) == (415, code)
 
 
-@pytest.mark.parametrize("count", [150, 10_000])
+# Whoever is still writing when the refusal is sent may find the connection reset instead.
+@pytest.mark.parametrize(
+    ("count", "answers"), [(150, [b"HTTP/1.1 431"]), (10_000, [b"HTTP/1.1 431", b""])]
+)
 def test_too_many_headers_are_refused_at_once(
-    catalogue: Catalogue, new_caller_of: CallerMaker, count: int
+    catalogue: Catalogue, new_caller_of: CallerMaker, count: int, answers: list[bytes]
 ) -> None:
     caller = new_caller_of(catalogue.chat)
     headers = [*caller.headers(), *((f"X-{number}", "a") for number in range(count))]
@@ -427,7 +430,7 @@ def test_too_many_headers_are_refused_at_once(
         connection.sendall(request)
         received = receive_all(connection)
     assert time.monotonic() - started < 1.0
-    assert received[:12] in (b"HTTP/1.1 431", b""), received[:80]
+    assert received[:12] in answers, received[:80]
     assert caller.post(CHAT, chat_body(catalogue.chat.name)).status == 200
 
 
