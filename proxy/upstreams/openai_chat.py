@@ -7,7 +7,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from proxy.errors import Code, Refusal
 from proxy.exchange import ParsedCall, Usage
-from proxy.json_object import raw
+from proxy.json_object import decode_members, raw
 from proxy.upstreams.decider import Decider
 
 PATH = b"/chat/completions"
@@ -108,8 +108,14 @@ def prepare_members(
     members.pop("max_completion_tokens", None)
     members[cap_member] = raw(output_cap)
     if call.stream:
-        members["stream_options"] = raw({"include_usage": True})
+        members["stream_options"] = _asking_for_usage(members.get("stream_options"))
     return members
+
+
+def _asking_for_usage(options: msgspec.Raw | None) -> msgspec.Raw:
+    """The caller's options of a stream, and usage asked for whatever they say of it."""
+    given = {} if options is None or bytes(options) == b"null" else decode_members(options)
+    return raw({**given, "include_usage": True})
 
 
 def _reaches_out(decided: _Decided) -> bool:

@@ -7,7 +7,15 @@ import msgspec
 import pytest
 
 from proxy.exchange import Usage
-from proxy.upstreams.openai_chat import ReportedUsage, decode_chunk, is_given, text_bytes
+from proxy.json_object import decode_object, encode_object
+from proxy.upstreams.openai_chat import (
+    ReportedUsage,
+    decode_chunk,
+    is_given,
+    prepare_members,
+    read_call,
+    text_bytes,
+)
 
 
 def counted(**said: Any) -> int:
@@ -77,6 +85,29 @@ def test_a_part_that_is_no_number_is_no_usage(part: str) -> None:
     for claim in ("true", '"12"', "[]"):
         with pytest.raises(msgspec.ValidationError):
             decode_chunk(f'{{"usage":{{"prompt_tokens_details":{{"{part}":{claim}}}}}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, {}),
+        ({"stream_options": None}, {}),
+        ({"stream_options": {"include_usage": False}}, {}),
+        ({"stream_options": {"include_obfuscation": False}}, {"include_obfuscation": False}),
+    ],
+)
+def test_options_of_a_stream_stay_beside_the_usage_that_is_asked_for(
+    given: dict[str, Any], kept: dict[str, Any]
+) -> None:
+    said = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": True} | given
+    body = json.dumps(said).encode()
+    sent = prepare_members(
+        read_call(body, decode_object(body)),
+        upstream_name="m",
+        cap_member="max_tokens",
+        output_cap=5,
+    )
+    assert json.loads(encode_object(sent))["stream_options"] == kept | {"include_usage": True}
 
 
 def test_a_null_error_is_none() -> None:
