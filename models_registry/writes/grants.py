@@ -37,6 +37,8 @@ def grant_model(
         raise ValidationError({"scopes": "A grant needs at least one kind of call."})
     if ends_at <= utc_now():
         raise ValidationError({"ends_at": "This end lies in the past."})
+    if starts_at is not None and ends_at < starts_at:
+        raise ValidationError({"ends_at": "This end lies before the start."})
     grant = Grant(
         team=to if isinstance(to, Team) else None,
         service_account=to if isinstance(to, ServiceAccount) else None,

@@ -1,3 +1,4 @@
+import datetime
 import io
 from pathlib import Path
 
@@ -9,15 +10,17 @@ from pytest_django.fixtures import Settings
 from models_registry.models import (
     AiModel,
     Grant,
+    KeyModel,
     LimitMeasure,
     LimitPeriod,
     ModelStatus,
     Provider,
+    Visibility,
 )
 from models_registry.writes.providers import open_credential
 from portal.lib.clock import utc_now
 from portal.lib.networks import NetworkPolicy
-from tests.accounts.rows import REASON, new_account, new_name
+from tests.accounts.rows import REASON, new_account, new_name, new_team
 from tests.models_registry.rows import new_limit, new_model, new_provider
 from tests.portal.lib.test_checked_http import Server, serve
 
@@ -61,12 +64,13 @@ def test_provider_is_added_and_its_models_are_listed(
     assert SECRET not in out
 
 
-@pytest.mark.parametrize("given", ["UNSET", "/nonexistent/key", "/", "EMPTY", SECRET])
+@pytest.mark.parametrize("given", ["UNSET", "/nonexistent/key", "/", "EMPTY", "BLANK", SECRET])
 def test_key_that_cannot_be_read_is_refused_without_being_repeated(
     given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = tmp_path / "empty"
     empty.write_text("\n")
+    monkeypatch.setenv("BLANK", " ")
     name = new_name("provider")
     with serve(LIST) as server:
         told = refuse(
@@ -77,6 +81,7 @@ def test_key_that_cannot_be_read_is_refused_without_being_repeated(
             str(empty) if given == "EMPTY" else given,
         )
     assert "--key-from" in told
+    assert ("blank" in told) == (given in ("EMPTY", "BLANK"))
     assert SECRET not in told
     assert server.heads == []
 
@@ -124,6 +129,14 @@ def test_model_is_added_with_prices_and_published() -> None:
     assert model.deployments.get().upstream_name == name
 
 
+def test_model_is_added_with_an_owner_and_for_whoever_was_granted_it() -> None:
+    owner, provider, name = new_team(), new_provider().name, new_name("model")
+    more = ("--owner", owner.slug, "--visibility", "granted")
+    run(*add_model(provider, name, *more))
+    model = AiModel.objects.get(name=name)
+    assert (model.owner, model.visibility) == (owner, Visibility.GRANTED)
+
+
 def test_draft_stays_a_draft_under_the_providers_name() -> None:
     provider, name = new_provider().name, new_name("model")
     assert "draft" in run(*add_model(provider, name, "--draft", "--upstream-name", "org/x"))
@@ -146,6 +159,8 @@ def test_draft_stays_a_draft_under_the_providers_name() -> None:
         (["--price-input", "1e30"], "price_input: "),
         (["--kind", "video"], "--kind"),
         (["--hang-up", "wait"], "--hang-up"),
+        (["--owner", "nobody"], "--owner: "),
+        (["--visibility", "nobody"], "--visibility"),
     ],
 )
 def test_refused_model_leaves_nothing(changes: list[str], told: str) -> None:
@@ -168,6 +183,8 @@ def test_model_is_granted_to_a_team_or_to_one_account() -> None:
     [
         (["--days", "0"], "ends_at: "),
         (["--days", "999999999999"], "--days: "),
+        (["--starts-in-days", "999999999999"], "--starts-in-days: "),
+        (["--starts-in-days", "91"], "ends_at: "),
         (["--service-account", "nobody"], "ServiceAccount"),
         (["--scope", "images"], "--scope"),
     ],
@@ -178,6 +195,15 @@ def test_refused_grant_is_not_made(changes: list[str], told: str) -> None:
     assert "AiModel" in refuse("grant_model", "nothing", account.team.slug, "--scope", "chat")
     assert "Team" in refuse("grant_model", model.name, "nobody", "--scope", "chat")
     assert not Grant.objects.filter(model=model).exists()
+
+
+def test_grant_begins_when_it_is_told_to() -> None:
+    account, model = new_account(), new_model()
+    command = ["grant_model", model.name, account.team.slug, "--scope", "chat"]
+    assert " from " in run(*command, "--starts-in-days", "2", "--days", "9")
+    grant = Grant.objects.get(model=model)
+    assert grant.starts_at - utc_now() > datetime.timedelta(days=1, hours=23)
+    assert grant.ends_at - grant.starts_at > datetime.timedelta(days=6, hours=23)
 
 
 @pytest.mark.parametrize("to_account", [False, True])
@@ -229,6 +255,21 @@ def test_step_that_a_models_life_does_not_have_is_refused(arguments: list[str], 
     assert "No model" in refuse("set_model_status", "nothing", "retired")
     model.refresh_from_db()
     assert model.status == ModelStatus.DRAFT
+
+
+def test_key_of_the_command_line_is_labelled_and_narrowed() -> None:
+    account, models = new_account(), [new_model(), new_model()]
+    issue = ["issue_key", account.team.slug, "--service-account", account.name]
+    issue += ["--name", "First", "--scope", "chat"]
+    assert "AiModel" in refuse(*issue, "--model", models[0].name, "--model", "nothing")
+    assert not account.team.keys.exists()
+    named = [part for model in models for part in ("--model", model.name)]
+    run(*issue, *named, "--tag", "batch", "--tag", "night", "--cost-centre", "4711")
+    key = account.team.keys.get()
+    assert (key.tags, key.cost_centre, key.is_narrowed) == (["batch", "night"], "4711", True)
+    assert set(KeyModel.objects.filter(key=key).values_list("model", flat=True)) == {
+        model.pk for model in models
+    }
 
 
 @pytest.mark.parametrize("of", ["team", "account"])

@@ -56,7 +56,7 @@ REFUSED = {
     "past end": ({"ends_at": utc_now() - datetime.timedelta(seconds=1)}, "ends_at"),
     "end before the start": (
         {"starts_at": utc_now() + datetime.timedelta(days=2)},
-        "__all__",
+        "ends_at",
     ),
 }
 

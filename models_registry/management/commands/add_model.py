@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from accounts.audit import COMMAND
+from accounts.models import Team
 from models_registry.models import (
     DataClass,
     HangUp,
@@ -14,6 +15,7 @@ from models_registry.models import (
     ModelStatus,
     OutputCapMember,
     Provider,
+    Visibility,
 )
 from models_registry.writes.catalogue import add_model, deploy_model, set_model_status
 from portal.lib.validation_text import validation_text
@@ -58,6 +60,10 @@ class Command(BaseCommand):
                 help=f"USD per million tokens. Default: as {else_as}.",
             )
         parser.add_argument("--description", default="")
+        parser.add_argument("--owner", metavar="TEAM", help="The slug of the team that owns it.")
+        parser.add_argument(
+            "--visibility", choices=Visibility.values, default=Visibility.EVERYONE.value
+        )
         parser.add_argument("--draft", action="store_true")
 
     @transaction.atomic
@@ -80,6 +86,8 @@ class Command(BaseCommand):
                 price_audio_input=options["price_audio_input"],
                 price_audio_output=options["price_audio_output"],
                 description=options["description"],
+                owner=Team.objects.get(slug=options["owner"]) if options["owner"] else None,
+                visibility=options["visibility"],
             )
             provider = Provider.objects.get(name=options["provider"])
             deploy_model(
@@ -90,6 +98,8 @@ class Command(BaseCommand):
             )
             if not options["draft"]:
                 set_model_status(model, status=ModelStatus.PUBLISHED, actor=COMMAND)
+        except Team.DoesNotExist:
+            raise CommandError("--owner: no team has this slug.") from None
         except Provider.DoesNotExist:
             raise CommandError("No provider has this name. Add it with add_provider.") from None
         except ValidationError as error:

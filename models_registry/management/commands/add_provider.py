@@ -62,5 +62,5 @@ def read_credential(source: str | None) -> str:
             "--key-from names neither a set environment variable nor a readable file."
         ) from None
     if not credential.strip():
-        raise CommandError("The file that --key-from names is empty.")
+        raise CommandError("What --key-from names is set, but blank.")
     return credential.strip()

@@ -1,3 +1,4 @@
+import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--days", type=int, default=90, help="Until the grant ends. Default: 90."
         )
-
+        parser.add_argument("--starts-in-days", type=int, help="Default: it begins at once.")
         parser.add_argument("--requests-per-minute", type=int, help="Shared by all keys.")
         parser.add_argument("--tokens-per-minute", type=int, help="Shared by all keys.")
 
@@ -42,7 +43,8 @@ class Command(BaseCommand):
                 AiModel.objects.get(name=options["model"]),
                 to=to,
                 scopes=[Scope(scope) for scope in options["scope"]],
-                ends_at=days_ahead(options["days"]),
+                starts_at=_starts_at(options["starts_in_days"]),
+                ends_at=_days_ahead("--days", options["days"]),
                 requests_per_minute=options["requests_per_minute"],
                 tokens_per_minute=options["tokens_per_minute"],
                 actor=COMMAND,
@@ -51,6 +53,19 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
         except ValidationError as error:
             raise CommandError(validation_text(error)) from None
-        except ValueError as error:
-            raise CommandError(f"--days: {error}.") from None
-        self.stdout.write(f"{to} may call {options['model']} until {grant.ends_at:%Y-%m-%d}.")
+        begins = f"from {grant.starts_at:%Y-%m-%d} " if options["starts_in_days"] else ""
+        self.stdout.write(
+            f"{to} may call {options['model']} {begins}until {grant.ends_at:%Y-%m-%d}."
+        )
+
+
+def _starts_at(days: int | None) -> datetime.datetime | None:
+    return None if days is None else _days_ahead("--starts-in-days", days)
+
+
+def _days_ahead(option: str, days: int) -> datetime.datetime:
+    """The moment so many days from now. Raises: CommandError naming the option."""
+    try:
+        return days_ahead(days)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}.") from None

@@ -1,11 +1,14 @@
 from typing import Any
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
 
 from accounts.audit import COMMAND
 from accounts.models import ServiceAccount, Team, User
 from accounts.models.keys import Scope
+from models_registry.models import AiModel
+from models_registry.writes.grants import narrow_key
 from models_registry.writes.keys import issue_bounded_key
 from portal.lib.clock import days_ahead
 from portal.lib.validation_text import validation_text
@@ -21,12 +24,21 @@ class Command(BaseCommand):
         holder.add_argument("--person", metavar="EMAIL")
         parser.add_argument("--name", required=True)
         parser.add_argument("--purpose", default="")
+        parser.add_argument("--tag", action="append", default=[], metavar="TEXT")
+        parser.add_argument("--cost-centre", default="")
+        parser.add_argument(
+            "--model",
+            action="append",
+            metavar="NAME",
+            help="Narrows the key to these models of those granted. Default: all of them.",
+        )
         parser.add_argument("--scope", action="append", choices=Scope.values, required=True)
         parser.add_argument("--days", type=int, default=90, help="Until the key ends. Default: 90.")
         parser.add_argument("--network", action="append", default=[], metavar="CIDR")
         parser.add_argument("--requests-per-minute", type=int)
         parser.add_argument("--tokens-per-minute", type=int)
 
+    @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             team = Team.objects.get(slug=options["team"])
@@ -35,6 +47,8 @@ class Command(BaseCommand):
                 holder=_holder(team, options),
                 name=options["name"],
                 purpose=options["purpose"],
+                tags=options["tag"],
+                cost_centre=options["cost_centre"],
                 scopes=[Scope(scope) for scope in options["scope"]],
                 expires_at=days_ahead(options["days"]),
                 networks=options["network"],
@@ -42,7 +56,10 @@ class Command(BaseCommand):
                 tokens_per_minute=options["tokens_per_minute"],
                 actor=COMMAND,
             )
-        except (Team.DoesNotExist, ServiceAccount.DoesNotExist, User.DoesNotExist) as error:
+            if options["model"]:
+                models = [AiModel.objects.get(name=name) for name in options["model"]]
+                narrow_key(issued.key, models=models, actor=COMMAND)
+        except ObjectDoesNotExist as error:
             raise CommandError(str(error)) from None
         except ValidationError as error:
             raise CommandError(validation_text(error)) from None
