@@ -22,6 +22,11 @@ SUPPORTED = ((3, 11), (3, 12), (3, 13), (3, 14))
 PREFERENCE = ("python3.13", "python3.12", "python3.11", "python3.14", "python3")
 PROBE = "import sys; print(sys.implementation.name, *sys.version_info[:2], sys.base_prefix)"
 
+UV_HINT = (
+    " uv reads neither pip's configuration nor the system's certificates: behind a proxy that opens TLS, set"
+    " SSL_CERT_FILE to its authorities; for an index of your own, UV_DEFAULT_INDEX."
+)
+
 
 def main(groups):
     """Bring .venv up to date with the groups' locks; do nothing where it already is."""
@@ -143,7 +148,8 @@ def _install(groups):
         command = [str(VENV_PYTHON), "-m", "pip", "install", "--quiet"]
         command += ["--disable-pip-version-check"]
     if subprocess.run([*command, "--require-hashes", *files]).returncode:
-        sys.exit("The locked requirements could not be installed; the lines above say why.")
+        told = "The locked requirements could not be installed; the lines above say why."
+        sys.exit(told + (UV_HINT if uv else ""))
 
 
 if __name__ == "__main__":

@@ -18,12 +18,14 @@ UV = """#!{python}
 import pathlib, sys, time
 notes = pathlib.Path({notes!r})
 with notes.open("a") as file:
-    file.write(sys.argv[1] + "\\n")
+    file.write(" ".join(sys.argv[1:]) + "\\n")
 venv = pathlib.Path({venv!r})
 if sys.argv[1] == "venv":
     (venv / "bin").mkdir(parents=True)
     (venv / "bin" / "python").symlink_to({python!r})
 time.sleep({pause_s})
+if sys.argv[1] == "pip":
+    sys.exit({exit_code})
 assert (venv / "bin" / "python").exists()
 """
 
@@ -41,7 +43,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def put_uv(project: Path, *, pause_s: float) -> None:
+def put_uv(project: Path, *, pause_s: float, exit_code: int = 0) -> None:
     uv = project / "programs" / "uv"
     uv.write_text(
         UV.format(
@@ -49,6 +51,7 @@ def put_uv(project: Path, *, pause_s: float) -> None:
             notes=str(project / "notes"),
             venv=str(project / ".venv"),
             pause_s=pause_s,
+            exit_code=exit_code,
         )
     )
     uv.chmod(0o755)
@@ -72,8 +75,32 @@ def end_well(process: subprocess.Popen[str]) -> str:
     return told
 
 
+def asked(project: Path) -> list[list[str]]:
+    """Everything that uv was asked for, word by word."""
+    return [line.split() for line in (project / "notes").read_text().splitlines()]
+
+
 def notes(project: Path) -> list[str]:
-    return (project / "notes").read_text().split()
+    return [words[0] for words in asked(project)]
+
+
+def test_every_file_is_installed_by_its_hash_or_not_at_all(project: Path) -> None:
+    put_uv(project, pause_s=0)
+    end_well(start(project, "base", "test"))
+    _, (*_, flag, first, base, second, test) = asked(project)
+    assert flag == "--require-hashes"
+    assert (first, second) == ("-r", "-r")
+    assert [Path(file).name for file in (base, test)] == ["base.txt", "test.txt"]
+
+
+def test_what_uv_does_not_know_of_this_machine_is_told_when_it_fails(project: Path) -> None:
+    put_uv(project, pause_s=0, exit_code=2)
+    failed = start(project, "base")
+    told, _ = failed.communicate(timeout=20)
+    assert failed.returncode == 1
+    assert "SSL_CERT_FILE" in told
+    assert "UV_DEFAULT_INDEX" in told
+    assert not (project / ".venv" / "latchkey-stamp.json").exists()
 
 
 @pytest.mark.parametrize("is_left_over", [False, True])
