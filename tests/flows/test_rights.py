@@ -22,7 +22,7 @@ from accounts.writes.teams import (
     enable_team,
     remove_member,
 )
-from models_registry.models import AiModel, Grant, ModelStatus
+from models_registry.models import AiModel, Grant, ModelKind, ModelStatus
 from models_registry.writes.catalogue import set_model_status
 from models_registry.writes.grants import end_grant, grant_model, narrow_key
 from portal.lib.clock import utc_now
@@ -277,20 +277,30 @@ def test_a_deprecated_model_says_when_it_goes_and_goes_then(
     catalogue: Catalogue, gateway: RunningGateway, new_caller_of: CallerMaker
 ) -> None:
     model = new_model(catalogue.demo, "demo-chat")
-    wait_until_listed(gateway.port, model)
-    caller = new_caller_of(model)
+    other = new_model(catalogue.demo, "demo-embed", kind=ModelKind.EMBEDDINGS, max_output_tokens=0)
+    wait_until_listed(gateway.port, model, other)
+    caller = new_caller_of(model, other)
     assert "deprecation" not in chat(caller, model).headers
-    set_model_status(model, status=ModelStatus.DEPRECATED, sunset_at=in_s(4), actor=COMMAND)
-    model.refresh_from_db()
+    # The one that is asked last is heard of first.
+    for one in (other, model):
+        set_model_status(one, status=ModelStatus.DEPRECATED, sunset_at=in_s(4), actor=COMMAND)
+        one.refresh_from_db()
 
     deadline = time.monotonic() + REFUSED_WITHIN_S + SLACK_S
     while "deprecation" not in (reply := chat(caller, model)).headers:
         assert time.monotonic() < deadline
+    _says_when_it_goes(reply, model)
+    _says_when_it_goes(caller.post(CHAT, chat_body(model.name, stream=True)), model)
+    _says_when_it_goes(caller.post(EMBEDDINGS, embeddings_body(other.name)), other)
+    wait_for(lambda: chat(caller, model), 404, within_s=4 + SLACK_S)
+
+
+def _says_when_it_goes(reply: Reply, model: AiModel) -> None:
+    assert reply.status == 200
     assert model.deprecated_at is not None
     assert model.sunset_at is not None
     assert reply.headers["deprecation"] == f"@{int(model.deprecated_at.timestamp())}"
     assert reply.headers["sunset"] == model.sunset_at.strftime("%a, %d %b %Y %H:%M:%S GMT")
-    wait_for(lambda: chat(caller, model), 404, within_s=4 + SLACK_S)
 
 
 def test_another_address_is_refused_within_a_second(
