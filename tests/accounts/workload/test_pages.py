@@ -15,7 +15,7 @@ from accounts.models.teams import Role
 from portal.lib.clock import utc_now
 from tests.accounts.rows import REASON, new_account, new_member, new_person
 from tests.accounts.workload.issuing import Issuing, new_issuer, new_issuing, new_rule
-from tests.asking_api import Asker, code_of, data_of
+from tests.asking_api import Asker, code_of, data_of, fields_of, personal_key
 
 pytestmark = pytest.mark.django_db
 
@@ -150,6 +150,39 @@ def test_of_another_teams_rule_nothing_but_its_taking_is_told() -> None:
     assert data_of(told)["is_elsewhere"]
     assert data_of(told)["rule"] is None
     assert str(issuing.rule.pk) not in told.content.decode()
+
+
+def test_key_trusts_a_workload_for_no_longer_and_no_more_than_itself() -> None:
+    issuing = new_issuing()
+    team = issuing.account.team
+    person = new_member(team, Role.MANAGER)
+    own = personal_key(person, team)
+    by_key, by_session = Asker(text=own.text), Asker(person=person)
+    path = f"teams/{team.slug}/trust-rules"
+    ends_at = own.key.expires_at
+    body = {
+        "issuer_id": str(issuing.issuer.pk),
+        "service_account_id": str(issuing.account.pk),
+        "name": "CI",
+        "subject": "repo:acme/app:ref:main",
+        "scopes": ["chat"],
+        "expires_at": ends_at.isoformat(),
+    }
+    later = {"expires_at": (ends_at + datetime.timedelta(seconds=1)).isoformat()}
+    unending, wider = {"expires_at": None}, {"scopes": ["chat", "embeddings"]}
+    made = data_of(by_key.post(path, body), 201)
+    cases: list[tuple[dict[str, Any], str]]
+    cases = [(later, "expires_at"), (unending, "expires_at"), (wider, "scopes")]
+    for number, (change, field) in enumerate(cases):
+        another = body | {"name": f"CI {number}", "subject": f"repo:acme/app:ref:{number}"}
+        assert fields_of(by_key.post(path, another | change)) == {field}
+        assert fields_of(by_key.patch(f"trust-rules/{made['id']}", change)) == {field}
+        assert by_session.post(path, another | change).status_code == 201
+    # Nor does it bring back one that lasts longer.
+    disable = {"reason": REASON}
+    assert by_key.post(f"trust-rules/{issuing.rule.pk}/disable", disable).status_code == 200
+    assert fields_of(by_key.post(f"trust-rules/{issuing.rule.pk}/enable")) == {"expires_at"}
+    assert by_session.post(f"trust-rules/{issuing.rule.pk}/enable").status_code == 200
 
 
 def test_explained_token_is_in_no_statement_log_or_answer(caplog: pytest.LogCaptureFixture) -> None:
