@@ -106,4 +106,5 @@ def _text(found: Any, name: str, length_max: int, *, may_lack: bool = False) -> 
         return ""
     if not isinstance(value, str) or len(value) > length_max or not (value or may_lack):
         raise ValueError(f"{name} is missing, no text or too long")
-    return value
+    # Half of a surrogate pair is no text that could be a key, and not worth the other matches of the report.
+    return value.encode(errors="replace").decode()

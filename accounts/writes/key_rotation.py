@@ -44,7 +44,9 @@ def rotate_key(
         )
     if not has_two:
         key.previous_pepper_id, key.previous_digest = key.pepper_id, key.digest
-        key.rotated_at, key.previous_ends_at = now, min(now + overlap, key.expires_at)
+        # With no older secret to keep, the one that was lost ends now.
+        ends_at = now if new_was_lost else min(now + overlap, key.expires_at)
+        key.rotated_at, key.previous_ends_at = now, ends_at
     credential, peppers = make_credential(key.public_id), Peppers(settings.LATCHKEY_KEY_PEPPERS)
     key.pepper_id = peppers.current_id
     key.digest = peppers.digest(credential.text, pepper_id=key.pepper_id)
@@ -60,7 +62,7 @@ def rotate_key(
         old_secret_ends_at=None
         if key.previous_ends_at is None
         else key.previous_ends_at.isoformat(),
-        new_was_lost=has_two,
+        new_was_lost=new_was_lost,
     )
     return IssuedKey(key, credential.text)
 

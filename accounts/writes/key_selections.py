@@ -115,6 +115,8 @@ def _used_from(text: str) -> list[uuid.UUID]:
         network = ipaddress.ip_network(text.strip())
     except ValueError as error:
         raise ValidationError({"network": f"This is no network in CIDR form: {error}."}) from None
+    if "%" in text:
+        raise ValidationError({"network": "Leave the zone out: it names an interface of one host."})
     last = KeyUse.objects.annotate(is_there=RawSQL(_LAST_FROM, [str(network)])).filter(  # noqa: S611 - a constant with a parameter.
         is_there=True
     )

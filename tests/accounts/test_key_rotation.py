@@ -139,6 +139,14 @@ def test_new_secret_that_was_lost_is_replaced_and_the_old_one_keeps_its_end() ->
 
 
 @pytest.mark.django_db
+def test_new_secret_that_was_lost_ends_with_no_older_one_beside_it_too() -> None:
+    first = new_key()
+    lost = rotate(first.key, datetime.timedelta())
+    found = rotate(first.key, OVERLAP_MAX, new_was_lost=True)
+    assert [loaded(one.text) is not None for one in (first, lost, found)] == [False, False, True]
+
+
+@pytest.mark.django_db
 def test_ending_the_old_secret_is_done_once() -> None:
     first = new_key()
     end_old_secret(first.key, actor=COMMAND)

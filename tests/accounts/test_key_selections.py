@@ -71,7 +71,7 @@ def test_selection_hits_what_it_names_and_nothing_else(house: House) -> None:
     assert hit(team=new_team()) == set()
 
 
-@pytest.mark.parametrize("unfit", [{}, {"issued_too": True}, {"network": "corp"}, {"network": "10.0.0.1/8"}])  # fmt: skip
+@pytest.mark.parametrize("unfit", [{}, {"issued_too": True}, {"network": "corp"}, {"network": "10.0.0.1/8"}, {"network": "fe80::1%eth0"}])  # fmt: skip
 def test_selection_that_says_nothing_or_no_network_is_refused(
     house: House, unfit: dict[str, Any]
 ) -> None:

@@ -83,9 +83,16 @@ def test_each_token_is_answered_and_none_is_repeated(github: GitHub) -> None:
     assert {one["token_type"] for one in told} == {TYPE}
     assert issued.text not in reply.content.decode()
     assert reply["Cache-Control"] == "no-store"
-    assert [leak.key_id for leak in Leak.objects.all()] == [issued.key.pk]
+    assert Leak.objects.filter(key=issued.key).count() == 1
     key = ApiKey.objects.get(pk=issued.key.pk)
     assert key.revoked_at is not None
+
+
+def test_text_that_is_none_costs_the_other_matches_nothing(github: GitHub) -> None:
+    issued = new_key()
+    reply = github.report(match("lk_\ud800"), match(issued.text))
+    assert labels(reply) == ["false_positive", "true_positive"]
+    assert ApiKey.objects.get(pk=issued.key.pk).revoked_at is not None
 
 
 def refusals(github: GitHub, body: bytes) -> dict[str, dict[str, str]]:
@@ -114,7 +121,7 @@ def test_what_is_not_signed_is_refused_in_the_same_words_and_does_nothing(github
         assert reply.status_code == 401, name
         said.add(reply.content)
     assert len(said) == 1
-    assert not Leak.objects.exists()
+    assert not Leak.objects.filter(key=issued.key).exists()
     assert ApiKey.objects.get(pk=issued.key.pk).revoked_at is None
     assert labels(github.send(body)) == ["true_positive"]
 

@@ -1,5 +1,7 @@
 """The admin's page of explanations: for anybody, to whoever may see people and the registry."""
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -24,12 +26,26 @@ from tests.models_registry.rows import new_model, new_provider
 from tests.pages import words_of
 
 pytestmark = pytest.mark.django_db
+# A whole key.
+PATTERN = re.compile(r"lk_[0-9A-Za-z]{12}_[0-9A-Za-z]{20,}")
 
 
-def said(client: Client, **query: str) -> str:
-    reply = client.get(reverse("admin:explain"), query)
+def said(client: Client, **asked: str) -> str:
+    """What the page says once the form was sent; no address holds more of a key than it shows of itself."""
+    reply = client.post(reverse("admin:explain"), asked, follow=True)
     assert reply.status_code == 200
-    return words_of(reply.content.decode())
+    assert reply.redirect_chain
+    assert not any(PATTERN.search(address) for address, _ in reply.redirect_chain)
+    page = reply.content.decode()
+    assert not PATTERN.search(page)
+    return words_of(page)
+
+
+def test_whole_key_in_the_address_is_led_away_from(administrator: Client) -> None:
+    issued = new_key(new_account())
+    reply = administrator.get(reverse("admin:explain"), {"who": issued.text, "model": "x"})
+    asked = f"who={issued.key.public_id}&model=x"
+    assert (reply.status_code, reply["Location"]) == (302, f"{reverse('admin:explain')}?{asked}")
 
 
 def test_anybody_is_explained(administrator: Client) -> None:
