@@ -1,12 +1,39 @@
 """The budget of a request that was approved: a limit of the team's use of each model."""
 
+from collections.abc import Iterable
+
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 
 from accounts.audit import Actor
 from accounts.models import Team
 from models_registry.limit_words import amount_text
-from models_registry.models import AiModel, Limit, LimitMeasure, LimitPeriod
+from models_registry.models import AiModel, Grant, Limit, LimitMeasure, LimitPeriod
 from models_registry.writes.limits import Subject, change_limit, set_limit
+from portal.lib.clock import utc_now
+
+
+def cuts_what_is_used(team: Team, models: Iterable[AiModel], amount: int) -> bool:
+    """Whether the budget would bound what the team may spend on one of the models by its grants that there are."""
+    return any(_cuts(team, model, amount) for model in models)
+
+
+def _cuts(team: Team, model: AiModel, amount: int) -> bool:
+    has = _standing(team, model)
+    if has is not None:
+        return has.is_soft or amount < has.amount
+    theirs = Q(team=team) | Q(service_account__team=team)
+    return Grant.objects.filter(theirs, model=model, ends_at__gt=utc_now()).exists()
+
+
+def _standing(team: Team, model: AiModel) -> Limit | None:
+    return Limit.objects.filter(
+        team=team,
+        model=model,
+        person=None,
+        measure=LimitMeasure.MICRO_USD,
+        period=LimitPeriod.CALENDAR_MONTH,
+    ).first()
 
 
 def set_budget(team: Team, model: AiModel, amount: int, *, actor: Actor) -> None:
@@ -16,9 +43,7 @@ def set_budget(team: Team, model: AiModel, amount: int, *, actor: Actor) -> None
     Raises: ValidationError naming budget_micro_usd where a limit of an administrator, or one above, is tighter.
     """
     measure, period = LimitMeasure.MICRO_USD, LimitPeriod.CALENDAR_MONTH
-    has = Limit.objects.filter(
-        team=team, model=model, person=None, measure=measure, period=period
-    ).first()
+    has = _standing(team, model)
     try:
         if has is None:
             set_limit(

@@ -8,8 +8,9 @@ from django.core.exceptions import PermissionDenied
 from accounts.models import User
 from models_registry.models import AccessRequest, AiModel, RequestStep, StepApproval
 from models_registry.policies_in_force import asked_by, rules_in_force
-from models_registry.policy_rules import Needed, in_turn, needed_for
+from models_registry.policy_rules import DEFAULT, Needed, in_turn, needed_for
 from models_registry.step_access import open_steps_of, place_taken
+from models_registry.writes.request_budgets import cuts_what_is_used
 from models_registry.writes.request_terms import Allowed
 from portal.lib.clock import utc_now
 
@@ -18,8 +19,14 @@ NOT_NOW = "It is not for you to agree now: others have to, or you have agreed al
 
 
 def write_steps(request: AccessRequest, models: Iterable[AiModel]) -> list[RequestStep]:
-    """Keep with the request what the policies in force ask of it, and begin with those whose turn is first."""
+    """Keep with the request what the policies in force ask of it, and begin with those whose turn is first.
+
+    What a team uses already is bounded by nobody alone: a budget that would do so is agreed to by whoever decides.
+    """
+    models, amount = list(models), request.budget_micro_usd
     needed = needed_for(asked_by(request, models), rules_in_force())
+    if not needed and amount is not None and cuts_what_is_used(request.team, models, amount):
+        needed = [DEFAULT]
     steps = [_row(request, one) for one in needed]
     _begin(steps)
     RequestStep.objects.bulk_create(steps)

@@ -11,6 +11,7 @@ from django.http import Http404
 from accounts.audit import COMMAND
 from accounts.models import AuditEntry, Notification, Team, User
 from accounts.models.audit import ActorKind, AuditTag
+from accounts.models.keys import Scope
 from accounts.models.notifications import NotificationKind
 from accounts.models.roles import PortalRole
 from accounts.models.teams import Role
@@ -30,6 +31,7 @@ from models_registry.models import (
 )
 from models_registry.policy_rules import Step
 from models_registry.step_access import requests_waiting_for
+from models_registry.writes.grants import grant_model
 from models_registry.writes.policies import switch_off
 from models_registry.writes.requests import approve_request, comment_on_request, deny_request
 from portal.lib.clock import days_ahead
@@ -202,6 +204,20 @@ def test_a_budget_loosens_no_limit_that_an_administrator_set() -> None:
     approve_request(request, actor=decider, budget_micro_usd=50, reason=REASON)
     limit.refresh_from_db()
     assert (limit.amount, limit.by_administrator) == (50, True)
+
+
+def test_a_policy_that_asks_for_nobody_lets_nobody_bound_alone_what_the_team_uses() -> None:
+    team, other = new_team(), new_team()
+    model = new_offer(data_class="public")
+    new_policy(data_classes=[DataClass.PUBLIC], budget_up_to=50)
+    grant_model(model, to=team, scopes=[Scope.CHAT], ends_at=days_ahead(9), actor=COMMAND)
+    unbounded = ask(new_member(team), team, model, budget_micro_usd=1)
+    assert status_of(unbounded) == "open"
+    member = new_member(other)
+    for amount, status in ((40, "approved"), (50, "approved"), (49, "open")):
+        assert status_of(ask(member, other, model, budget_micro_usd=amount)) == status
+    budgets = Limit.objects.filter(model=model).values_list("team_id", "amount")
+    assert list(budgets) == [(other.pk, 50)]
 
 
 def test_a_policy_that_asks_for_nobody_approves_what_it_matches_at_once() -> None:
