@@ -22,11 +22,11 @@ def test_command_trusts_an_issuer_whose_keys_are_in_a_file(tmp_path: Path) -> No
     file = tmp_path / "jwks.json"
     file.write_text(PUBLISHED)
     assert "with 3 keys" in add(f"--audience={AUDIENCE}", "--administrators-only", file=file)
-    made = TrustedIssuer.objects.get()
+    made = TrustedIssuer.objects.latest("created_at")
     assert made.audiences == [AUDIENCE]
     assert made.algorithms == ["RS256", "ES256"]
     assert not made.is_open_to_teams
-    entry = AuditEntry.objects.get(tag=AuditTag.ISSUER_ADDED)
+    entry = AuditEntry.objects.get(tag=AuditTag.ISSUER_ADDED, subject_id=made.pk)
     assert entry.actor_kind == ActorKind.COMMAND
 
 
@@ -44,6 +44,7 @@ def test_command_says_what_is_wrong_and_adds_nothing(
 ) -> None:
     file = tmp_path / "jwks.json"
     file.write_text(content)
+    before = TrustedIssuer.objects.count()
     with pytest.raises(CommandError, match=fault):
         add(f"--audience={AUDIENCE}", file=file, issuer=issuer)
-    assert not TrustedIssuer.objects.exists()
+    assert TrustedIssuer.objects.count() == before
