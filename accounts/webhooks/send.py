@@ -26,6 +26,7 @@ CLAIMED_FOR = datetime.timedelta(minutes=2)
 TIMEOUT_S = 10.0
 ANSWER_MAX = 64 * 1024
 RUN_S = 30.0
+INTERRUPTED = "Its last try came to no end."
 NOT_ALLOWED = "Its address is in none of LATCHKEY_WEBHOOK_NETWORKS."
 _log = logging.getLogger("latchkey.webhooks")
 
@@ -54,23 +55,31 @@ def deliver_due() -> int:
 
 
 def claim(*, now: datetime.datetime) -> WebhookDelivery | None:
-    """Take the delivery that has been due the longest, for this process alone for a while."""
-    with transaction.atomic(durable=True):
-        found = (
-            WebhookDelivery.objects.select_for_update(skip_locked=True, of=("self",))
-            .select_related("webhook")
-            .filter(
-                state=DeliveryState.WAITING, next_try_at__lte=now, webhook__team__disabled_at=None
+    """Take the delivery that has been due the longest, for this process alone for a while.
+
+    One whose last try was claimed and came to no end is dead: what ends the process that sends it is not sent for ever.
+    """
+    while True:
+        with transaction.atomic(durable=True):
+            found = (
+                WebhookDelivery.objects.select_for_update(skip_locked=True, of=("self",))
+                .select_related("webhook")
+                .filter(
+                    state=DeliveryState.WAITING,
+                    next_try_at__lte=now,
+                    webhook__team__disabled_at=None,
+                )
+                .order_by("next_try_at")
+                .first()
             )
-            .order_by("next_try_at")
-            .first()
-        )
-        if found is None:
-            return None
-        found.tries += 1
-        found.next_try_at = now + CLAIMED_FOR
-        found.save(update_fields=["tries", "next_try_at"])
-        return found
+            if found is None:
+                return None
+            if found.tries <= len(RETRY_AFTER):
+                found.tries += 1
+                found.next_try_at = now + CLAIMED_FOR
+                found.save(update_fields=["tries", "next_try_at"])
+                return found
+            _note(found, state=DeliveryState.DEAD, fault=INTERRUPTED)
 
 
 def deliver_claimed(delivery: WebhookDelivery) -> bool:

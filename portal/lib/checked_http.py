@@ -7,8 +7,10 @@ No proxies or netrc from the environment, no redirects, bounded answers.
 import ipaddress
 import socket
 import ssl
-import time
-from typing import Any
+import threading
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -35,7 +37,7 @@ def get_bytes(
 ) -> bytes:
     """Fetch a document.
 
-    timeout_s: for the connection, and for each pause within the answer.
+    timeout_s: for the connection, and for each pause within the answer. total_s: for all of it.
     certificate_authority: PEM of the only authority that is believed; without it, those that come with `requests`.
     Raises: requests.RequestException, AddressNotAllowed.
     """
@@ -94,38 +96,91 @@ def _exchange(
     max_bytes: int,
     certificate_authority: str = "",
 ) -> bytes:
-    with requests.Session() as session:
+    with requests.Session() as session, _Deadline(total_s) as deadline:
         session.trust_env = False
-        adapter = _CheckedAdapter(networks, certificate_authority)
+        adapter = _CheckedAdapter(networks, deadline, certificate_authority)
         session.mount("http://", adapter)
         session.mount("https://", adapter)
         prepared = session.prepare_request(request)
-        with session.send(
-            prepared, timeout=timeout_s, allow_redirects=False, stream=True
-        ) as response:
-            response.raise_for_status()
-            if response.is_redirect:
-                raise requests.TooManyRedirects("redirects are not followed")
-            return _read(response, max_bytes=max_bytes, deadline=time.monotonic() + total_s)
+        try:
+            with session.send(
+                prepared, timeout=timeout_s, allow_redirects=False, stream=True
+            ) as response:
+                response.raise_for_status()
+                if response.is_redirect:
+                    raise requests.TooManyRedirects("redirects are not followed")
+                body = _read(response, max_bytes=max_bytes)
+        except (requests.RequestException, OSError):
+            deadline.refuse_late()
+            raise
+        # What was cut off may look like an answer that ended.
+        deadline.refuse_late()
+        return body
 
 
-def _read(response: requests.Response, *, max_bytes: int, deadline: float) -> bytes:
+def _read(response: requests.Response, *, max_bytes: int) -> bytes:
     body = bytearray()
     try:
         while chunk := response.raw.read1(65_536, decode_content=False):
             body += chunk
             if len(body) > max_bytes:
                 raise AnswerTooLarge(f"the answer is larger than {max_bytes} bytes")
-            if time.monotonic() > deadline:
-                raise requests.ReadTimeout("the answer takes too long")
     except HTTPError as error:
         raise requests.ConnectionError(type(error).__name__) from None
     return bytes(body)
 
 
+class _Deadline:
+    """Cuts an exchange off that lasts too long: a time-out bounds each pause alone, and bytes can come one by one."""
+
+    def __init__(self, total_s: float) -> None:
+        self._timer = threading.Timer(total_s, self._cut)
+        self._timer.daemon = True
+        self._lock = threading.Lock()
+        self._watched: list[socket.socket] = []
+        self._is_over = False
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        with self._lock:
+            for connection in self._watched:
+                connection.close()
+            self._watched.clear()
+
+    def watch(self, connection: socket.socket) -> None:
+        """Cut this connection off at the deadline, too. TLS takes its socket over, so that a copy is kept."""
+        self.refuse_late()
+        with self._lock:
+            self._watched.append(connection.dup())
+
+    def refuse_late(self) -> None:
+        """Raises: requests.ReadTimeout once the deadline is over."""
+        if self._is_over:
+            raise requests.ReadTimeout("the answer takes too long") from None
+
+    def _cut(self) -> None:
+        with self._lock:
+            self._is_over = True
+            for connection in self._watched:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+
 class _CheckedAdapter(HTTPAdapter):
-    def __init__(self, networks: NetworkPolicy, certificate_authority: str = "") -> None:
+    def __init__(
+        self, networks: NetworkPolicy, deadline: _Deadline, certificate_authority: str = ""
+    ) -> None:
         self._networks = networks
+        self._deadline = deadline
         self._context = (
             ssl.create_default_context(cadata=certificate_authority)
             if certificate_authority
@@ -150,17 +205,19 @@ class _CheckedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": _pool(HTTPConnectionPool, HTTPConnection, self._networks),
-            "https": _pool(HTTPSConnectionPool, HTTPSConnection, self._networks),
+            "http": _pool(HTTPConnectionPool, HTTPConnection, self._networks, self._deadline),
+            "https": _pool(HTTPSConnectionPool, HTTPSConnection, self._networks, self._deadline),
         }
 
 
-def _pool(pool: Any, connection: Any, networks: NetworkPolicy) -> Any:
+def _pool(pool: Any, connection: Any, networks: NetworkPolicy, deadline: _Deadline) -> Any:
     """The pool's class with connections that check the address they connect to."""
 
     class Checked(connection):  # type: ignore[misc]
         def _new_conn(self) -> socket.socket:
-            return _connect(self._dns_host, self.port, self.timeout, networks)
+            made = _connect(self._dns_host, self.port, self.timeout, networks)
+            deadline.watch(made)
+            return made
 
     return type("CheckedPool", (pool,), {"ConnectionCls": Checked})
 

@@ -22,7 +22,14 @@ from accounts.models.notifications import NotificationKind
 from accounts.models.teams import Role
 from accounts.models.webhooks import WEBHOOK_KINDS, DeliveryState, WebhookFormat
 from accounts.webhooks.form import body_of, signature
-from accounts.webhooks.send import NOT_ALLOWED, RETRY_AFTER, deliver_claimed, deliver_due
+from accounts.webhooks.send import (
+    INTERRUPTED,
+    NOT_ALLOWED,
+    RETRY_AFTER,
+    claim,
+    deliver_claimed,
+    deliver_due,
+)
 from accounts.writes.teams import disable_team
 from accounts.writes.webhooks import (
     NewWebhook,
@@ -128,6 +135,24 @@ def test_what_fails_is_tried_with_growing_pauses_until_it_is_dead() -> None:
     assert entry.facts == {"kind": "key_ending"}
     with pytest.raises(ValidationError):
         deliver_again(delivery, actor=COMMAND)
+
+
+@pytest.mark.django_db
+def test_delivery_whose_last_try_came_to_no_end_is_dead_and_holds_no_other_up() -> None:
+    with receiving(200) as receiver:
+        ends_workers = told(new_webhook(receiver.url()).webhook)
+        other = told(new_webhook(receiver.url()).webhook)
+    due = utc_now() - datetime.timedelta(days=1)
+    waiting = WebhookDelivery.objects.filter(pk__in=[ends_workers.pk, other.pk])
+    waiting.update(next_try_at=due, tries=len(RETRY_AFTER))
+    ended = {claim(now=due), claim(now=due)}
+    assert {one.tries for one in ended if one} == {len(RETRY_AFTER) + 1}
+    # Neither came back to say what became of it; one was delivered again meanwhile.
+    waiting.update(next_try_at=due)
+    WebhookDelivery.objects.filter(pk=other.pk).update(tries=0)
+    assert claim(now=due) == other
+    ends_workers.refresh_from_db()
+    assert (ends_workers.state, ends_workers.fault) == (DeliveryState.DEAD, INTERRUPTED)
 
 
 @pytest.mark.django_db

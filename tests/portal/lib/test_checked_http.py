@@ -207,3 +207,28 @@ def test_server_that_drips_is_given_up() -> None:
 def test_other_schemes_are_refused(url: str) -> None:
     with pytest.raises(requests.RequestException):
         get_bytes(url, networks=HERE)
+
+
+def drip(before: bytes) -> Answer:
+    """Send a beginning, and then a byte at a time for longer than anybody waits."""
+
+    def answer(connection: socket.socket) -> None:
+        connection.sendall(before)
+        for _ in range(100):
+            connection.sendall(b"x")
+            time.sleep(0.05)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"]
+)
+def test_all_of_an_answer_comes_within_the_time_however_it_drips(before: bytes) -> None:
+    with serve(drip(before)) as server:
+        began = time.monotonic()
+        with pytest.raises(requests.ReadTimeout):
+            get_bytes(server.url(), networks=HERE, timeout_s=5, total_s=0.3)
+        assert time.monotonic() - began < 2
+    with serve(OK) as server:
+        assert get_bytes(server.url(), networks=HERE, timeout_s=5, total_s=5) == b"ok"
