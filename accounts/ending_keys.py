@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from django.db.models import Q
 
+from accounts.key_facts import facts_of
 from accounts.models import ApiKey
 from accounts.models.notifications import NotificationKind
 from accounts.reminders import FIRST_WARNING, Ending, in_chunks, keepers_of, tell_of_endings
@@ -36,11 +37,5 @@ def _endings(now: datetime.datetime) -> Iterator[Ending]:
                 ends_at=key.expires_at,
                 team_id=key.team_id if key.person is None else None,
                 told=keepers[key.team_id] if key.person is None else [key.person],
-                facts={
-                    "key_id": str(key.pk),
-                    "key": key.name,
-                    "public_id": key.public_id,
-                    "team": key.team.name,
-                    "holder": "" if key.service_account is None else key.service_account.name,
-                },
+                facts={**facts_of(key)},
             )

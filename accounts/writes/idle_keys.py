@@ -12,7 +12,7 @@ from accounts.key_use import last_sign_of_life
 from accounts.models import ApiKey, IdleKey
 from accounts.models.audit import AuditTag
 from accounts.models.notifications import NotificationKind
-from accounts.writes.keys import revoke_key
+from accounts.writes.keys import locked_key, revoke_key
 from accounts.writes.notifications import notify
 from portal.lib.clock import utc_now
 
@@ -20,7 +20,7 @@ from portal.lib.clock import utc_now
 @transaction.atomic
 def disable_idle_key(key: ApiKey, *, now: datetime.datetime) -> bool:
     """Disable a key whose time has come, and tell its keepers. False where it was used, enabled or ended meanwhile."""
-    key = _locked(key)
+    key = locked_key(key)
     idle = IdleKey.objects.filter(key=key, disables_at__lte=now).first()
     if idle is None or key.disabled_at is not None or key.revoked_at is not None:
         return False
@@ -52,7 +52,7 @@ def enable_key(key: ApiKey, *, actor: Actor) -> None:
 
     Raises: ValidationError for a key that is revoked.
     """
-    key = _locked(key)
+    key = locked_key(key)
     if key.revoked_at is not None:
         raise ValidationError("This key is revoked. Issue another.")
     if key.disabled_at is None:
@@ -72,15 +72,10 @@ def enable_key(key: ApiKey, *, actor: Actor) -> None:
 @transaction.atomic
 def remove_idle_key(key: ApiKey, *, now: datetime.datetime) -> bool:
     """Revoke a key that stayed disabled until its time was over. Its row stays: the ledger and the trail speak of it."""
-    key = _locked(key)
+    key = locked_key(key)
     is_due = IdleKey.objects.filter(key=key, removes_at__lte=now).exists()
     if not is_due or key.disabled_at is None or key.revoked_at is not None:
         return False
     reason = f"Nobody used it, and it was disabled on {key.disabled_at:%Y-%m-%d}."
     revoke_key(key, actor=SYSTEM, reason=reason)
     return True
-
-
-def _locked(key: ApiKey) -> ApiKey:
-    keys = ApiKey.objects.select_related("team", "service_account", "person")
-    return keys.select_for_update(of=("self",)).get(pk=key.pk)

@@ -13,7 +13,7 @@ from accounts.audit import Actor, record_audit
 from accounts.credential import make_credential
 from accounts.models import ApiKey, HandOver
 from accounts.models.audit import AuditTag
-from accounts.writes.keys import IssuedKey
+from accounts.writes.keys import IssuedKey, locked_key
 from portal.lib.clock import utc_now
 from portal.lib.crypto import Peppers
 
@@ -34,7 +34,7 @@ def rotate_key(
     Raises: ValidationError naming what stands in the way.
     """
     _refuse_overlap(overlap)
-    key = _locked(key)
+    key = locked_key(key)
     now = utc_now()
     _refuse_standing(key, now=now)
     has_two = key.has_two_secrets(now=now)
@@ -70,7 +70,7 @@ def rotate_key(
 @transaction.atomic
 def end_old_secret(key: ApiKey, *, actor: Actor) -> None:
     """End the secret that the last rotation replaced, as a key is revoked. One that has ended is left as it is."""
-    key = _locked(key)
+    key = locked_key(key)
     now = utc_now()
     if not key.has_two_secrets(now=now):
         return
@@ -94,12 +94,6 @@ _SECRETS = [
     "previous_digest",
     "previous_ends_at",
 ]
-
-
-def _locked(key: ApiKey) -> ApiKey:
-    """The key as it is now. Whoever revokes or rotates it takes the same lock: of two acts the second sees the first."""
-    keys = ApiKey.objects.select_related("team", "service_account", "person")
-    return keys.select_for_update(of=("self",)).get(pk=key.pk)
 
 
 def _refuse_overlap(overlap: datetime.timedelta) -> None:

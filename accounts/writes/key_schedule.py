@@ -17,6 +17,7 @@ from accounts.models import ApiKey, HandOver
 from accounts.models.audit import AuditTag
 from accounts.models.notifications import NotificationKind
 from accounts.writes.key_rotation import OVERLAP, rotate_key
+from accounts.writes.keys import locked_key
 from accounts.writes.notifications import notify
 from portal.lib.clock import utc_now
 from portal.lib.crypto import SealBroken, Sealer
@@ -34,7 +35,7 @@ def set_rotation(key: ApiKey, *, days: int | None, actor: Actor) -> None:
     """
     if days is not None and not DAYS_MIN <= days <= DAYS_MAX:
         raise ValidationError({"days": f"{DAYS_MIN} to {DAYS_MAX} days."})
-    key = ApiKey.objects.select_for_update().get(pk=key.pk)
+    key = locked_key(key)
     if key.rotates_after_days == days:
         return
     key.rotates_after_days = days
@@ -55,11 +56,7 @@ def rotate_by_schedule(key: ApiKey, *, older_than: datetime.datetime) -> bool:
 
     False where somebody rotated, revoked or disabled it meanwhile.
     """
-    key = (
-        ApiKey.objects.select_related("team", "service_account", "person")
-        .select_for_update(of=("self",))
-        .get(pk=key.pk)
-    )
+    key = locked_key(key)
     if (key.rotated_at or key.created_at) > older_than or key.has_two_secrets(now=utc_now()):
         return False
     try:

@@ -96,6 +96,12 @@ def issue_key(
     return IssuedKey(key, credential.text)
 
 
+def locked_key(key: ApiKey) -> ApiKey:
+    """The key as it is now. Whoever changes it takes the same lock: of two acts the second sees the first."""
+    keys = ApiKey.objects.select_related("team", "service_account", "person")
+    return keys.select_for_update(of=("self",)).get(pk=key.pk)
+
+
 @transaction.atomic
 def revoke_key(key: ApiKey, *, actor: Actor, reason: str) -> None:
     """End a key for good; gateways refuse it within a second and cut its open streams within five.

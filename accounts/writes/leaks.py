@@ -9,14 +9,14 @@ from django.db import transaction
 from django.db.models import F
 
 from accounts.audit import Actor, record_audit
+from accounts.key_facts import facts_of, told_of
 from accounts.leaks.recognise import Recognised, recognised
 from accounts.models import ApiKey, Leak, ReporterKey
 from accounts.models.audit import AuditTag
 from accounts.models.leaks import FOUND_IN_MAX, PLACE_MAX, LeakOutcome, LeakReporter
 from accounts.models.notifications import NotificationKind
-from accounts.reminders import keepers_of
 from accounts.writes.key_rotation import end_old_secret
-from accounts.writes.keys import revoke_key
+from accounts.writes.keys import locked_key, revoke_key
 from accounts.writes.notifications import Fact, notify
 from accounts.writes.webhooks import tell_webhooks
 from portal.lib.clock import utc_now
@@ -81,8 +81,7 @@ def replace_reporter_keys(keys: Mapping[str, str], *, actor: Actor) -> bool:
 @transaction.atomic
 def _act_on(found: Recognised, report: LeakReport, *, reporter: LeakReporter, actor: Actor) -> None:
     now = utc_now()
-    keys = ApiKey.objects.select_related("team", "service_account", "person")
-    key = keys.select_for_update(of=("self",)).get(pk=found.key.pk)
+    key = locked_key(found.key)
     outcome = _end(key, found, actor=actor)
     place = _readable(report.place, PLACE_MAX)
     digest = hashlib.sha256(f"{reporter.value}\0{place}\0".encode() + found.digest).digest()
@@ -142,17 +141,9 @@ def _tell(key: ApiKey, leak: Leak, secret: str) -> None:
 
     secret: names which of the key's secrets it is.
     """
-    told = [key.person] if key.person is not None else keepers_of({key.team_id})[key.team_id]
     once = f"key-leaked:{key.pk}:{secret}"
-    facts: dict[str, Fact] = {
-        "leak_id": str(leak.pk),
-        "key_id": str(key.pk),
-        "key": key.name,
-        "public_id": key.public_id,
-        "team": key.team.name,
-        "holder": "" if key.service_account is None else key.service_account.name,
-    }
-    for person in told:
+    facts: dict[str, Fact] = {"leak_id": str(leak.pk), **facts_of(key)}
+    for person in told_of(key):
         notify(person, NotificationKind.KEY_LEAKED, once=f"{once}:{person.pk}", **facts)
     if key.person is None:
         tell_webhooks(key.team_id, NotificationKind.KEY_LEAKED, once=once, **facts)
