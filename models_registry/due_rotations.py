@@ -10,6 +10,7 @@ from accounts.key_facts import facts_of, told_of
 from accounts.models import ApiKey, HandOver
 from accounts.models.notifications import NotificationKind
 from accounts.reminders import Ending, in_chunks, tell_of_endings
+from accounts.ways_in.standing import usable_keys
 from accounts.writes.key_schedule import forget_hand_overs, rotate_by_schedule
 from models_registry.key_policies import days_for
 
@@ -41,21 +42,13 @@ def _candidates(now: datetime.datetime) -> Iterator[ApiKey]:
 def _old(now: datetime.datetime) -> QuerySet[ApiKey]:
     """Keys that work, without an old secret, whose own one is old enough for the strictest demand or for their own."""
     policy = settings.LATCHKEY_KEY_MAX_AGE_DAYS
-    own = ApiKey.objects.exclude(rotates_after_days=None)
-    aged = Q(pk__in=own.values("pk"))
+    aged = Q(rotates_after_days__isnull=False)
     if policy:
         oldest = now - datetime.timedelta(days=min(policy.values()))
         aged |= Q(rotated_at=None, created_at__lte=oldest) | Q(rotated_at__lte=oldest)
-    return ApiKey.objects.select_related("team", "service_account", "person").filter(
-        aged,
-        Q(service_account=None) | Q(service_account__disabled_at=None),
-        Q(person=None) | Q(person__is_active=True),
-        Q(previous_ends_at=None) | Q(previous_ends_at__lte=now),
-        revoked_at=None,
-        disabled_at=None,
-        expires_at__gt=now,
-        team__disabled_at=None,
-    )
+    alone = Q(previous_ends_at=None) | Q(previous_ends_at__lte=now)
+    keys = usable_keys(now=now).select_related("team", "service_account", "person")
+    return keys.filter(aged, alone)
 
 
 def _unfetched() -> Iterator[Ending]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest
 
 from accounts.key_facts import facts_of, told_of
@@ -13,6 +13,7 @@ from accounts.key_use import SIGNS_OF_LIFE
 from accounts.models import ApiKey, IdleKey
 from accounts.models.notifications import NotificationKind
 from accounts.reminders import FIRST_WARNING, Ending, in_chunks, tell_of_endings
+from accounts.ways_in.standing import usable_keys
 from accounts.writes.idle_keys import disable_idle_key, remove_idle_key
 from models_registry.key_policies import days_for
 
@@ -35,14 +36,7 @@ def look_for_idle_keys(*, now: datetime.datetime) -> None:
 
 def _standing(now: datetime.datetime) -> QuerySet[Any]:
     """Keys that could be used, with the last sign of life of each as `alive_at`."""
-    return ApiKey.objects.filter(
-        Q(service_account=None) | Q(service_account__disabled_at=None),
-        Q(person=None) | Q(person__is_active=True),
-        revoked_at=None,
-        disabled_at=None,
-        expires_at__gt=now,
-        team__disabled_at=None,
-    ).annotate(alive_at=Greatest(*SIGNS_OF_LIFE))
+    return usable_keys(now=now).annotate(alive_at=Greatest(*SIGNS_OF_LIFE))
 
 
 def _forget_what_is_used(now: datetime.datetime) -> None:

@@ -4,6 +4,8 @@ import datetime
 from collections.abc import Iterator
 from enum import StrEnum
 
+from django.db.models import Q, QuerySet
+
 from accounts.models import ApiKey, Membership, Team, User
 from accounts.roles import Right, with_right
 
@@ -32,6 +34,18 @@ def standing_of(key: ApiKey, *, now: datetime.datetime) -> Iterator[tuple[Stand,
         return
     yield Stand.PERSON_ENABLED, key.person is not None and key.person.is_active
     yield Stand.IN_TEAM, Membership.objects.filter(team=key.team, person=key.person).exists()
+
+
+def usable_keys(*, now: datetime.datetime) -> QuerySet[ApiKey]:
+    """The keys of which each of these holds, but for the person's place in the team: removing them revokes their keys there."""
+    return ApiKey.objects.filter(
+        Q(service_account=None) | Q(service_account__disabled_at=None),
+        Q(person=None) | Q(person__is_active=True),
+        revoked_at=None,
+        disabled_at=None,
+        expires_at__gt=now,
+        team__disabled_at=None,
+    )
 
 
 def role_calls_models(team: Team, person: User | None) -> bool:
