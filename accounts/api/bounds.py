@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from accounts.access import access_service_account
 from accounts.api.fields import Choice, Given, Taken, Text
 from accounts.api.operations import operation
+from accounts.api.permissions import refuse_token
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView, ManagementView
 from accounts.models import ApiKey, ServiceAccount, Team
@@ -166,6 +167,23 @@ def _refuse_wider(presented: object, found: ServiceAccount, taken: Mapping[str, 
         raise invalid({"networks": ["A key or token names networks within those there are."]})
     if found.hours is not None and taken["hours"] != found.hours:
         raise invalid({"hours": ["Sign in to change hours that there are."]})
+
+
+def refuse_wider(presented: Proven, facts: Mapping[str, Any]) -> None:
+    """Refuse to give on what goes further than the key presented, or outlives it; a token gives on nothing. Raises: Problem.
+
+    facts: scopes, and where there are any, networks and expires_at.
+    """
+    refuse_token(presented)
+    if not set(facts["scopes"]) <= presented.scopes:
+        raise invalid({"scopes": ["Name scopes of the key you came with."]})
+    ends_at = facts.get("expires_at")
+    if ends_at is None or ends_at > presented.expires_at:
+        most = presented.expires_at.isoformat()
+        raise invalid({"expires_at": [f"At most {most}, when the key you came with ends."]})
+    for own in presented.networks:
+        if not lie_within(facts.get("networks", ()), own):
+            raise invalid({"networks": ["Name networks within those you may come from yourself."]})
 
 
 def lie_within(wanted: Sequence[str], own: Sequence[Network]) -> bool:

@@ -16,11 +16,10 @@ from accounts.access import (
     access_trust_rule,
     issuers_open_to_teams,
 )
-from accounts.api.bounds import Networks, lie_within
+from accounts.api.bounds import Networks, refuse_wider
 from accounts.api.fields import Choice, DisabledThrough, Given, Id, Moment, Taken, Text
 from accounts.api.operations import Reason, operation
 from accounts.api.pages import PageQuery, page_of
-from accounts.api.permissions import refuse_token
 from accounts.api.problems import ProblemCode, invalid
 from accounts.api.views import AdministratorView, ManagementView
 from accounts.models import ServiceAccount, Team, TrustedIssuer, TrustRule
@@ -357,16 +356,7 @@ def _refuse_wider(presented: object, facts: Mapping[str, Any]) -> None:
     """Hold whoever came with a key to what the key itself may, so that a stolen one begets nothing wider or longer. Raises: Problem."""
     if not isinstance(presented, Proven):
         return
-    refuse_token(presented)
-    if not set(facts["scopes"]) <= presented.scopes:
-        raise invalid({"scopes": ["Name scopes of the key you came with."]})
-    ends_at = facts.get("expires_at")
-    if ends_at is None or ends_at > presented.expires_at:
-        most = presented.expires_at.isoformat()
-        raise invalid({"expires_at": [f"At most {most}, when the key you came with ends."]})
-    for own in presented.networks:
-        if not lie_within(facts.get("networks", ()), own):
-            raise invalid({"networks": ["Name networks within those you may come from yourself."]})
+    refuse_wider(presented, facts)
     key = presented.key
     if presented.hours or (key is not None and _is_narrow(key)):
         raise invalid({"request": ["A key with hours, limits or a list of models makes no rules."]})

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
-from accounts.api.bounds import lie_within
+from accounts.api.bounds import refuse_wider
 from accounts.api.permissions import refuse_token
 from accounts.api.problems import invalid
 from accounts.models import ApiKey
@@ -25,12 +25,9 @@ def refuse_wider_key(
     if not isinstance(presented, Proven):
         return
     refuse_token(presented)
-    _refuse_wider_scopes(presented, facts["scopes"])
-    if facts["expires_at"] > presented.expires_at:
-        raise invalid({"expires_at": [_ends(presented)]})
-    for own in presented.networks:
-        if not lie_within(facts.get("networks", ()), own):
-            raise invalid({"networks": ["Name networks within those you may come from yourself."]})
+    if not set(facts["scopes"]) <= set(CALL_SCOPES):
+        raise invalid({"scopes": ["A key that may manage is issued by signing in, not by a key."]})
+    refuse_wider(presented, facts)
     if presented.key is None:
         return
     if presented.key.hours is not None and not _same_hours(presented.key, facts.get("hours")):
@@ -68,17 +65,6 @@ def refuse_wider_models(presented: object, models: Sequence[str] | None, *, of: 
     listed = set(KeyModel.objects.filter(key=of).values_list("model__name", flat=True))
     if (of.is_narrowed or listed) and (models is None or not set(models) <= listed):
         raise invalid({"models": ["Name models of the list that narrows the key."]})
-
-
-def _refuse_wider_scopes(presented: Proven, scopes: Sequence[str]) -> None:
-    if not set(scopes) <= set(CALL_SCOPES):
-        raise invalid({"scopes": ["A key that may manage is issued by signing in, not by a key."]})
-    if not set(scopes) <= presented.scopes:
-        raise invalid({"scopes": ["Name scopes of the key you came with."]})
-
-
-def _ends(presented: Proven) -> str:
-    return f"At most {presented.expires_at.isoformat()}, when the key you came with ends."
 
 
 def _same_hours(key: ApiKey, hours: Mapping[str, Any] | None) -> bool:
