@@ -1,5 +1,8 @@
 """How the person who asks is told of what."""
 
+from collections.abc import Callable
+from typing import Any
+
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,42 +17,23 @@ from accounts.writes.notifications import choose_deliveries, delivery_of
 DELIVERIES = [delivery.value for delivery in Delivery]
 
 
-class DeliveriesGiven(Given):
-    """By kind: by mail at once, in one mail a day, or in the portal alone."""
-
-    request_made = serializers.ChoiceField(choices=DELIVERIES)
-    request_commented = serializers.ChoiceField(choices=DELIVERIES)
-    request_decided = serializers.ChoiceField(choices=DELIVERIES)
-    request_withdrawn = serializers.ChoiceField(choices=DELIVERIES)
-    request_agreed = serializers.ChoiceField(choices=DELIVERIES)
-    request_waits = serializers.ChoiceField(choices=DELIVERIES)
-    approvals_delegated = serializers.ChoiceField(choices=DELIVERIES)
-    key_ending = serializers.ChoiceField(choices=DELIVERIES)
-    key_idle = serializers.ChoiceField(choices=DELIVERIES)
-    key_disabled = serializers.ChoiceField(choices=DELIVERIES)
-    key_rotated = serializers.ChoiceField(choices=DELIVERIES)
-    grant_ending = serializers.ChoiceField(choices=DELIVERIES)
-    limit_alert = serializers.ChoiceField(choices=DELIVERIES)
-    proposal_decided = serializers.ChoiceField(choices=DELIVERIES)
+def _by_kind(field: Callable[[], Any]) -> dict[str, Any]:
+    """A field for each kind that is anybody's to choose, so that a new one is not forgotten here."""
+    return {kind.value: field() for kind in CHOSEN_KINDS}
 
 
-class DeliveriesTaken(Taken):
-    """What is left out stays as it is."""
-
-    request_made = Choice(choices=DELIVERIES, required=False)
-    request_commented = Choice(choices=DELIVERIES, required=False)
-    request_decided = Choice(choices=DELIVERIES, required=False)
-    request_withdrawn = Choice(choices=DELIVERIES, required=False)
-    request_agreed = Choice(choices=DELIVERIES, required=False)
-    request_waits = Choice(choices=DELIVERIES, required=False)
-    approvals_delegated = Choice(choices=DELIVERIES, required=False)
-    key_ending = Choice(choices=DELIVERIES, required=False)
-    key_idle = Choice(choices=DELIVERIES, required=False)
-    key_disabled = Choice(choices=DELIVERIES, required=False)
-    key_rotated = Choice(choices=DELIVERIES, required=False)
-    grant_ending = Choice(choices=DELIVERIES, required=False)
-    limit_alert = Choice(choices=DELIVERIES, required=False)
-    proposal_decided = Choice(choices=DELIVERIES, required=False)
+DeliveriesGiven = type(
+    "DeliveriesGiven",
+    (Given,),
+    {"__doc__": "By kind: by mail at once, in one mail a day, or in the portal alone."}
+    | _by_kind(lambda: serializers.ChoiceField(choices=DELIVERIES)),
+)
+DeliveriesTaken = type(
+    "DeliveriesTaken",
+    (Taken,),
+    {"__doc__": "What is left out stays as it is."}
+    | _by_kind(lambda: Choice(choices=DELIVERIES, required=False)),
+)
 
 
 class MyNotifications(ManagementView):
