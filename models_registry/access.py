@@ -25,6 +25,14 @@ def grants_of(person: User) -> QuerySet[Grant]:
     )
 
 
+def grants_to(*, team_id: uuid.UUID, service_account_id: uuid.UUID | None) -> QuerySet[Grant]:
+    """All grants by which a credential of the team is served: the team's, and those of the service account that holds it."""
+    served = Q(team_id=team_id)
+    if service_account_id is not None:
+        served |= Q(service_account_id=service_account_id)
+    return Grant.objects.filter(served)
+
+
 def live_grants_of(person: User) -> QuerySet[Grant]:
     """Those of the person's grants by which a model can be called now."""
     return grants_of(person).filter(starts_at__lte=utc_now())

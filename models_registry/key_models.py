@@ -5,20 +5,16 @@ import datetime
 from django.db.models import Q, QuerySet
 
 from accounts.models import ApiKey
-from models_registry.access import OFFERED
-from models_registry.models import AiModel, Grant, KeyModel
+from models_registry.access import OFFERED, grants_to
+from models_registry.models import AiModel, KeyModel
 
 
 def models_of_key(key: ApiKey, *, now: datetime.datetime) -> QuerySet[AiModel]:
     """The models that are granted to the key's holder now, in a kind that the key allows, by name."""
-    of_holder = Q(team_id=key.team_id)
-    if key.service_account_id is not None:
-        of_holder |= Q(service_account_id=key.service_account_id)
+    granted = grants_to(team_id=key.team_id, service_account_id=key.service_account_id)
     by_kind = Q()
     for scope in key.scopes:
-        live = Grant.objects.filter(
-            of_holder, starts_at__lte=now, ends_at__gt=now, scopes__contains=[scope]
-        )
+        live = granted.filter(starts_at__lte=now, ends_at__gt=now, scopes__contains=[scope])
         by_kind |= Q(kind=scope, pk__in=live.values("model_id"))
     not_ended = Q(sunset_at=None) | Q(sunset_at__gt=now)
     models = AiModel.objects.filter(by_kind, not_ended, status__in=OFFERED).order_by("name")

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from accounts.ways_in.presented import Presented
 from accounts.ways_in.prove import prove
 from accounts.ways_in.proven import CredentialKind, Door, Proven
+from models_registry.access import grants_to
 from models_registry.models import Grant, KeyModel, Limit
 from portal.lib.clock import utc_now
 from proxy.leases.window import Measure, Window
@@ -153,15 +154,13 @@ def _grants(
     now: datetime.datetime,
 ) -> dict[uuid.UUID, tuple[GrantedModel, ...]]:
     """Every grant that has not ended, of the team and of the service account; starts are judged at each call."""
-    of_holder = Q(team_id=holder.team_id)
-    if holder.service_account_id is not None:
-        of_holder |= Q(service_account_id=holder.service_account_id)
+    granted = grants_to(team_id=holder.team_id, service_account_id=holder.service_account_id)
     found: dict[uuid.UUID, list[GrantedModel]] = defaultdict(list)
     widest_first = (
         F("requests_per_minute").desc(nulls_first=True),
         F("tokens_per_minute").desc(nulls_first=True),
     )
-    for grant in Grant.objects.filter(of_holder, ends_at__gt=now).order_by(*widest_first):
+    for grant in granted.filter(ends_at__gt=now).order_by(*widest_first):
         spent_from = windows + _grant_windows(grant) + of_models.get(grant.model_id, ())
         found[grant.model_id].append(
             GrantedModel(frozenset(grant.scopes), grant.starts_at, grant.ends_at, spent_from)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from redis import RedisError
 
 from accounts.models import ApiKey, ServiceAccount, Team, User
@@ -15,7 +15,7 @@ from accounts.models.keys import CALL_SCOPES
 from accounts.ways_in.api_keys import caller_of
 from accounts.ways_in.prove import with_bounds_of_holder
 from accounts.ways_in.standing import Stand, role_calls_models, standing_of
-from models_registry.access import could_name_a_model
+from models_registry.access import could_name_a_model, grants_to
 from models_registry.models import AiModel, Grant
 from models_registry.snippets import example_input
 from portal.lib.clock import utc_now
@@ -126,11 +126,8 @@ def _with_model(found: Situation, seen: QuerySet[AiModel]) -> Situation:
 
 
 def _grants(key: ApiKey, model: str) -> tuple[Grant, ...]:
-    of_holder = Q(team_id=key.team_id)
-    if key.service_account_id is not None:
-        of_holder |= Q(service_account_id=key.service_account_id)
-    found = Grant.objects.filter(of_holder, model__name=model)
-    found = found.select_related("model", "team", "service_account")
+    granted = grants_to(team_id=key.team_id, service_account_id=key.service_account_id)
+    found = granted.filter(model__name=model).select_related("model", "team", "service_account")
     return tuple(found.order_by("-ends_at", "-id")[:GRANTS_READ])
 
 
