@@ -85,8 +85,7 @@ def revoke_keys_page(request: HttpRequest) -> HttpResponse:
     person = acting_person(request)
     which = SelectionForm(request.GET or None, person=person)
     revoke = RevokeForm(request.POST if request.method == "POST" else None, person=person)
-    preview = _preview(which)
-    if preview is not None and request.method == "POST" and revoke.is_valid():
+    if request.method == "POST" and which.is_valid() and revoke.is_valid():
         try:
             done = revoke_selection(which.selection(), actor=acting(person), **revoke.cleaned_data)
         except ValidationError as error:
@@ -95,6 +94,7 @@ def revoke_keys_page(request: HttpRequest) -> HttpResponse:
             _tell(request, done.count, is_cut=done.is_cut)
             return HttpResponseRedirect(reverse("admin:revoke-keys"))
     page = {**admin.site.each_context(request), "title": _("Revoke keys"), "which": which}
+    preview = _preview(which)
     if preview is not None:
         shown = RevokeForm(person=person, initial={"fingerprint": preview.fingerprint})
         page |= {
