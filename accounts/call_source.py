@@ -6,6 +6,9 @@ import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from django.db.models import BooleanField
+from django.db.models.expressions import RawSQL
+
 from accounts.models import ApiKey
 
 
@@ -39,6 +42,15 @@ _sources: list[tuple[CallSource, NetworkSource]] = []
 def answer_with(of_key: CallSource, of_network: NetworkSource) -> None:
     """Ask these from now on: what was called with a key since a time, and which keys called from a network lately."""
     _sources[:] = [(of_key, of_network)]
+
+
+def is_from(column: str, network: Network) -> RawSQL:
+    """Whether the text in the column is an address in the network. What is no address is not cast to one, which would fail.
+
+    column: its name, written in the code.
+    """
+    sql = f"CASE WHEN {column} ~ '^[0-9a-fA-F:.]+$' THEN {column}::inet <<= %s::inet ELSE false END"
+    return RawSQL(sql, [str(network)], output_field=BooleanField())  # noqa: S611 - a constant with a parameter.
 
 
 def calls_of_key(key: ApiKey, *, since: datetime.datetime) -> CallsOfKey:

@@ -3,17 +3,15 @@
 import hashlib
 import ipaddress
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.db.models.expressions import RawSQL
 
 from accounts.audit import Actor
-from accounts.call_source import keys_called_from
+from accounts.call_source import is_from, keys_called_from
 from accounts.models import ApiKey, KeyUse, Team, User
 from accounts.writes.keys import revoke_key
 from portal.lib.clock import utc_now
@@ -21,10 +19,6 @@ from portal.lib.clock import utc_now
 # More at once would hold a page, and a transaction that the page has opened, for too long.
 SELECTED_MAX = 1_000
 BATCH = 100
-# What is no address is not cast to one, which would fail.
-_LAST_FROM = (
-    "CASE WHEN last_peer ~ '^[0-9a-fA-F:.]+$' THEN last_peer::inet <<= %s::inet ELSE false END"
-)
 
 
 @dataclass(frozen=True)
@@ -82,9 +76,9 @@ def revoke_selection(
         raise ValidationError(
             {"fingerprint": "Other keys are hit by now than those that were shown. Look again."}
         )
-    for batch in _batches(preview.keys):
+    for start in range(0, len(preview.keys), BATCH):
         with transaction.atomic():
-            for key in batch:
+            for key in preview.keys[start : start + BATCH]:
                 revoke_key(key, actor=actor, reason=reason)
     return Revoked(len(preview.keys), preview.is_cut)
 
@@ -117,17 +111,9 @@ def _used_from(text: str) -> list[uuid.UUID]:
         raise ValidationError({"network": f"This is no network in CIDR form: {error}."}) from None
     if "%" in text:
         raise ValidationError({"network": "Leave the zone out: it names an interface of one host."})
-    last = KeyUse.objects.annotate(is_there=RawSQL(_LAST_FROM, [str(network)])).filter(  # noqa: S611 - a constant with a parameter.
-        is_there=True
-    )
+    last = KeyUse.objects.filter(is_from("last_peer", network))
     return list({*last.values_list("key_id", flat=True), *keys_called_from(network)})
 
 
 def _fingerprint(keys: Sequence[ApiKey]) -> str:
     return hashlib.sha256(b"".join(key.pk.bytes for key in keys)).hexdigest()[:32]
-
-
-def _batches(keys: list[ApiKey]) -> Iterator[list[ApiKey]]:
-    rows = iter(keys)
-    while batch := list(islice(rows, BATCH)):
-        yield batch
